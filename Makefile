@@ -1,0 +1,315 @@
+# Patchbay. `make` prints the targets; everything built lands in build/<config>/.
+
+CONFIG   ?= release
+BUILD    := build/$(CONFIG)
+CC       ?= cc
+AR       ?= ar
+PKG_CONFIG ?= pkg-config
+PREFIX   ?= /usr/local
+LIBDIR   ?= $(PREFIX)/lib
+MANDIR   ?= $(PREFIX)/share/man
+CLANG_FORMAT ?= clang-format
+CLANG_TIDY   ?= clang-tidy
+CPPCHECK     ?= cppcheck
+WERROR   ?= -Werror
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+# Nothing is made by a built-in rule, and no recipe depends on the language of messages.
+MAKEFLAGS += -r
+# As many jobs as this process has processors; -j on the command line wins.
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
+endif
+# `make V=1` shows whole commands.
+Q   := $(if $(V),,@)
+say = $(if $(V),,@echo "  $(1)	$@")
+
+# ---- what this call needs ------------------------------------------------------------------------
+# Goals that compile nothing look for nothing.
+GOALS := $(filter-out help clean format deps,$(or $(MAKECMDGOALS),help))
+NEEDS := $(strip $(if $(GOALS),build) $(if $(filter test unit asan tests-build lint% build/%,$(GOALS)),unit) \
+         $(if $(filter test asan,$(GOALS)),test) $(if $(filter lint%,$(GOALS)),lint))
+
+# ---- libraries: by pkg-config, or by the variables named here ------------------------------------
+ifneq ($(GOALS),)
+# $(call pc,VAR,MODULE,FALLBACK): VAR_CFLAGS and VAR_LIBS, where they are not given
+define pc_define
+$(1)_CFLAGS ?= $$(shell $(PKG_CONFIG) --cflags $(2) 2>/dev/null)
+$(1)_LIBS   ?= $$(or $$(shell $(PKG_CONFIG) --libs $(2) 2>/dev/null),$(3))
+endef
+pc = $(eval $(call pc_define,$(1),$(2),$(3)))
+
+# A parallel HDF5 needs mpi.h: the serial one goes first. The .pc file leaves out -lhdf5_hl.
+HDF5_PC     := $(shell $(PKG_CONFIG) --exists hdf5-serial 2>/dev/null && echo hdf5-serial || echo hdf5)
+HDF5_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags $(HDF5_PC) 2>/dev/null)
+HDF5_LIBS   ?= $(shell $(PKG_CONFIG) --libs-only-L $(HDF5_PC) 2>/dev/null) -lhdf5_hl -lhdf5
+$(call pc,JANSSON,jansson,-ljansson)
+$(call pc,FYAML,libfyaml,-lfyaml)
+$(call pc,PCRE2,libpcre2-8,-lpcre2-8)
+$(call pc,UTF8PROC,libutf8proc,-lutf8proc)
+$(call pc,CRYPTO,libcrypto,-lcrypto)
+$(call pc,CRITERION,criterion,-lcriterion)
+DNNL_CFLAGS ?=
+DNNL_LIBS   ?= -ldnnl
+
+# Evaluated once, not at every use.
+CRITERION_CFLAGS := $(CRITERION_CFLAGS)
+CRITERION_LIBS   := $(CRITERION_LIBS)
+LIB_CFLAGS := $(strip $(HDF5_CFLAGS) $(JANSSON_CFLAGS) $(FYAML_CFLAGS) $(PCRE2_CFLAGS) \
+              $(UTF8PROC_CFLAGS) $(CRYPTO_CFLAGS) $(DNNL_CFLAGS))
+LIBS       := $(strip $(HDF5_LIBS) $(JANSSON_LIBS) $(FYAML_LIBS) $(PCRE2_LIBS) $(UTF8PROC_LIBS) \
+              $(CRYPTO_LIBS) $(DNNL_LIBS) -lm -ldl)
+endif
+
+DEPS := CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' PYTHON='$(PYTHON)' CPPFLAGS='$(CPPFLAGS)' \
+        LDFLAGS='$(LDFLAGS)' CLANG_FORMAT='$(CLANG_FORMAT)' CLANG_TIDY='$(CLANG_TIDY)' \
+        CPPCHECK='$(CPPCHECK)' $(foreach l,HDF5 JANSSON FYAML PCRE2 UTF8PROC CRYPTO CRITERION DNNL, \
+        $(l)_CFLAGS='$($(l)_CFLAGS)' $(l)_LIBS='$($(l)_LIBS)') make/deps.sh
+
+# What is missing is installed as the remaking of an included file: make then starts again, and
+# reads from pkg-config what was not there before. Not under -n.
+ifneq ($(NEEDS),)
+ifeq ($(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS)))),)
+ifneq ($(shell $(DEPS) check $(NEEDS)),)
+include build/deps/installed.mk
+endif
+endif
+endif
+build/deps/installed.mk: FORCE
+	@$(DEPS) install $(NEEDS)
+	@mkdir -p $(@D) && touch $@
+.PHONY: FORCE
+FORCE:
+
+# ---- flags ---------------------------------------------------------------------------------------
+WARN     := -Wall -Wextra -Wshadow $(WERROR)
+comma    := ,
+OPT_release := -O2 -g
+OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+               -fno-omit-frame-pointer
+OPT      := $(or $(OPT_$(CONFIG)),$(error CONFIG is release or asan, not '$(CONFIG)'))
+LDFLAGS_CONFIG := $(if $(filter asan,$(CONFIG)),-fsanitize=address$(comma)undefined)
+# The code runs on any x86-64-v2 machine; kernels/cpu is compiled again for newer ones.
+BASE_ISA := $(if $(filter x86_64,$(shell uname -m)),-march=x86-64-v2)
+override CPPFLAGS += -Iinclude -Ihost -Ikernels -D_GNU_SOURCE
+VERSION  := $(shell cat VERSION)
+DEFINES  := -DPB_VERSION='"$(VERSION)"'
+ALL_CFLAGS = -std=c11 $(WARN) $(OPT) $(BASE_ISA) -fPIC -fopenmp -MMD -MP $(CPPFLAGS) $(LIB_CFLAGS) \
+             $(DEFINES) $(CFLAGS)
+ISA_v2   := -O3 -march=x86-64-v2 -DPB_ISA=v2
+ISA_v3   := -O3 -march=x86-64-v3 -ffp-contract=fast -DPB_ISA=v3
+ISA_v4   := -O3 -march=x86-64-v4 -mprefer-vector-width=512 -ffp-contract=fast -DPB_ISA=v4
+ISA_base := -O3 -DPB_ISA=base
+
+# ---- sources -------------------------------------------------------------------------------------
+CLI_SRC    := $(wildcard host/cli/*.c)
+HOST_SRC   := $(filter-out $(CLI_SRC),$(wildcard host/*/*.c))
+# Files in kernels/cpu that include cpu/isa.h hold arithmetic: they are compiled once for each
+# instruction set, and table.c chooses at run time. The others are compiled once.
+CPU_SRC    := $(wildcard kernels/cpu/*.c)
+CPU_MULTI  := $(if $(CPU_SRC),$(shell grep -l '"cpu/isa.h"' $(CPU_SRC)))
+CPU_ONCE   := $(filter-out $(CPU_MULTI),$(CPU_SRC))
+ISAS       := $(if $(filter x86_64,$(shell uname -m)),v2 v3 v4,base)
+
+LIB_OBJ := $(HOST_SRC:%.c=$(BUILD)/obj/%.o) $(CPU_ONCE:%.c=$(BUILD)/obj/%.o) \
+           $(foreach i,$(ISAS),$(CPU_MULTI:%.c=$(BUILD)/obj/%.$(i).o))
+CLI_OBJ := $(CLI_SRC:%.c=$(BUILD)/obj/%.o)
+
+# One binary a tests/*/test_*.c; other C files of these folders are linked into all of them.
+TEST_SRC    := $(wildcard tests/*/test_*.c)
+TEST_HELPER := $(filter-out $(TEST_SRC),$(wildcard tests/*/*.c))
+TEST_BIN    := $(TEST_SRC:tests/%.c=$(BUILD)/tests/%)
+TEST_HELPER_OBJ := $(TEST_HELPER:%.c=$(BUILD)/obj/%.o)
+# These end with the line "N passed, N failed, N skipped" (tests/run.sh).
+TEST_SCRIPT := $(sort $(wildcard tests/*/run_*.sh tests/*/test_*.sh tests/*/test_*.py))
+
+BENCH_SRC := $(wildcard bench/*.c)
+BENCH_BIN := $(BENCH_SRC:%.c=$(BUILD)/%)
+
+HEADERS    := $(wildcard include/patchbay/*.h)
+FORMAT_SRC := $(sort $(shell find include host kernels tests bench -name '*.[ch]' 2>/dev/null))
+
+.PHONY: help
+help: ## this list
+	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+# ---- the library and the program -----------------------------------------------------------------
+.PHONY: build
+build: $(BUILD)/patchbay $(BUILD)/libpatchbay.so ## build/release/patchbay and libpatchbay.{a,so}
+
+# What a file was made with is remembered, so that other flags never meet old objects.
+# $(call remember,FILE,TEXT): FILE is written anew when TEXT is another
+differ   = $(subst x$(1)x,,x$(2)x)$(subst x$(2)x,,x$(1)x)
+remember = $(if $(call differ,$(strip $(file <$(1))),$(strip $(2))),$(shell mkdir -p $(dir $(1)))$(file >$(1),$(strip $(2))))
+ifneq ($(GOALS),)
+$(call remember,$(BUILD)/flags,$(CC) $(ALL_CFLAGS) $(CRITERION_CFLAGS))
+$(call remember,$(BUILD)/link-flags,$(CC) $(LDFLAGS) $(LIBS) $(CRITERION_LIBS) $(LIB_OBJ))
+
+# The commit is compiled into the files that name it, and only they are compiled again with it.
+COMMIT := $(or $(if $(wildcard .git),$(shell git describe --always --dirty --abbrev=12 --exclude '*' \
+          2>/dev/null || cat $(BUILD)/commit 2>/dev/null)),unknown)
+COMMIT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(shell grep -ls PB_COMMIT $(HOST_SRC) $(CLI_SRC) /dev/null))
+$(call remember,$(BUILD)/commit,$(COMMIT))
+$(COMMIT_OBJ): DEFINES += -DPB_COMMIT='"$(COMMIT)"'
+$(COMMIT_OBJ): $(BUILD)/commit
+endif
+
+# $(call compile,FLAGS)
+define compile
+@mkdir -p $(@D)
+$(call say,CC)
+$(Q)$(CC) $(ALL_CFLAGS) $(1) -c $< -o $@
+endef
+define link
+@mkdir -p $(@D)
+$(call say,LD)
+$(Q)$(CC) -fopenmp $(LDFLAGS_CONFIG) $(LDFLAGS) -o $@ $(1)
+endef
+
+$(BUILD)/obj/%.v2.o: %.c $(BUILD)/flags
+	$(call compile,$(ISA_v2))
+$(BUILD)/obj/%.v3.o: %.c $(BUILD)/flags
+	$(call compile,$(ISA_v3))
+$(BUILD)/obj/%.v4.o: %.c $(BUILD)/flags
+	$(call compile,$(ISA_v4))
+$(BUILD)/obj/%.base.o: %.c $(BUILD)/flags
+	$(call compile,$(ISA_base))
+$(BUILD)/obj/tests/%.o: tests/%.c $(BUILD)/flags
+	$(call compile,$(CRITERION_CFLAGS) -Itests)
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
+	$(call compile)
+
+SONAME := libpatchbay.so.$(firstword $(subst ., ,$(VERSION)))
+# Sanitizers leave their own symbols open; every other undefined one is an error.
+NO_UNDEFINED := $(if $(filter release,$(CONFIG)),-Wl$(comma)-z$(comma)defs)
+
+$(BUILD)/libpatchbay.a: $(LIB_OBJ) $(BUILD)/link-flags
+	$(call say,AR)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $(LIB_OBJ)
+$(BUILD)/libpatchbay.so: $(LIB_OBJ) $(BUILD)/link-flags
+	$(call link,-shared -Wl$(comma)-soname$(comma)$(SONAME) $(NO_UNDEFINED) $(LIB_OBJ) $(LIBS))
+	@ln -sf $(@F) $(@D)/$(SONAME)
+$(BUILD)/patchbay: $(CLI_OBJ) $(BUILD)/libpatchbay.a
+	$(call link,$(CLI_OBJ) $(BUILD)/libpatchbay.a $(LIBS))
+
+# ---- tests ---------------------------------------------------------------------------------------
+.SECONDARY:
+$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_HELPER_OBJ) $(BUILD)/libpatchbay.a
+	$(call link,$< $(TEST_HELPER_OBJ) $(BUILD)/libpatchbay.a $(LIBS) $(CRITERION_LIBS))
+
+.PHONY: tests-build
+tests-build: build $(TEST_BIN)
+
+RUN_TESTS = BUILD=$(BUILD) PATCHBAY=$(CURDIR)/$(BUILD)/patchbay PYTHON=$(or $(PYTHON),$(shell make/deps.sh python)) \
+            CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' tests/run.sh
+
+.PHONY: test
+test: tests-build ## everything that can be tested here; ends with the total
+	@$(RUN_TESTS) $(TEST_BIN) $(TEST_SCRIPT)
+
+.PHONY: unit
+unit: tests-build ## the Criterion tests alone
+	@$(RUN_TESTS) $(TEST_BIN)
+
+.PHONY: asan
+asan: ## build and test with the address and undefined-behaviour sanitizers
+	@$(MAKE) --no-print-directory CONFIG=asan tests-build
+	@$(MAKE) --no-print-directory CONFIG=asan test
+
+# ---- checks of the source ------------------------------------------------------------------------
+# clang-tidy reads what was compiled, with the same flags: a file is checked again when its object
+# is made again.
+TIDY_SRC   := $(HOST_SRC) $(CLI_SRC) $(CPU_ONCE) $(CPU_MULTI) $(TEST_SRC) $(TEST_HELPER) $(BENCH_SRC)
+TIDY_STAMP := $(TIDY_SRC:%=$(BUILD)/lint/%.tidy)
+TIDY_FLAGS  = -std=c11 $(CPPFLAGS) $(LIB_CFLAGS) $(DEFINES) -fopenmp \
+              -idirafter $(shell $(CC) -print-file-name=include)
+tidy_model  = $(if $(filter host/base/status.c,$<),,-include make/tidy.h)
+tidy_isa    = $(if $(filter $(CPU_MULTI),$<),$(ISA_$(lastword $(ISAS))))
+tidy_object = $(BUILD)/obj/$(1:.c=$(if $(filter $(CPU_MULTI),$(1)),.$(firstword $(ISAS))).o)
+
+.PHONY: lint lint-tidy lint-cppcheck lint-format
+lint: ## clang-tidy, cppcheck and the formatting of all C sources
+	@$(MAKE) --no-print-directory --keep-going lint-format lint-cppcheck lint-tidy
+	@echo "lint: no findings"
+
+lint-tidy: $(TIDY_STAMP)
+define tidy_rule
+$(BUILD)/lint/$(1).tidy: $(1) $(call tidy_object,$(1)) .clang-tidy make/tidy.h
+	@mkdir -p $$(@D)
+	@echo "  TIDY	$(1)"
+	$$(Q)$$(CLANG_TIDY) --quiet $(1) -- $$(TIDY_FLAGS) $$(tidy_model) $$(tidy_isa) \
+		$(if $(filter tests/%,$(1)),$$(CRITERION_CFLAGS) -Itests) >$$@.log 2>&1 || \
+		{ cat $$@.log; exit 1; }
+	@touch $$@
+endef
+$(foreach s,$(if $(filter lint%,$(GOALS)),$(TIDY_SRC)),$(eval $(call tidy_rule,$(s))))
+
+lint-cppcheck:
+	@echo "  CPPCHECK"
+	@mkdir -p $(BUILD)/lint/cppcheck
+	$(Q)$(CPPCHECK) --quiet --std=c11 --language=c --error-exitcode=1 --inline-suppr \
+		--enable=warning,performance,portability --suppressions-list=make/cppcheck.suppress \
+		--library=gnu,openmp --cppcheck-build-dir=$(BUILD)/lint/cppcheck -j $(shell nproc) \
+		$(CPPFLAGS) $(DEFINES) -DPB_COMMIT='"-"' -DPB_ISA=v4 \
+		$(filter-out tests/%,$(TIDY_SRC))
+
+lint-format:
+	@echo "  FORMAT"
+	$(Q)for f in $(FORMAT_SRC); do \
+		$(CLANG_FORMAT) --dry-run --Werror $$f 2>/dev/null || { echo "$$f: not formatted: make format"; bad=1; }; \
+	done; test -z "$$bad"
+
+.PHONY: format
+format: ## clang-format over the C sources
+	$(CLANG_FORMAT) -i $(FORMAT_SRC)
+
+# ---- use -----------------------------------------------------------------------------------------
+DEMO := build/demo/box-demo.h5
+.PHONY: demo
+demo: build ## patch every head of the bundled model on the box task, check and show the file
+	@mkdir -p $(dir $(DEMO))
+	@# A result of other inputs is in the way only here, where it is ours to remove.
+	@if [ -e $(DEMO) ] && [ -n "$$(find configs/box-demo.yaml data/boxbench -type f -newer $(DEMO))" ]; \
+		then rm -f $(DEMO); fi
+	$(BUILD)/patchbay run configs/box-demo.yaml -o $(DEMO)
+	$(BUILD)/patchbay verify $(DEMO)
+	$(BUILD)/patchbay info $(DEMO)
+
+$(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/libpatchbay.a
+	$(call link,$^ $(LIBS))
+
+.PHONY: bench
+bench: build $(BENCH_BIN) ## measure this machine: each operation and the sweep
+	@set -e; for b in $(BENCH_BIN); do $$b; done
+
+.PHONY: bench-peers
+bench-peers: build $(BENCH_BIN) ## the sweep against TransformerLens, in one run (installs it in build/peers)
+	PATCHBAY=$(CURDIR)/$(BUILD)/patchbay bench/run_peers.sh
+
+.PHONY: install
+install: build ## into PREFIX (/usr/local), below DESTDIR
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR)/pkgconfig \
+		$(DESTDIR)$(PREFIX)/include/patchbay $(DESTDIR)$(MANDIR)/man1
+	install -m 755 $(BUILD)/patchbay $(DESTDIR)$(PREFIX)/bin/patchbay
+	install -m 644 $(BUILD)/libpatchbay.a $(DESTDIR)$(LIBDIR)/libpatchbay.a
+	install -m 644 $(BUILD)/libpatchbay.so $(DESTDIR)$(LIBDIR)/libpatchbay.so.$(VERSION)
+	ln -sf libpatchbay.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libpatchbay.so
+	install -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include/patchbay
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|; s|@LIBS@|$(LIBS)|' \
+		make/patchbay.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/patchbay.pc
+	sed -e 's|@VERSION@|$(VERSION)|' docs/patchbay.1 >$(DESTDIR)$(MANDIR)/man1/patchbay.1
+
+.PHONY: deps
+deps: ## install what is missing from Debian packages, or print the line that does
+	@$(DEPS) install build unit test lint
+
+.PHONY: clean
+clean: ## remove build/release, build/asan
+	rm -rf build/release build/asan build/deps
+
+-include $(patsubst %.o,%.d,$(LIB_OBJ) $(CLI_OBJ) $(TEST_HELPER_OBJ) \
+         $(TEST_SRC:%.c=$(BUILD)/obj/%.o) $(BENCH_SRC:%.c=$(BUILD)/obj/%.o))

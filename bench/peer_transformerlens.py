@@ -1,0 +1,125 @@
+"""The peer: z patches by TransformerLens's own patching loop, timed.
+
+    peer_transformerlens.py FOLDER OUT.npz [--positions all|last|each] [--threads N] [--sample N]
+
+FOLDER is what make_gpt2_shape.py makes. The model is TransformerLens's, over the same float32
+weights without processing; the loop is get_act_patch_attn_head_out_all_pos (or _by_pos) with the
+whole batch of pairs, denoising, no gradients. `all` runs every head. `each` and `last` time a
+random sample of cells at the full batch (--sample), since each cell costs one same forward pass,
+and say what the whole sweep would take. The time is that of the run with cache and the loop;
+importing and loading are reported apart. OUT.npz: cells [n, 2 or 3] (layer, head(, position)),
+logit_diff [n, pair]; clean, corrupted [pair], the base runs'; seconds, cells_total, seconds_total.
+"""
+import argparse
+import json
+import os
+import tempfile
+import time
+from importlib import metadata
+from pathlib import Path
+
+START = time.perf_counter()
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--positions", choices=("all", "last", "each"), default="all")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--sample", type=int, default=24, help="cells timed for each and last")
+    return parser.parse_args()
+
+
+OPTIONS = arguments()
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["OMP_NUM_THREADS"] = str(OPTIONS.threads)
+
+import numpy as np  # noqa: E402  (the environment must be set before these are imported)
+import pandas as pd  # noqa: E402
+import tokenizers  # noqa: E402
+import torch  # noqa: E402
+import transformers  # noqa: E402
+from transformer_lens import patching  # noqa: E402
+from transformer_lens.model_bridge import TransformerBridge  # noqa: E402
+
+
+def load(folder):
+    with tempfile.TemporaryDirectory() as temp:
+        # prompts are token ids, but boot_transformers wants a tokenizer that it can read again
+        words = tokenizers.models.WordLevel({"<|endoftext|>": 0}, "<|endoftext|>")
+        special = dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>")
+        transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizers.Tokenizer(words),
+                                             **special).save_pretrained(temp)
+        model = TransformerBridge.boot_transformers(
+            str(folder), device="cpu", dtype=torch.float32,
+            tokenizer=transformers.AutoTokenizer.from_pretrained(temp))
+    # the weights stay as they are; this gives hooks the names that the patching functions use
+    model.enable_compatibility_mode(disable_warnings=True, no_processing=True)
+    model.eval()
+    return model
+
+
+def cells_of(positions, n_layers, n_heads, n_positions, sample):
+    """(cells to run as rows of layer, position, head; how many the whole sweep has)."""
+    rng = np.random.default_rng(0)
+    at = [n_positions - 1] if positions == "last" else range(n_positions)
+    rows = [(layer, position, head) for layer in range(n_layers) for position in at
+            for head in range(n_heads)]
+    chosen = sorted(rng.choice(len(rows), min(sample, len(rows)), replace=False))
+    return [rows[i] for i in chosen], len(rows)
+
+
+def sweep(model, pairs, positions, sample):
+    """(cells [n, 2 or 3], logit_diff [n, pair], base logit_diffs, cells in all, seconds of the
+    base runs)."""
+    begin = time.perf_counter()
+    clean, corrupted = (torch.tensor([p[side] for p in pairs]) for side in ("clean", "corrupted"))
+    answer, foil = (torch.tensor([p[key] for p in pairs]) for key in ("answer", "foil"))
+    rows = torch.arange(len(pairs))
+
+    def logit_diff(logits):
+        return logits[rows, -1, answer] - logits[rows, -1, foil]
+
+    clean_logits, cache = model.run_with_cache(clean, names_filter=lambda n: n.endswith("hook_z"))
+    base = {"clean": logit_diff(clean_logits), "corrupted": logit_diff(model(corrupted))}
+    base_seconds = time.perf_counter() - begin
+    n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads
+    if positions == "all":
+        result = patching.get_act_patch_attn_head_out_all_pos(
+            model, corrupted, cache, logit_diff, reduce="none")
+        values = result.values.reshape(n_layers * n_heads, -1)
+        cells = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
+        return cells, values, base, len(cells), base_seconds
+    index, total = cells_of(positions, n_layers, n_heads, clean.shape[1], sample)
+    result = patching.get_act_patch_attn_head_out_by_pos(
+        model, corrupted, cache, logit_diff, reduce="none", index_axis_names=None,
+        index_df=pd.DataFrame(index, columns=["layer", "pos", "head"]))
+    cells = [(layer, head, position) for layer, position, head in index]
+    return cells, result.values, base, total, base_seconds
+
+
+def main():
+    torch.set_num_threads(OPTIONS.threads)
+    torch.set_grad_enabled(False)
+    pairs = [json.loads(line) for line in (OPTIONS.folder / "pairs.jsonl").read_text().splitlines()]
+    model = load(OPTIONS.folder)
+    loaded = time.perf_counter()
+    cells, values, base, total, base_seconds = sweep(model, pairs, OPTIONS.positions, OPTIONS.sample)
+    seconds = time.perf_counter() - loaded
+    # a sample stands for the whole loop; the base runs are made once in either case
+    whole = base_seconds + (seconds - base_seconds) * total / len(cells)
+    OPTIONS.out.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(OPTIONS.out, cells=np.array(cells), logit_diff=values.double().numpy(),
+             seconds=seconds, cells_total=total, seconds_total=whole,
+             **{side: value.double().numpy() for side, value in base.items()})
+    patches = len(cells) * len(pairs)
+    print(f"TransformerLens {metadata.version('transformer-lens')}, PyTorch {torch.__version__}, "
+          f"{OPTIONS.threads} threads, {OPTIONS.positions}: {len(cells)} of {total} cells x "
+          f"{len(pairs)} pairs in {seconds:.2f} s, {patches / seconds:.2f} patches/s, "
+          f"whole sweep {whole:.1f} s "
+          f"(importing and loading before: {loaded - START:.1f} s)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,272 @@
+/* The table of operations that a backend fills. The engine above knows nothing else of the device:
+ * it allocates, uploads, calls operations on device memory and downloads scores.
+ *
+ * Shapes are written [rows, columns], row-major, float32 unless said otherwise. D width, H heads,
+ * K head width, KV key/value heads, F MLP width, V vocabulary. "base" rows are the packed rows of
+ * the chunk's clean and corrupted prompts; "delta" rows are the packed rows of a wave's variants:
+ * row r of a wave belongs to one position of one variant and base_row[r] names the recipient's row.
+ *
+ * Every reduction has a fixed order: a row's bits depend on its own inputs only, never on which
+ * rows travel with it, nor on the number of threads. */
+#ifndef PB_BACKEND_H
+#define PB_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "patchbay/model.h"
+#include "patchbay/status.h"
+
+/* Device memory. Only a backend may look inside. */
+struct pb_dev {
+	void *address;
+};
+
+/* The memory `bytes` further on. */
+static inline struct pb_dev pb_dev_at(struct pb_dev d, size_t bytes)
+{
+	return (struct pb_dev){(char *)d.address + bytes};
+}
+/* Row `row` of a float32 array with `columns` columns. */
+static inline struct pb_dev pb_dev_row(struct pb_dev d, size_t row, size_t columns)
+{
+	return pb_dev_at(d, row * columns * sizeof(float));
+}
+
+struct pb_device; /* one open device; begins with its table */
+struct pb_packed; /* a weight matrix in the layout that the device's products want */
+
+/* Positions of a wave's variant: its changed rows are `first` .. `length`-1 of its prompt. int32 so
+ * that an array of them is plain device memory. */
+struct pb_span {
+	int32_t base;   /* base row of the recipient's position 0 */
+	int32_t length; /* tokens of the prompt */
+	int32_t first;  /* first changed position */
+	int32_t row;    /* delta row of position `first`, relative to the arrays of the call */
+};
+
+/* y[m, n] (+)= x[m, k] W + bias; row strides in floats. */
+struct pb_gemm {
+	size_t m;
+	struct pb_dev x, y;
+	size_t x_stride, y_stride;
+	const struct pb_packed *w;
+	struct pb_dev bias; /* [n], address NULL: none */
+	bool accumulate;
+};
+
+/* x[r] = embed[token[r]] (+ pos_embed[position[r]]). Tables are host views of the checkpoint. */
+struct pb_embed {
+	size_t n_rows, d_model;
+	const int32_t *token, *position; /* host */
+	const struct pb_weight *embed, *pos_embed;
+	struct pb_dev x;
+};
+
+/* One normalisation: y = (x - mean) / sqrt(var + eps) * weight + bias (layer norm), or
+ * y = x / sqrt(mean(x^2) + eps) * weight (RMS norm). stats[r] = {mean (0 for RMS), 1/sqrt(..)}. */
+struct pb_norm_op {
+	enum pb_norm kind;
+	float eps;
+	size_t n_rows, d_model;
+	struct pb_dev x, weight, bias; /* weight, bias [D]; bias address NULL: none */
+	struct pb_dev y;               /* [n_rows, D] */
+	struct pb_dev stats;           /* [n_rows, 2] out */
+};
+
+/* y[r] = norm(x0[base_row[r]] + delta[r]) - norm(x0[base_row[r]]), without cancellation. */
+struct pb_norm_delta {
+	enum pb_norm kind;
+	float eps;
+	size_t n_rows, d_model;
+	struct pb_dev delta, x0, stats, weight; /* x0, stats: base rows */
+	struct pb_dev base_row;                 /* int32 [n_rows] */
+	struct pb_dev y;
+};
+
+/* Rotary embedding in place on `n_heads` heads at x (row stride in floats), at positions
+ * position[row] (int32, device). Linear, so it serves deltas too. Angles in float32 as the reference
+ * implementations make them: inv_freq_i = base^(-2i/dims) in float32, angle = position * inv_freq. */
+struct pb_rotary {
+	size_t n_rows, n_heads, d_head, rotary_dims;
+	struct pb_dev x;
+	size_t x_stride;
+	struct pb_dev position;
+	struct pb_dev cos_sin; /* [n_positions, rotary_dims]: cos then sin, rotary_dims/2 each */
+};
+
+/* Shapes of attention, shared by the three forms below. Rows of qkv are q | k | v. */
+struct pb_heads {
+	size_t n_heads, n_kv_heads, d_head;
+	float score_scale;
+	size_t window; /* 0: none */
+};
+
+/* z = softmax(scale q k^T, causal, windowed) v over packed prompts (span.first is ignored). */
+struct pb_attention {
+	struct pb_heads heads;
+	size_t n_prompts;
+	const struct pb_span *prompts; /* host */
+	size_t max_length;
+	struct pb_dev qkv; /* [rows, (H + 2 KV) K] */
+	struct pb_dev z;   /* [rows, H K] */
+};
+
+/* The change of z at every changed row of each variant, given the changes of its q, k, v:
+ * dz = sum_j (a_j - a0_j) v0_j + a_j dv_j, prefix keys and values read from the recipient's cache. */
+struct pb_attention_delta {
+	struct pb_heads heads;
+	size_t n_variants;
+	const struct pb_span *variants; /* host; rows relative to dqkv and dz */
+	size_t max_length;
+	struct pb_dev qkv0; /* base rows */
+	struct pb_dev dqkv; /* delta rows */
+	struct pb_dev dz;   /* delta rows, [rows, H K] */
+};
+
+/* The same for the last layer, at the answer position (length - 1) only, without making V, and
+ * without making K where keys are not rotated:
+ *   score_j = scale (q . k0_j + extra_j),  extra_j = (q W_K^T) . dn_j  or  q . dk_j
+ *   zdiff = sum_j (a_j - a0_j) v0_j,   mix_h = sum_{j >= first} a_j dn_j
+ * so that dz_h = zdiff_h + mix_h W_V[h]. */
+struct pb_attention_last {
+	struct pb_heads heads;
+	size_t d_model, n_variants;
+	const struct pb_span *variants; /* host; rows relative to dn and dk */
+	size_t max_length;
+	struct pb_dev qkv0; /* base rows */
+	struct pb_dev q;    /* [n_variants, H K]: q at the answer position (base + change) */
+	struct pb_dev qk;   /* [n_variants, H, D]: q_h W_K[h]^T; address NULL: use dk */
+	struct pb_dev dk;   /* delta rows [rows, KV K]; address NULL: use qk */
+	struct pb_dev dn;   /* delta rows [rows, D]: change of the normed input */
+	struct pb_dev zdiff; /* [n_variants, H K] out */
+	struct pb_dev mix;   /* [n_variants, H, D] out */
+};
+
+/* a = act(h). */
+struct pb_activation_op {
+	enum pb_activation kind;
+	size_t n_rows, width;
+	struct pb_dev h, a;
+};
+
+/* dh[r] <- act(h0[base_row[r]] + dh[r]) - a0[base_row[r]], in place. */
+struct pb_activation_delta {
+	enum pb_activation kind;
+	size_t n_rows, width;
+	struct pb_dev dh, h0, a0, base_row;
+};
+
+/* Row-wise moves: out[out_row[i]] = (a[a_row[i]] - b[b_row[i]]) over `columns` columns. A NULL index
+ * means i; a NULL b means zero. int32 device indices, strides in floats. */
+struct pb_rows {
+	size_t n_rows, columns;
+	struct pb_dev a, b, out;
+	size_t a_stride, b_stride, out_stride;
+	struct pb_dev a_row, b_row, out_row;
+	bool accumulate; /* out += instead of out = */
+};
+
+/* out[i] = sum_d x[x_row[i], d] * t[t_row[i], d] in float64, fixed order; out is a host array. */
+struct pb_dots {
+	size_t n, d_model;
+	struct pb_dev x, t;
+	const int32_t *x_row, *t_row; /* host */
+	double *out;                  /* host */
+};
+
+/* Scores over the whole vocabulary of row i: logits = logits0[base[i]] + delta[i]. */
+struct pb_vocabulary_score {
+	double lse;                 /* log sum exp of all V logits */
+	double logit_answer, logit_foil;
+	int32_t rank_answer, rank_foil, argmax; /* among the first n_valid tokens */
+	double kl_recipient, kl_donor;          /* KL(P_base || P_row), KL(P_donor || P_row), nats */
+};
+struct pb_vocabulary {
+	size_t n, n_vocab, n_valid;
+	struct pb_dev delta;   /* [n, V], address NULL: zero */
+	struct pb_dev logits0; /* [base answer rows, V] */
+	const int32_t *base, *donor;  /* host: rows of logits0; donor NULL: no KL is computed */
+	const int32_t *answer, *foil; /* host */
+	struct pb_vocabulary_score *out; /* host */
+};
+
+/* flag[i, h] = 1 when the K values of head h differ (as numbers) between rows a_row[i] and
+ * b_row[i] of z; host indices and flags. */
+struct pb_differ {
+	size_t n, n_heads, d_head;
+	struct pb_dev z;
+	const int32_t *a_row, *b_row; /* host */
+	uint8_t *flag;                /* host [n, H] */
+};
+
+struct pb_ops {
+	const char *name; /* "cpu" */
+
+	void (*close)(struct pb_device *dev);
+	/* One line: what the device is (processor, instruction set, threads). */
+	const char *(*describe)(struct pb_device *dev);
+	/* The instruction set or card whose rounding the results have, e.g. "x86-64-v4". */
+	const char *(*isa)(struct pb_device *dev);
+
+	/* Zeroed memory; PB_ERR_MEMORY with the size when there is none. */
+	enum pb_status (*alloc)(struct pb_device *dev, size_t bytes, struct pb_dev *out,
+	                        struct pb_error *err);
+	void (*release)(struct pb_device *dev, struct pb_dev memory);
+	enum pb_status (*upload)(struct pb_device *dev, struct pb_dev to, const void *from,
+	                         size_t bytes, struct pb_error *err);
+	enum pb_status (*download)(struct pb_device *dev, void *to, struct pb_dev from, size_t bytes,
+	                           struct pb_error *err);
+	enum pb_status (*zero)(struct pb_device *dev, struct pb_dev to, size_t bytes,
+	                       struct pb_error *err);
+	/* Working memory of the operations for prompts up to max_length tokens; called once, before any
+	 * other operation, so that nothing is allocated inside a sweep. */
+	enum pb_status (*prepare)(struct pb_device *dev, const struct pb_arch *arch,
+	                          size_t max_length, struct pb_error *err);
+	/* What prepare will take. */
+	size_t (*prepare_bytes)(struct pb_device *dev, const struct pb_arch *arch, size_t max_length);
+
+	/* Pack `n` views with the same n_in side by side, widened to float32. */
+	enum pb_status (*pack)(struct pb_device *dev, const struct pb_weight *views, size_t n,
+	                       struct pb_packed **out, struct pb_error *err);
+	void (*unpack)(struct pb_device *dev, struct pb_packed *packed);
+
+	enum pb_status (*gemm)(struct pb_device *, const struct pb_gemm *, struct pb_error *);
+	enum pb_status (*embed)(struct pb_device *, const struct pb_embed *, struct pb_error *);
+	enum pb_status (*norm)(struct pb_device *, const struct pb_norm_op *, struct pb_error *);
+	enum pb_status (*norm_delta)(struct pb_device *, const struct pb_norm_delta *,
+	                             struct pb_error *);
+	enum pb_status (*rotary)(struct pb_device *, const struct pb_rotary *, struct pb_error *);
+	enum pb_status (*attention)(struct pb_device *, const struct pb_attention *,
+	                            struct pb_error *);
+	enum pb_status (*attention_delta)(struct pb_device *, const struct pb_attention_delta *,
+	                                  struct pb_error *);
+	enum pb_status (*attention_last)(struct pb_device *, const struct pb_attention_last *,
+	                                 struct pb_error *);
+	enum pb_status (*activation)(struct pb_device *, const struct pb_activation_op *,
+	                             struct pb_error *);
+	enum pb_status (*activation_delta)(struct pb_device *, const struct pb_activation_delta *,
+	                                   struct pb_error *);
+	enum pb_status (*rows)(struct pb_device *, const struct pb_rows *, struct pb_error *);
+	enum pb_status (*dots)(struct pb_device *, const struct pb_dots *, struct pb_error *);
+	enum pb_status (*vocabulary)(struct pb_device *, const struct pb_vocabulary *,
+	                             struct pb_error *);
+	enum pb_status (*differ)(struct pb_device *, const struct pb_differ *, struct pb_error *);
+};
+
+/* Every backend's device begins so. */
+struct pb_device {
+	const struct pb_ops *ops;
+};
+
+/* Open a backend by name: "auto" or "cpu". A table with a missing entry is PB_ERR_INTERNAL, an
+ * unknown or absent backend PB_ERR_INPUT. n_threads >= 1. */
+enum pb_status pb_device_open(struct pb_device **out, const char *name, int n_threads,
+                              struct pb_error *err);
+void pb_device_close(struct pb_device *dev);
+
+/* The cpu backend (kernels/cpu/table.c). */
+enum pb_status pb_cpu_open(struct pb_device **out, int n_threads, struct pb_error *err);
+
+#endif

@@ -1,0 +1,169 @@
+/* `patchbay run CONFIG` */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/args.h"
+#include "cli/output.h"
+#include "cli/verbs.h"
+#include "patchbay/engine.h"
+
+/* What the command line says. */
+struct run_args {
+	struct pb_arg_list sets;
+	const char *output, *backend;
+	size_t memory, threads;
+	bool dry_run, force, resume, profile, quiet;
+};
+
+static void print_more(FILE *out)
+{
+	fprintf(out,
+		"\nAn output that is there already: complete and of the same experiment, it is "
+		"left alone;\nunfinished, the run continues; of another experiment, it is refused "
+		"without --force.\nSIGTERM, SIGINT and SIGUSR1 stop after the chunk in flight "
+		"(exit status 75).\n\n"
+		"keys of CONFIG, [default]; exactly one of task and pairs; sweep is a list of "
+		"rows or one row\n");
+	pb_config_describe(out);
+}
+
+/* Plain words stand as they are, others in single quotes: the text can be given to a shell. */
+static void append_quoted(FILE *out, const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789_./-=:,+@%";
+
+	if (word[0] != '\0' && word[strspn(word, plain)] == '\0') {
+		fputs(word, out);
+		return;
+	}
+	fputc('\'', out);
+	for (const char *s = word; *s != '\0'; s++) {
+		if (*s == '\'')
+			fputs("'\\''", out);
+		else
+			fputc(*s, out);
+	}
+	fputc('\'', out);
+}
+
+/* `patchbay run ...` as it was typed (freed with free()). */
+static enum pb_status command_line(int argc, char **argv, char **command, struct pb_error *err)
+{
+	size_t size = 0;
+	FILE *out = open_memstream(command, &size);
+
+	if (out == NULL)
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the command line");
+	fputs("patchbay", out);
+	for (int i = 0; i < argc; i++) {
+		fputc(' ', out);
+		append_quoted(out, argv[i]);
+	}
+	if (fclose(out) != 0)
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the command line");
+	return PB_OK;
+}
+
+/* --backend is short for a --set. */
+static enum pb_status add_backend(struct run_args *args, char **set, struct pb_error *err)
+{
+	void *items = (void *)args->sets.items;
+	enum pb_status status;
+
+	if (args->backend == NULL)
+		return PB_OK;
+	PB_TRY(pb_grow(&items, &args->sets.capacity, args->sets.n + 1, sizeof *args->sets.items,
+		       "options", err));
+	args->sets.items = (const char **)items;
+	*set = pb_format("engine.backend=%s", args->backend);
+	if (*set == NULL)
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the command line");
+	args->sets.items[args->sets.n++] = *set;
+cleanup:
+	return status;
+}
+
+static enum pb_status run(const char *path, const struct run_args *args, const char *command,
+			  struct pb_error *err)
+{
+	const struct pb_run_options options = {.command = command,
+					       .memory = args->memory,
+					       .n_threads = (int)args->threads,
+					       .dry_run = args->dry_run,
+					       .force = args->force,
+					       .profile = args->profile,
+					       .quiet = args->quiet};
+	struct pb_run_config config;
+	enum pb_status status;
+
+	PB_TRY(pb_config_read(&config, path, args->sets.items, args->sets.n, args->output, err));
+	if (config.output == NULL) {
+		status =
+		    pb_fail(err, PB_ERR_INPUT,
+			    "no output: %s (output): name the result file there, or with -o", path);
+		goto cleanup;
+	}
+	PB_TRY(pb_output_check(config.output, err));
+	pb_log_quiet(args->quiet);
+	pb_signals_install();
+	PB_TRY(pb_experiment_run(&config, &options, err));
+cleanup:
+	pb_config_free(&config);
+	return status;
+}
+
+enum pb_status pb_verb_run(int argc, char **argv, struct pb_error *err)
+{
+	struct run_args args = {0};
+	const struct pb_option options[] = {
+	    {"set", 0, PB_ARG_LIST, "KEY=VALUE",
+	     "set a key of CONFIG (task.pairs=20, sweep.0.site=z)", &args.sets},
+	    {"output", 'o', PB_ARG_TEXT, "FILE", "the result file, instead of CONFIG's",
+	     &args.output},
+	    {"backend", 0, PB_ARG_TEXT, "NAME", "where to compute: auto, cpu", &args.backend},
+	    {"memory", 0, PB_ARG_MEMORY, "SIZE",
+	     "host memory to stay within, 8G (default: 80% of what the job may use)", &args.memory},
+	    {"threads", 0, PB_ARG_COUNT, "N", "threads (default: those that the job may use)",
+	     &args.threads},
+	    {"dry-run", 0, PB_ARG_FLAG, NULL, "print the plan and stop", &args.dry_run},
+	    {"force", 0, PB_ARG_FLAG, NULL, "replace an output of another experiment", &args.force},
+	    {"resume", 0, PB_ARG_FLAG, NULL, "continue an unfinished output (it is always done)",
+	     &args.resume},
+	    {"profile", 0, PB_ARG_FLAG, NULL, "print the time by stage at the end", &args.profile},
+	    {"quiet", 'q', PB_ARG_FLAG, NULL, "no progress and no notes, only warnings and errors",
+	     &args.quiet},
+	};
+	const struct pb_usage usage = {
+	    .verb = "run",
+	    .operands = "CONFIG",
+	    .summary = "Run the experiment that the YAML file CONFIG describes: make or read the "
+		       "pairs, patch every\nhead that its sweeps name, and leave one HDF5 file.",
+	    .n_operands_min = 1,
+	    .n_operands_max = 1,
+	    .options = options,
+	    .n_options = sizeof options / sizeof options[0],
+	    .more = print_more};
+	char *command = NULL, *backend_set = NULL;
+	enum pb_status status;
+	bool help;
+	int first;
+
+	/* Before the options are parsed, which reorders argv. */
+	PB_TRY(command_line(argc, argv, &command, err));
+	PB_TRY(pb_args_parse(&usage, argc, argv, &first, &help, err));
+	if (help)
+		goto cleanup;
+	if (args.force && args.resume) {
+		status = pb_fail(err, PB_ERR_INPUT,
+				 "options contradict: --force and --resume: give one of them");
+		goto cleanup;
+	}
+	PB_TRY(add_backend(&args, &backend_set, err));
+	PB_TRY(run(argv[first], &args, command, err));
+cleanup:
+	pb_arg_list_free(&args.sets);
+	free(backend_set);
+	free(command);
+	return status;
+}

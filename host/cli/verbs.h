@@ -1,0 +1,13 @@
+/* The verbs: one file each. argv[0] is the verb's name. */
+#ifndef PATCHBAY_CLI_VERBS_H
+#define PATCHBAY_CLI_VERBS_H
+
+#include "patchbay/status.h"
+
+enum pb_status pb_verb_run(int argc, char **argv, struct pb_error *err);
+enum pb_status pb_verb_prompts(int argc, char **argv, struct pb_error *err);
+enum pb_status pb_verb_info(int argc, char **argv, struct pb_error *err);
+enum pb_status pb_verb_verify(int argc, char **argv, struct pb_error *err);
+enum pb_status pb_verb_doctor(int argc, char **argv, struct pb_error *err);
+
+#endif

@@ -1,0 +1,282 @@
+/* A run's YAML file against the table of keys. The table's order is also the order in which the
+ * resolved configuration is written, so reading and writing are one walk. */
+#include "patchbay/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/nearest.h"
+#include "config/value.h"
+
+#define MAX_FILE_SIZE ((size_t)1 << 20)
+#define MAX_SWEEPS 1000
+
+static enum pb_status fail_unknown_key(const struct pb_walk *w, const char *section,
+				       const struct pb_node *node)
+{
+	const char *names[64];
+	char place[PB_WHERE_SIZE], list[PB_WORDS_SIZE] = "";
+	const char *nearest;
+	size_t n = 0, used = 0;
+
+	for (size_t k = 0; k < pb_n_keys && n < sizeof names / sizeof names[0]; k++)
+		if (pb_key_in_section(&pb_keys[k], section))
+			names[n++] = pb_key_name(&pb_keys[k]);
+	for (size_t i = 0; i < n && used < sizeof list; i++)
+		used += (size_t)snprintf(list + used, sizeof list - used, "%s%s",
+					 i == 0 ? "" : ", ", names[i]);
+	nearest = pb_nearest_word(node->key, names, n);
+	pb_tree_where_key(node, place);
+	if (nearest != NULL)
+		return pb_fail(w->err, PB_ERR_INPUT, "unknown key: %s (%s%s%s): did you mean '%s'?",
+			       place, section, section[0] == '\0' ? "" : ".", node->key, nearest);
+	return pb_fail(w->err, PB_ERR_INPUT, "unknown key: %s (%s%s%s): the keys here are: %s",
+		       place, section, section[0] == '\0' ? "" : ".", node->key, list);
+}
+
+/* ---- sections --------------------------------------------------------------------------- */
+
+static enum pb_status check_keys(const struct pb_walk *w, const char *section,
+				 const struct pb_node *map)
+{
+	for (const struct pb_node *child = map->first; child != NULL; child = child->next) {
+		bool known = false;
+
+		for (size_t k = 0; k < pb_n_keys && !known; k++)
+			known = pb_key_in_section(&pb_keys[k], section) &&
+				strcmp(pb_key_name(&pb_keys[k]), child->key) == 0;
+		if (!known)
+			return fail_unknown_key(w, section, child);
+	}
+	return PB_OK;
+}
+
+static enum pb_status fail_missing(const struct pb_walk *w, const struct pb_key *key,
+				   const struct pb_node *map)
+{
+	char place[PB_WHERE_SIZE], words[PB_WORDS_SIZE];
+
+	pb_key_words(key, words);
+	return pb_fail(w->err, PB_ERR_INPUT, "missing key: %s (%s): give it%s%s%s%s",
+		       map == NULL ? w->path : pb_tree_where(map, place), key->path,
+		       key->help == NULL ? "" : ", ", key->help == NULL ? "" : key->help,
+		       words[0] == '\0' ? "" : ": ", words);
+}
+
+/* One key that is not a section: its line in the resolved file begins with `margin`. *written says
+ * whether it has one. */
+static enum pb_status read_leaf(const struct pb_walk *w, const struct pb_key *key,
+				const struct pb_node *map, void *base, const char *margin,
+				bool *written)
+{
+	const struct pb_node *node = pb_tree_child(map, pb_key_name(key));
+	enum pb_status status;
+
+	*written = false;
+	if (node == NULL && key->presence == PB_KEY_REQUIRED)
+		return fail_missing(w, key, map);
+	if (node == NULL && key->fallback == NULL)
+		return PB_OK;
+	fprintf(w->resolved, "%s%s: ", margin, pb_key_name(key));
+	status = pb_value_read(w, key, node, base);
+	fputc('\n', w->resolved);
+	*written = true;
+	return status;
+}
+
+/* All keys of a section, in the table's order. `map` is NULL where the file has no such section and
+ * its keys take their defaults. `first` begins the first line, `indent` the others. */
+static enum pb_status read_leaves(const struct pb_walk *w, const char *section,
+				  const struct pb_node *map, void *base, const char *first,
+				  const char *indent)
+{
+	enum pb_status status = PB_OK;
+	const char *margin = first;
+
+	if (map != NULL)
+		PB_TRY(check_keys(w, section, map));
+	for (size_t k = 0; k < pb_n_keys; k++) {
+		bool written;
+
+		if (!pb_key_in_section(&pb_keys[k], section))
+			continue;
+		PB_TRY(read_leaf(w, &pb_keys[k], map, base, margin, &written));
+		if (written)
+			margin = indent;
+	}
+cleanup:
+	return status;
+}
+
+static enum pb_status read_section(const struct pb_walk *w, const struct pb_key *key,
+				   const struct pb_node *node)
+{
+	if (node != NULL && node->kind != PB_NODE_MAP)
+		return pb_walk_fail(w, key, node, "wrong type", "give its keys, one a line");
+	fprintf(w->resolved, "%s:\n", key->path);
+	return read_leaves(w, key->path, node, w->config, "  ", "  ");
+}
+
+static enum pb_status read_rows(const struct pb_walk *w, const struct pb_key *key,
+				const struct pb_node *node)
+{
+	const struct pb_node *row = node->kind == PB_NODE_LIST ? node->first : node;
+	struct pb_run_config *config = w->config;
+	enum pb_status status = PB_OK;
+	size_t n = 0;
+
+	for (const struct pb_node *r = row; r != NULL;
+	     r = node->kind == PB_NODE_LIST ? r->next : NULL)
+		n++;
+	if (n == 0 || n > MAX_SWEEPS)
+		return pb_walk_fail(w, key, node, "wrong number of sweeps", "give 1 to 1000");
+	config->sweeps = pb_arena_alloc(&config->arena, n, sizeof *config->sweeps);
+	if (config->sweeps == NULL)
+		return pb_walk_out_of_memory(w);
+	config->n_sweeps = n;
+	fprintf(w->resolved, "%s:\n", key->path);
+	for (size_t i = 0; i < n; i++, row = row->next) {
+		if (row->kind != PB_NODE_MAP)
+			return pb_walk_fail(
+			    w, key, row, "wrong type",
+			    "give a map, for instance {site: z, direction: denoise}");
+		PB_TRY(read_leaves(w, key->path, row, &config->sweeps[i], "  - ", "    "));
+	}
+cleanup:
+	return status;
+}
+
+/* Exactly one of the alternatives must be there. */
+static enum pb_status check_alternatives(const struct pb_walk *w, const struct pb_node *root)
+{
+	const struct pb_node *task = pb_tree_child(root, "task");
+	const struct pb_node *pairs = pb_tree_child(root, "pairs");
+	char place[PB_WHERE_SIZE], place_task[PB_WHERE_SIZE];
+
+	if (task == NULL && pairs == NULL)
+		return pb_fail(w->err, PB_ERR_INPUT,
+			       "missing key: %s (task or pairs): say where the pairs come from: a "
+			       "task, or pairs: FILE",
+			       w->path);
+	if (task != NULL && pairs != NULL)
+		return pb_fail(w->err, PB_ERR_INPUT,
+			       "two sources of pairs: %s (pairs) and %s (task): keep one",
+			       pb_tree_where_key(pairs, place),
+			       pb_tree_where_key(task, place_task));
+	return PB_OK;
+}
+
+static enum pb_status read_root(const struct pb_walk *w, const struct pb_node *root)
+{
+	enum pb_status status;
+
+	PB_TRY(check_keys(w, "", root));
+	PB_TRY(check_alternatives(w, root));
+	for (size_t k = 0; k < pb_n_keys; k++) {
+		const struct pb_key *key = &pb_keys[k];
+		const struct pb_node *node = pb_tree_child(root, key->path);
+		bool written;
+
+		if (!pb_key_in_section(key, "") ||
+		    (node == NULL && key->presence == PB_KEY_ALTERNATIVE))
+			continue;
+		if (node == NULL && key->presence == PB_KEY_REQUIRED)
+			return fail_missing(w, key, NULL);
+		if (key->type == PB_KEY_SECTION)
+			PB_TRY(read_section(w, key, node));
+		else if (key->type == PB_KEY_ROWS && node != NULL)
+			PB_TRY(read_rows(w, key, node));
+		else
+			PB_TRY(read_leaf(w, key, root, w->config, "", &written));
+	}
+cleanup:
+	return status;
+}
+
+/* Cells of a task that the table's ranges cannot know of. */
+static enum pb_status check_task(const struct pb_walk *w, const struct pb_node *root)
+{
+	const struct pb_task_options *options = &w->config->task;
+	const struct pb_node *node = pb_tree_child(root, "task");
+	const struct pb_task *task;
+	struct pb_error inner = {0};
+	char place[PB_WHERE_SIZE];
+	enum pb_status status;
+
+	if (node == NULL)
+		return PB_OK;
+	task = pb_task_find(options->name);
+	if (task == NULL)
+		return pb_fail(w->err, PB_ERR_INTERNAL, "task not found: '%s'", options->name);
+	status = task->check(options, &inner);
+	if (status == PB_OK)
+		status = task->check_pairs(options, &inner);
+	if (status == PB_OK)
+		return PB_OK;
+	return pb_fail(w->err, status, "%s: %s (task)", inner.message,
+		       pb_tree_where_key(node, place));
+}
+
+/* ---- the file --------------------------------------------------------------------------- */
+
+static enum pb_status read_tree(struct pb_node **root, const char *path, const char *text,
+				size_t size, const char *const *sets, size_t n_sets,
+				const char *output, struct pb_arena *arena, struct pb_error *err)
+{
+	enum pb_status status;
+
+	PB_TRY(pb_tree_parse(root, text, size, path, true, arena, err));
+	if ((*root)->kind != PB_NODE_MAP)
+		return pb_fail(err, PB_ERR_INPUT, "not a configuration: %s: %s", path,
+			       pb_node_is_null(*root)
+				   ? "the file is empty: give at least model, task and sweep"
+				   : "give keys and values: model, task, sweep, ..");
+	for (size_t i = 0; i < n_sets; i++)
+		PB_TRY(pb_tree_set(*root, sets[i], arena, err));
+	if (output != NULL)
+		PB_TRY(pb_tree_put_text(*root, "output", output, "--output", arena, err));
+cleanup:
+	return status;
+}
+
+enum pb_status pb_config_read(struct pb_run_config *out, const char *path, const char *const *sets,
+			      size_t n_sets, const char *output, struct pb_error *err)
+{
+	struct pb_walk w = {.config = out, .path = path, .err = err};
+	struct pb_arena tree = {0};
+	struct pb_node *root = NULL;
+	char *text = NULL, *resolved = NULL;
+	size_t size = 0, resolved_size = 0;
+	enum pb_status status;
+
+	*out = (struct pb_run_config){0};
+	PB_TRY(pb_read_file(&text, &size, path, MAX_FILE_SIZE, err));
+	PB_TRY(read_tree(&root, path, text, size, sets, n_sets, output, &tree, err));
+	w.resolved = open_memstream(&resolved, &resolved_size);
+	if (w.resolved == NULL) {
+		status = pb_walk_out_of_memory(&w);
+		goto cleanup;
+	}
+	PB_TRY(read_root(&w, root));
+	PB_TRY(check_task(&w, root));
+cleanup:
+	if (w.resolved != NULL && fclose(w.resolved) != 0 && status == PB_OK)
+		status = pb_walk_out_of_memory(&w);
+	if (status == PB_OK) {
+		out->resolved = pb_arena_strdup(&out->arena, resolved);
+		if (out->resolved == NULL)
+			status = pb_walk_out_of_memory(&w);
+	}
+	free(resolved);
+	free(text);
+	pb_arena_free(&tree);
+	if (status != PB_OK)
+		pb_config_free(out);
+	return status;
+}
+
+void pb_config_free(struct pb_run_config *config)
+{
+	pb_arena_free(&config->arena);
+	*config = (struct pb_run_config){0};
+}

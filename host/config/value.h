@@ -1,0 +1,28 @@
+/* Values of configuration keys: read into their fields, and written to the resolved file. */
+#ifndef PATCHBAY_CONFIG_VALUE_H
+#define PATCHBAY_CONFIG_VALUE_H
+
+#include <stdio.h>
+
+#include "config/schema.h"
+#include "config/tree.h"
+
+/* The walk over the table: what is read goes to the config, and as YAML to `resolved`. */
+struct pb_walk {
+	struct pb_run_config *config;
+	const char *path; /* of the file */
+	FILE *resolved;
+	struct pb_error *err;
+};
+
+/* `what: FILE:3:7 (task.boxes): advice` */
+enum pb_status pb_walk_fail(const struct pb_walk *w, const struct pb_key *key,
+			    const struct pb_node *node, const char *what, const char *advice);
+enum pb_status pb_walk_out_of_memory(const struct pb_walk *w);
+
+/* Reads the value of one key into its field of `base` and writes it. node NULL: the key's
+ * `fallback` as if it stood in the file. */
+enum pb_status pb_value_read(const struct pb_walk *w, const struct pb_key *key,
+			     const struct pb_node *node, void *base);
+
+#endif

@@ -1,0 +1,136 @@
+/* Batches of prompts and the caches of their activations. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/internal.h"
+
+enum pb_status pb_batch_new(struct pb_batch *b, struct pb_engine *e, size_t n,
+                            const int32_t *const *tokens, const size_t *lengths,
+                            struct pb_error *err)
+{
+	size_t row = 0;
+	enum pb_status status;
+
+	memset(b, 0, sizeof *b);
+	b->n_prompts = n;
+	for (size_t i = 0; i < n; i++)
+		b->n_rows += lengths[i];
+	PB_TRY(pb_alloc((void **)&b->spans, n, sizeof *b->spans, "prompts", err));
+	PB_TRY(pb_alloc((void **)&b->token, b->n_rows, sizeof *b->token, "tokens", err));
+	PB_TRY(pb_alloc((void **)&b->position, b->n_rows, sizeof *b->position, "positions", err));
+	PB_TRY(pb_alloc((void **)&b->answer_row, n, sizeof *b->answer_row, "answer rows", err));
+	for (size_t i = 0; i < n; i++) {
+		b->spans[i] = (struct pb_span){.base = (int32_t)row, .length = (int32_t)lengths[i],
+		                               .row = (int32_t)row};
+		for (size_t p = 0; p < lengths[i]; p++, row++) {
+			b->token[row] = tokens[i][p];
+			b->position[row] = (int32_t)p;
+		}
+		b->answer_row[i] = (int32_t)row - 1;
+	}
+	PB_TRY(e->ops->alloc(e->dev, b->n_rows * sizeof(int32_t), &b->position_dev, err));
+	PB_TRY(e->ops->alloc(e->dev, n * sizeof(int32_t), &b->answer_row_dev, err));
+	PB_TRY(e->ops->upload(e->dev, b->position_dev, b->position, b->n_rows * sizeof(int32_t),
+	                      err));
+	PB_TRY(e->ops->upload(e->dev, b->answer_row_dev, b->answer_row, n * sizeof(int32_t), err));
+cleanup:
+	return status;
+}
+
+void pb_batch_free(struct pb_batch *b, struct pb_engine *e)
+{
+	free(b->spans);
+	free(b->token);
+	free(b->position);
+	free(b->answer_row);
+	if (b->position_dev.address)
+		e->ops->release(e->dev, b->position_dev);
+	if (b->answer_row_dev.address)
+		e->ops->release(e->dev, b->answer_row_dev);
+	memset(b, 0, sizeof *b);
+}
+
+/* One layout for both kinds of cache: with base NULL it only counts bytes. */
+static size_t lay_out(struct pb_cache *c, const struct pb_arch *a, char *base, bool transient)
+{
+	size_t rows = c->n_rows, prompts = c->n_prompts, L = a->n_layers, at = 0;
+	struct {
+		struct pb_dev *items;
+		size_t n, columns;
+	} parts[] = {
+		{c->x_pre, L + 1, a->d_model}, {c->x_mid, L, a->d_model},
+		{c->stats1, L, 2},             {c->stats2, L, 2},
+		{c->qkv, L, pb_qkv_width(a)},  {c->z, L, pb_z_width(a)},
+		{c->h, L, a->d_mlp},           {c->a, L, a->d_mlp},
+		{&c->n, 1, a->d_model},
+	};
+	struct {
+		struct pb_dev *item;
+		size_t columns;
+	} answers[] = {{&c->x_answer, a->d_model},
+	               {&c->n_answer, a->d_model},
+	               {&c->stats_answer, 2},
+	               {&c->logits, transient ? 0 : a->n_vocab}};
+
+	for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
+		size_t bytes = (rows * parts[p].columns * sizeof(float) + 63) / 64 * 64;
+
+		for (size_t l = 0; l < parts[p].n; l++) {
+			if (base)
+				parts[p].items[l].address = base + at;
+			if (!transient || l + 1 == parts[p].n)
+				at += bytes;
+		}
+		/* a transient cache has one residual stream: x_mid is x_pre */
+		if (transient && base && parts[p].items == c->x_mid)
+			for (size_t l = 0; l < L; l++)
+				c->x_mid[l] = c->x_pre[0];
+	}
+	for (size_t p = 0; p < sizeof answers / sizeof *answers; p++) {
+		if (base && answers[p].columns)
+			answers[p].item->address = base + at;
+		at += (prompts * answers[p].columns * sizeof(float) + 63) / 64 * 64;
+	}
+	return at;
+}
+
+size_t pb_cache_bytes(const struct pb_arch *arch, size_t n_rows, size_t n_prompts, bool transient)
+{
+	struct pb_cache c = {.n_rows = n_rows, .n_prompts = n_prompts};
+
+	return lay_out(&c, arch, NULL, transient);
+}
+
+enum pb_status pb_cache_new(struct pb_cache *c, struct pb_engine *e, size_t n_rows,
+                            size_t n_prompts, bool transient, struct pb_error *err)
+{
+	size_t L = e->arch.n_layers;
+	struct pb_dev *items = NULL;
+	enum pb_status status;
+
+	memset(c, 0, sizeof *c);
+	c->n_rows = n_rows;
+	c->n_prompts = n_prompts;
+	c->n_layers = L;
+	PB_TRY(pb_alloc((void **)&items, 8 * L + 1, sizeof *items, "a cache", err));
+	c->x_pre = items;
+	c->x_mid = items + (L + 1);
+	c->stats1 = c->x_mid + L;
+	c->stats2 = c->stats1 + L;
+	c->qkv = c->stats2 + L;
+	c->z = c->qkv + L;
+	c->h = c->z + L;
+	c->a = c->h + L;
+	PB_TRY(e->ops->alloc(e->dev, lay_out(c, &e->arch, NULL, transient), &c->memory, err));
+	lay_out(c, &e->arch, c->memory.address, transient);
+cleanup:
+	return status;
+}
+
+void pb_cache_free(struct pb_cache *c, struct pb_engine *e)
+{
+	if (c->memory.address)
+		e->ops->release(e->dev, c->memory);
+	free(c->x_pre);
+	memset(c, 0, sizeof *c);
+}

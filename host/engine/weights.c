@@ -1,0 +1,322 @@
+/* The model on the device: weights packed for products layer by layer, vectors uploaded. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/internal.h"
+
+const char *const pb_stage_names[PB_N_STAGES] = {
+	"pack",      "base runs",  "inject", "norm",   "products",
+	"attention", "activation", "score",  "checks", "write",
+};
+
+enum pb_status pb_engine_alloc(struct pb_engine *e, size_t bytes, struct pb_dev *out,
+                               struct pb_error *err)
+{
+	enum pb_status status;
+
+	PB_TRY(pb_grow((void **)&e->owned, &e->owned_capacity, e->n_owned + 1, sizeof *e->owned,
+	               "the list of device arrays", err));
+	PB_TRY(e->ops->alloc(e->dev, bytes, out, err));
+	e->owned[e->n_owned++] = *out;
+cleanup:
+	return status;
+}
+
+/* Upload vectors side by side; absent ones are `fill`. All absent and fill 0: no array. */
+static enum pb_status upload_vectors(struct pb_engine *e, const struct pb_vector *const *parts,
+                                     const size_t *sizes, size_t n, float fill, struct pb_dev *out,
+                                     struct pb_error *err)
+{
+	size_t total = 0, at = 0;
+	float *values = NULL;
+	bool any = fill != 0.0f;
+	enum pb_status status = PB_OK;
+
+	for (size_t i = 0; i < n; i++) {
+		total += sizes[i];
+		any = any || parts[i]->data;
+	}
+	out->address = NULL;
+	if (!any)
+		return PB_OK;
+	PB_TRY(pb_alloc((void **)&values, total, sizeof *values, "a vector of the model", err));
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < sizes[i]; j++)
+			values[at++] = parts[i]->data ? pb_vector_at(parts[i], j) : fill;
+	PB_TRY(pb_engine_alloc(e, total * sizeof *values, out, err));
+	PB_TRY(e->ops->upload(e->dev, *out, values, total * sizeof *values, err));
+cleanup:
+	free(values);
+	return status;
+}
+
+static enum pb_status upload_vector(struct pb_engine *e, const struct pb_vector *v, size_t n,
+                                    float fill, struct pb_dev *out, struct pb_error *err)
+{
+	return upload_vectors(e, &v, &n, 1, fill, out, err);
+}
+
+/* Head h of W [n_in, heads * K]: its columns; and of W_O [heads * K, D]: its rows. */
+static struct pb_weight head_columns(const struct pb_weight *w, size_t head)
+{
+	struct pb_weight part = *w;
+	size_t bytes = pb_dtype_size(w->dtype);
+
+	part.data = (const char *)w->data + (ptrdiff_t)head * w->stride_group * (ptrdiff_t)bytes;
+	part.n_groups = 1;
+	return part;
+}
+
+static struct pb_weight head_rows(const struct pb_weight *w, size_t head, size_t d_head)
+{
+	struct pb_weight part = *w;
+	size_t bytes = pb_dtype_size(w->dtype);
+
+	part.data = (const char *)w->data +
+	            (ptrdiff_t)(head * d_head) * w->stride_in * (ptrdiff_t)bytes;
+	part.n_in = d_head;
+	return part;
+}
+
+static struct pb_weight transposed(const struct pb_weight *w)
+{
+	struct pb_weight t = *w;
+
+	t.n_in = w->group_size;
+	t.group_size = w->n_in;
+	t.n_groups = 1;
+	t.stride_in = w->stride_out;
+	t.stride_out = w->stride_in;
+	t.stride_group = 0;
+	return t;
+}
+
+static enum pb_status pack_layer(struct pb_engine *e, size_t l, struct pb_error *err)
+{
+	const struct pb_layer *m = &e->model->layers[l];
+	struct pb_layer_weights *w = &e->layers[l];
+	const struct pb_arch *a = &e->arch;
+	struct pb_weight qkv[3] = {m->q, m->k, m->v};
+	const struct pb_vector *biases[3] = {&m->q_bias, &m->k_bias, &m->v_bias};
+	size_t kv = a->n_kv_heads * a->d_head, sizes[3] = {a->n_heads * a->d_head, kv, kv};
+	enum pb_status status;
+
+	w->heads = (struct pb_heads){.n_heads = a->n_heads,
+	                             .n_kv_heads = a->n_kv_heads,
+	                             .d_head = a->d_head,
+	                             .score_scale = m->score_scale,
+	                             .window = m->window};
+	PB_TRY(e->ops->pack(e->dev, qkv, 3, &w->qkv, err));
+	PB_TRY(e->ops->pack(e->dev, &m->o, 1, &w->o, err));
+	PB_TRY(pb_alloc((void **)&w->o_head, a->n_heads, sizeof *w->o_head, "a layer's heads", err));
+	for (size_t h = 0; h < a->n_heads; h++) {
+		struct pb_weight part = head_rows(&m->o, h, a->d_head);
+
+		PB_TRY(e->ops->pack(e->dev, &part, 1, &w->o_head[h], err));
+	}
+	PB_TRY(e->ops->pack(e->dev, &m->mlp_in, 1, &w->mlp_in, err));
+	PB_TRY(e->ops->pack(e->dev, &m->mlp_out, 1, &w->mlp_out, err));
+	PB_TRY(upload_vector(e, &m->norm1_weight, a->d_model, 1.0f, &w->norm1_weight, err));
+	PB_TRY(upload_vector(e, &m->norm1_bias, a->d_model, 0.0f, &w->norm1_bias, err));
+	PB_TRY(upload_vector(e, &m->norm2_weight, a->d_model, 1.0f, &w->norm2_weight, err));
+	PB_TRY(upload_vector(e, &m->norm2_bias, a->d_model, 0.0f, &w->norm2_bias, err));
+	PB_TRY(upload_vectors(e, biases, sizes, 3, 0.0f, &w->qkv_bias, err));
+	PB_TRY(upload_vector(e, &m->o_bias, a->d_model, 0.0f, &w->o_bias, err));
+	PB_TRY(upload_vector(e, &m->mlp_in_bias, a->d_mlp, 0.0f, &w->mlp_in_bias, err));
+	PB_TRY(upload_vector(e, &m->mlp_out_bias, a->d_model, 0.0f, &w->mlp_out_bias, err));
+cleanup:
+	return status;
+}
+
+static enum pb_status pack_last(struct pb_engine *e, struct pb_error *err)
+{
+	const struct pb_layer *m = &e->model->layers[e->arch.n_layers - 1];
+	struct pb_last_weights *w = &e->last;
+	size_t n_kv = e->arch.n_kv_heads;
+	enum pb_status status;
+
+	PB_TRY(e->ops->pack(e->dev, &m->q, 1, &w->q, err));
+	if (e->arch.rotary_dims) {
+		PB_TRY(e->ops->pack(e->dev, &m->k, 1, &w->k, err));
+	} else {
+		PB_TRY(pb_alloc((void **)&w->k_head_t, n_kv, sizeof *w->k_head_t, "key heads", err));
+		for (size_t h = 0; h < n_kv; h++) {
+			struct pb_weight head = head_columns(&m->k, h), t = transposed(&head);
+
+			PB_TRY(e->ops->pack(e->dev, &t, 1, &w->k_head_t[h], err));
+		}
+	}
+	PB_TRY(pb_alloc((void **)&w->v_head, n_kv, sizeof *w->v_head, "value heads", err));
+	for (size_t h = 0; h < n_kv; h++) {
+		struct pb_weight head = head_columns(&m->v, h);
+
+		PB_TRY(e->ops->pack(e->dev, &head, 1, &w->v_head[h], err));
+	}
+cleanup:
+	return status;
+}
+
+/* cos and sin of position * base^(-2i/dims), the frequencies in float32 as reference
+ * implementations keep them, the angle and its functions in float64. */
+static enum pb_status make_rotary(struct pb_engine *e, struct pb_error *err)
+{
+	size_t dims = e->arch.rotary_dims, half = dims / 2;
+	float *table = NULL;
+	enum pb_status status = PB_OK;
+
+	if (!dims)
+		return PB_OK;
+	PB_TRY(pb_alloc((void **)&table, e->max_length * dims, sizeof *table, "rotary angles", err));
+	for (size_t i = 0; i < half; i++) {
+		float frequency = (float)(1.0 / (double)(float)pow(e->arch.rotary_base,
+		                                                   2.0 * (double)i / (double)dims));
+
+		for (size_t p = 0; p < e->max_length; p++) {
+			double angle = (double)p * (double)frequency;
+
+			table[p * dims + i] = (float)cos(angle);
+			table[p * dims + half + i] = (float)sin(angle);
+		}
+	}
+	PB_TRY(pb_engine_alloc(e, e->max_length * dims * sizeof *table, &e->cos_sin, err));
+	PB_TRY(e->ops->upload(e->dev, e->cos_sin, table, e->max_length * dims * sizeof *table, err));
+cleanup:
+	free(table);
+	return status;
+}
+
+enum pb_status pb_engine_open(struct pb_engine *e, struct pb_device *dev,
+                              const struct pb_model *model, size_t max_length,
+                              struct pb_error *err)
+{
+	double start = pb_seconds();
+	enum pb_status status;
+
+	memset(e, 0, sizeof *e);
+	e->dev = dev;
+	e->ops = dev->ops;
+	e->model = model;
+	e->arch = model->arch;
+	e->max_length = max_length;
+	PB_TRY(e->ops->prepare(dev, &e->arch, max_length, err));
+	PB_TRY(pb_alloc((void **)&e->layers, e->arch.n_layers, sizeof *e->layers, "layers", err));
+	for (size_t l = 0; l < e->arch.n_layers; l++) {
+		const struct pb_layer *m = &model->layers[l];
+		const struct pb_weight *views[] = {&m->q, &m->k, &m->v, &m->o, &m->mlp_in, &m->mlp_out};
+
+		PB_TRY(pack_layer(e, l, err));
+		if (l + 1 == e->arch.n_layers)
+			PB_TRY(pack_last(e, err));
+		for (size_t i = 0; i < sizeof views / sizeof *views; i++)
+			pb_weight_release(model, views[i]);
+	}
+	PB_TRY(e->ops->pack(dev, &model->unembed, 1, &e->unembed, err));
+	pb_weight_release(model, &model->unembed);
+	PB_TRY(upload_vector(e, &model->unembed_bias, e->arch.n_vocab, 0.0f, &e->unembed_bias, err));
+	PB_TRY(upload_vector(e, &model->final_norm_weight, e->arch.d_model, 1.0f, &e->final_weight,
+	                     err));
+	PB_TRY(upload_vector(e, &model->final_norm_bias, e->arch.d_model, 0.0f, &e->final_bias, err));
+	PB_TRY(make_rotary(e, err));
+	e->profile.seconds[PB_STAGE_PACK] += pb_seconds() - start;
+cleanup:
+	return status;
+}
+
+static void unpack_all(struct pb_engine *e, struct pb_packed **packed, size_t n)
+{
+	for (size_t i = 0; packed && i < n; i++)
+		e->ops->unpack(e->dev, packed[i]);
+	free(packed);
+}
+
+void pb_engine_close(struct pb_engine *e)
+{
+	for (size_t l = 0; e->layers && l < e->arch.n_layers; l++) {
+		struct pb_layer_weights *w = &e->layers[l];
+
+		e->ops->unpack(e->dev, w->qkv);
+		e->ops->unpack(e->dev, w->o);
+		e->ops->unpack(e->dev, w->mlp_in);
+		e->ops->unpack(e->dev, w->mlp_out);
+		unpack_all(e, w->o_head, e->arch.n_heads);
+	}
+	free(e->layers);
+	if (e->ops) {
+		e->ops->unpack(e->dev, e->last.q);
+		e->ops->unpack(e->dev, e->last.k);
+		unpack_all(e, e->last.k_head_t, e->arch.n_kv_heads);
+		unpack_all(e, e->last.v_head, e->arch.n_kv_heads);
+		e->ops->unpack(e->dev, e->unembed);
+	}
+	for (size_t i = 0; i < e->n_owned; i++)
+		e->ops->release(e->dev, e->owned[i]);
+	free(e->owned);
+	memset(e, 0, sizeof *e);
+}
+
+size_t pb_engine_bytes(struct pb_device *dev, const struct pb_model *model, size_t max_length)
+{
+	const struct pb_arch *a = &model->arch;
+	size_t d = a->d_model, z = pb_z_width(a), qkv = pb_qkv_width(a);
+	size_t layer = d * qkv + 2 * z * d + 2 * d * a->d_mlp + 4 * d + qkv + d + a->d_mlp + d;
+	size_t last = d * z + 2 * d * a->n_kv_heads * a->d_head;
+	size_t head = d * a->n_vocab + a->n_vocab + 2 * d + max_length * a->rotary_dims;
+	size_t biggest = d * (a->n_vocab > a->d_mlp ? a->n_vocab : a->d_mlp);
+
+	/* while a weight is packed its float32 copy and the mapped pages it comes from are there too */
+	return 4 * (a->n_layers * layer + last + head + 2 * biggest) +
+	       dev->ops->prepare_bytes(dev, a, max_length);
+}
+
+enum pb_status pb_engine_gemm(struct pb_engine *e, enum pb_stage stage, size_t m,
+                              const struct pb_packed *w, size_t n_in, size_t n_out,
+                              struct pb_dev x, size_t x_stride, struct pb_dev y, size_t y_stride,
+                              struct pb_dev bias, bool accumulate, struct pb_error *err)
+{
+	struct pb_gemm op = {.m = m, .x = x, .y = y, .x_stride = x_stride, .y_stride = y_stride,
+	                     .w = w, .bias = bias, .accumulate = accumulate};
+	double start = pb_seconds();
+	enum pb_status status = e->ops->gemm(e->dev, &op, err);
+
+	e->profile.seconds[stage] += pb_seconds() - start;
+	if (e->count)
+		e->profile.flops += 2.0 * (double)m * (double)n_in * (double)n_out;
+	return status;
+}
+
+enum pb_status pb_measure_gemm(struct pb_device *dev, const struct pb_model *model,
+                               double *flops_per_second, struct pb_error *err)
+{
+	const struct pb_arch *a = &model->arch;
+	size_t rows = PB_BLOCK_ROWS, d = a->d_model, f = a->d_mlp;
+	struct pb_dev x = {0}, y = {0};
+	struct pb_packed *up = NULL, *down = NULL;
+	double best = 0.0, spent = 0.0;
+	enum pb_status status;
+
+	PB_TRY(dev->ops->alloc(dev, rows * d * sizeof(float), &x, err));
+	PB_TRY(dev->ops->alloc(dev, rows * f * sizeof(float), &y, err));
+	PB_TRY(dev->ops->pack(dev, &model->layers[0].mlp_in, 1, &up, err));
+	PB_TRY(dev->ops->pack(dev, &model->layers[0].mlp_out, 1, &down, err));
+	/* the first round makes the primitives; small models need several to fill a tenth of a second */
+	for (int i = 0; i < 4 || (spent < 0.1 && i < 200); i++) {
+		struct pb_gemm first = {.m = rows, .x = x, .y = y, .x_stride = d, .y_stride = f, .w = up};
+		struct pb_gemm second = {.m = rows, .x = y, .y = x, .x_stride = f, .y_stride = d,
+		                         .w = down};
+		double start = pb_seconds(), rate;
+
+		PB_TRY(dev->ops->gemm(dev, &first, err));
+		PB_TRY(dev->ops->gemm(dev, &second, err));
+		spent += pb_seconds() - start;
+		rate = 4.0 * (double)rows * (double)d * (double)f / (pb_seconds() - start);
+		best = i > 0 && rate > best ? rate : best;
+	}
+	*flops_per_second = best;
+cleanup:
+	dev->ops->unpack(dev, up);
+	dev->ops->unpack(dev, down);
+	dev->ops->release(dev, x);
+	dev->ops->release(dev, y);
+	return status;
+}

@@ -1,0 +1,78 @@
+/* Pieces of the final file, written during assembly. */
+#ifndef PB_RESULTS_ASSEMBLE_H
+#define PB_RESULTS_ASSEMBLE_H
+
+#include "patchbay/results.h"
+#include "results/checks.h"
+#include "results/schema.h"
+#include "results/stats.h"
+
+/* ---- provenance.c ---------------------------------------------------------------------- */
+
+/* Attributes of the root: title, versions, the experiment's texts, SLURM ids, the times at which
+ * the first chunk was started and the file was finished (seconds since 1970). */
+enum pb_status pb_provenance_write(hid_t file, const struct pb_experiment *e, int64_t started,
+				   double seconds, struct pb_error *err);
+
+/* ---- pairs_group.c --------------------------------------------------------------------- */
+
+/* What is known of each pair beside its tokens. */
+struct pb_pair_facts {
+	bool *distractor; /* the corruption must not matter: key "corrupt": "distractor" */
+	bool *foil_right; /* the foil is right for the corrupted prompt; false only with the key
+			     "foil_is_right": false */
+	bool *right;      /* the model is right, by pb_pair_facts_judge */
+	size_t n_right, n_distractor;
+};
+enum pb_status pb_pair_facts_new(struct pb_pair_facts *facts, const struct pb_pairs *pairs,
+				 struct pb_error *err);
+/* right: clean LD > 0 and corrupted LD < 0; both > 0 for distractors; clean LD > 0 alone where
+ * nothing is right for the corrupted prompt. */
+void pb_pair_facts_judge(struct pb_pair_facts *facts, size_t n_pairs, const double *clean,
+			 const double *corrupted);
+void pb_pair_facts_free(struct pb_pair_facts *facts);
+
+/* The group /pairs. */
+enum pb_status pb_pairs_group_write(const struct pb_layout *layout, const struct pb_pairs *pairs,
+				    const struct pb_pair_facts *facts, struct pb_error *err);
+
+/* ---- summary.c ------------------------------------------------------------------------- */
+
+/* What the summaries of all sweeps share; index 0 is over all pairs, 1 over the right ones. */
+struct pb_summary_shared {
+	const struct pb_experiment *e;
+	const struct pb_layout *layout;
+	const double *logit_diff[2]; /* clean, corrupted: [n_pairs] */
+	const struct pb_pair_facts *facts;
+	struct pb_stats_plan plan[2];
+	size_t *rows[2]; /* the pairs in each */
+};
+enum pb_status pb_summary_shared_new(struct pb_summary_shared *shared,
+				     const struct pb_experiment *e, const struct pb_layout *layout,
+				     const double *clean, const double *corrupted,
+				     const struct pb_pair_facts *facts, struct pb_error *err);
+void pb_summary_shared_free(struct pb_summary_shared *shared);
+
+/* "0_patch_z_denoise_all" (freed with free()); NULL: out of memory. */
+char *pb_sweep_group_name(const struct pb_experiment *e, size_t sweep);
+/* The axis of positions of a sweep's raw values, and of its summary. */
+enum pb_dim pb_sweep_axis(const struct pb_experiment *e, size_t sweep);
+enum pb_dim pb_summary_axis(const struct pb_experiment *e, size_t sweep);
+/* Whether all pairs have the same length. */
+bool pb_pairs_equal_length(const struct pb_pairs *pairs);
+
+/* The group `summary` of a sweep, from the raw values that its group holds already. */
+enum pb_status pb_summary_write(const struct pb_summary_shared *shared, size_t sweep, hid_t group,
+				struct pb_error *err);
+
+/* ---- checks_group.c -------------------------------------------------------------------- */
+
+/* The group /checks, without its checksums; the figures are judged. isa: [n_chunks]. */
+enum pb_status pb_checks_group_write(const struct pb_layout *layout,
+				     const struct pb_check_figures *figures, const char *const *isa,
+				     struct pb_error *err);
+/* SHA-256 of every dataset and of the attributes of a file that was closed and opened again. Sets
+ * the layout's number of datasets. */
+enum pb_status pb_checksums_write(struct pb_layout *layout, struct pb_error *err);
+
+#endif

@@ -1,0 +1,187 @@
+/* HDF5 datasets: shapes checked before use, rows in and out. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "patchbay/base.h"
+#include "results/h5.h"
+
+/* gzip reaches about 1:1030 at best: a dataset that claims more than this many times its stored
+ * bytes is damaged or hostile, and reading it could take for ever. */
+#define EXPANSION_LIMIT 1100
+
+/* The little-endian memory type of a file type, and whether it is one that we write. */
+static bool memory_type(hid_t type, struct pb_h5_shape *shape)
+{
+	const hid_t known[] = {H5T_IEEE_F64LE, H5T_IEEE_F32LE, H5T_STD_I32LE, H5T_STD_U8LE};
+	size_t i;
+
+	shape->is_text = H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) > 0;
+	shape->type = -1;
+	shape->element_size = sizeof(char *);
+	if (shape->is_text)
+		return true;
+	for (i = 0; i < sizeof known / sizeof *known; i++) {
+		if (H5Tequal(type, known[i]) > 0) {
+			shape->type = known[i];
+			shape->element_size = H5Tget_size(known[i]);
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool shape_of(hid_t dataset, hid_t type, hid_t space, struct pb_h5_shape *shape)
+{
+	hsize_t dims[PB_H5_MAX_RANK], stored;
+	size_t bytes, limit;
+	int d;
+
+	*shape = (struct pb_h5_shape){.type = -1};
+	if (type < 0 || space < 0 || !memory_type(type, shape))
+		return false;
+	shape->rank = H5Sget_simple_extent_ndims(space);
+	if (shape->rank < 0 || shape->rank > PB_H5_MAX_RANK ||
+	    H5Sget_simple_extent_dims(space, dims, NULL) < 0)
+		return false;
+	shape->count = shape->row = 1;
+	for (d = 0; d < shape->rank; d++) {
+		shape->dims[d] = (size_t)dims[d];
+		if (!pb_size_mul(shape->count, shape->dims[d], &shape->count) ||
+		    (d > 0 && !pb_size_mul(shape->row, shape->dims[d], &shape->row)))
+			return false;
+	}
+	stored = H5Dget_storage_size(dataset);
+	return pb_size_mul(shape->count, shape->element_size, &bytes) &&
+	       pb_size_mul((size_t)stored, EXPANSION_LIMIT, &limit) && bytes <= limit + 65536;
+}
+
+enum pb_status pb_h5_shape(hid_t dataset, const char *path, struct pb_h5_shape *shape,
+			   struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
+
+	if (!shape_of(dataset, type, space, shape))
+		status = pb_h5_fail(err, PB_ERR_CHECK,
+				    "dataset has a shape or type that is never written: %s", path);
+	pb_h5_drop(type);
+	pb_h5_drop(space);
+	return status;
+}
+
+enum direction { READ, WRITE };
+
+/* Move a box of a dataset; start and count have one entry a dimension (none for a scalar). */
+static enum pb_status move(hid_t dataset, const char *path, hid_t type, const hsize_t *start,
+			   const hsize_t *count, enum direction direction, void *in,
+			   const void *out, struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	const char *verb = direction == READ ? "read" : "write";
+	enum pb_status failure = direction == READ ? PB_ERR_CHECK : PB_ERR_IO;
+	hid_t space = H5Dget_space(dataset), memory = -1;
+	int rank = space >= 0 ? H5Sget_simple_extent_ndims(space) : -1;
+	herr_t moved = -1;
+
+	if (rank > 0) {
+		memory = H5Screate_simple(rank, count, NULL);
+		if (H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) < 0)
+			rank = -1;
+	} else if (rank == 0) {
+		memory = H5Screate(H5S_SCALAR);
+	}
+	if (rank >= 0 && memory >= 0)
+		moved = direction == READ
+			    ? H5Dread(dataset, type, memory, space, H5P_DEFAULT, in)
+			    : H5Dwrite(dataset, type, memory, space, H5P_DEFAULT, out);
+	if (moved < 0)
+		status = pb_h5_fail(err, failure, "cannot %s dataset: %s", verb, path);
+	pb_h5_drop(memory);
+	pb_h5_drop(space);
+	return status;
+}
+
+/* The box of rows [first, first + n); false when the dataset's shape cannot be read. */
+static bool rows(hid_t dataset, size_t first, size_t n, hsize_t *start, hsize_t *count)
+{
+	hid_t space = H5Dget_space(dataset);
+	int rank = space >= 0 ? H5Sget_simple_extent_ndims(space) : -1;
+	bool known = rank >= 0 && rank <= PB_H5_MAX_RANK &&
+		     H5Sget_simple_extent_dims(space, count, NULL) >= 0;
+
+	memset(start, 0, PB_H5_MAX_RANK * sizeof *start);
+	start[0] = first;
+	count[0] = n;
+	pb_h5_drop(space);
+	return known;
+}
+
+enum pb_status pb_h5_read_rows(hid_t dataset, const char *path, hid_t type, size_t first, size_t n,
+			       void *data, struct pb_error *err)
+{
+	hsize_t start[PB_H5_MAX_RANK], count[PB_H5_MAX_RANK];
+
+	if (!rows(dataset, first, n, start, count))
+		return pb_h5_fail(err, PB_ERR_CHECK, "cannot read dataset: %s", path);
+	return move(dataset, path, type, start, count, READ, data, NULL, err);
+}
+
+enum pb_status pb_h5_write_rows(hid_t dataset, const char *path, hid_t type, size_t first, size_t n,
+				const void *data, struct pb_error *err)
+{
+	hsize_t start[PB_H5_MAX_RANK], count[PB_H5_MAX_RANK];
+
+	if (!rows(dataset, first, n, start, count))
+		return pb_h5_fail(err, PB_ERR_IO, "cannot write dataset: %s", path);
+	return move(dataset, path, type, start, count, WRITE, NULL, data, err);
+}
+
+enum pb_status pb_h5_read_box(hid_t dataset, const char *path, hid_t type, const size_t *start,
+			      const size_t *count, int rank, void *data, struct pb_error *err)
+{
+	hsize_t from[PB_H5_MAX_RANK], n[PB_H5_MAX_RANK];
+	int i;
+
+	for (i = 0; i < rank; i++) {
+		from[i] = start[i];
+		n[i] = count[i];
+	}
+	return move(dataset, path, type, from, n, READ, data, NULL, err);
+}
+
+enum pb_status pb_h5_read(hid_t parent, const char *path, hid_t type, size_t count, void *data,
+			  struct pb_error *err)
+{
+	enum pb_status status;
+	struct pb_h5_shape shape;
+	hid_t dataset = H5Dopen2(parent, path, H5P_DEFAULT);
+
+	if (dataset < 0)
+		return pb_h5_fail(err, PB_ERR_CHECK, "missing dataset: %s", path);
+	PB_TRY(pb_h5_shape(dataset, path, &shape, err));
+	if (shape.count != count) {
+		status = pb_fail(err, PB_ERR_CHECK, "dataset of %zu values where %zu belong: %s",
+				 shape.count, count, path);
+		goto cleanup;
+	}
+	/* A number is never read as text, nor text as a number. */
+	if (shape.is_text != (H5Tget_class(type) == H5T_STRING)) {
+		status = pb_fail(err, PB_ERR_CHECK, "dataset of another type: %s", path);
+		goto cleanup;
+	}
+	if (H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0)
+		status = pb_h5_fail(err, PB_ERR_CHECK, "cannot read dataset: %s", path);
+cleanup:
+	pb_h5_drop(dataset);
+	return status;
+}
+
+void pb_h5_texts_free(char **texts, size_t n)
+{
+	size_t i;
+
+	for (i = 0; texts != NULL && i < n; i++) {
+		(void)H5free_memory(texts[i]);
+		texts[i] = NULL;
+	}
+}

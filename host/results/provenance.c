@@ -1,0 +1,86 @@
+/* Where a result comes from: attributes of the root. */
+#include <stdlib.h>
+#include <time.h>
+
+#include "patchbay/base.h"
+#include "results/assemble.h"
+#include "results/identity.h"
+
+#ifndef PB_COMMIT
+#define PB_COMMIT "unknown"
+#endif
+
+static enum pb_status put_time(hid_t file, const char *name, int64_t seconds, struct pb_error *err)
+{
+	const time_t when = (time_t)seconds;
+	struct tm utc;
+	char text[32];
+
+	if (gmtime_r(&when, &utc) == NULL ||
+	    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
+		return pb_fail(err, PB_ERR_INTERNAL, "cannot write the time: attribute %s", name);
+	return pb_h5_put_text(file, name, text, err);
+}
+
+static enum pb_status put_slurm(hid_t file, struct pb_error *err)
+{
+	static const struct {
+		const char *variable, *attribute;
+	} ids[] = {{"SLURM_JOB_ID", "slurm_job_id"},
+		   {"SLURM_ARRAY_JOB_ID", "slurm_array_job_id"},
+		   {"SLURM_ARRAY_TASK_ID", "slurm_array_task_id"},
+		   {"SLURM_STEP_ID", "slurm_step_id"},
+		   {"SLURM_CLUSTER_NAME", "slurm_cluster_name"},
+		   {"SLURM_JOB_NODELIST", "slurm_job_nodelist"}};
+	enum pb_status status = PB_OK;
+	size_t i;
+
+	for (i = 0; i < sizeof ids / sizeof *ids; i++) {
+		const char *value = getenv(ids[i].variable);
+
+		if (value != NULL)
+			PB_TRY(pb_h5_put_text(file, ids[i].attribute, value, err));
+	}
+cleanup:
+	return status;
+}
+
+enum pb_status pb_provenance_write(hid_t file, const struct pb_experiment *e, int64_t started,
+				   double seconds, struct pb_error *err)
+{
+	enum pb_status status;
+	const struct {
+		const char *name, *value;
+	} texts[] = {{"patchbay_version", PB_VERSION},
+		     {"git_commit", PB_COMMIT},
+		     {"config", e->config},
+		     {"command", e->command},
+		     {"model_path", e->model_path},
+		     {"family", e->family},
+		     {"backend", e->backend},
+		     {"device", e->device},
+		     {"precision", e->precision},
+		     {"host", e->host}};
+	char *title = pb_format("Patchbay: causal interventions on %zu pairs of prompts, %s, %zu "
+				"layers of %zu heads",
+				e->pairs->n, e->family != NULL ? e->family : "a model", e->n_layers,
+				e->n_heads);
+	size_t i;
+
+	if (title == NULL)
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the file's title");
+	PB_TRY(pb_h5_put_text(file, "title", title, err));
+	PB_TRY(pb_identity_write(file, e, err));
+	for (i = 0; i < sizeof texts / sizeof *texts; i++)
+		PB_TRY(pb_h5_put_text(file, texts[i].name,
+				      texts[i].value != NULL ? texts[i].value : "", err));
+	PB_TRY(pb_h5_put_uint(file, "seed", e->seed, err));
+	PB_TRY(pb_h5_put_int(file, "n_threads", e->n_threads, err));
+	PB_TRY(put_slurm(file, err));
+	PB_TRY(put_time(file, "started", started, err));
+	PB_TRY(put_time(file, "finished", (int64_t)time(NULL), err));
+	PB_TRY(pb_h5_put_double(file, "seconds_computing", seconds, err));
+cleanup:
+	free(title);
+	return status;
+}

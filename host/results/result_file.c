@@ -1,0 +1,171 @@
+/* Opening a finished result file: what readers need to know of it. */
+#include "results/result_file.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "patchbay/base.h"
+
+enum pb_status pb_result_size(hid_t file, const char *name, size_t *size, struct pb_error *err)
+{
+	enum pb_status status;
+	struct pb_h5_shape shape;
+	hid_t dataset;
+
+	*size = 0;
+	if (!pb_h5_exists(file, name))
+		return PB_OK;
+	dataset = H5Dopen2(file, name, H5P_DEFAULT);
+	if (dataset < 0)
+		return pb_h5_fail(err, PB_ERR_CHECK, "not a dataset: /%s", name);
+	PB_TRY(pb_h5_shape(dataset, name, &shape, err));
+	if (shape.rank != 1)
+		status = pb_fail(err, PB_ERR_CHECK, "not a dimension: /%s", name);
+	*size = shape.count;
+cleanup:
+	pb_h5_drop(dataset);
+	return status;
+}
+
+static enum pb_status read_sizes(struct pb_result *r, struct pb_error *err)
+{
+	enum pb_status status;
+
+	PB_TRY(pb_result_size(r->file, "pair", &r->n_pairs, err));
+	PB_TRY(pb_result_size(r->file, "layer", &r->n_layers, err));
+	PB_TRY(pb_result_size(r->file, "head", &r->n_heads, err));
+	PB_TRY(pb_result_size(r->file, "position", &r->n_positions, err));
+	PB_TRY(pb_result_size(r->file, "chunk", &r->n_chunks, err));
+	if (r->n_pairs == 0 || r->n_layers == 0 || r->n_heads == 0 || r->n_positions == 0 ||
+	    r->n_chunks == 0)
+		status = pb_fail(err, PB_ERR_CHECK, "a dimension is missing: %s", r->path);
+cleanup:
+	return status;
+}
+
+static enum pb_status read_base(struct pb_result *r, struct pb_error *err)
+{
+	enum pb_status status;
+
+	PB_TRY(pb_alloc((void **)&r->logit_diff[0], r->n_pairs, sizeof(double), "pairs", err));
+	PB_TRY(pb_alloc((void **)&r->logit_diff[1], r->n_pairs, sizeof(double), "pairs", err));
+	PB_TRY(pb_alloc((void **)&r->right, r->n_pairs, 1, "pairs", err));
+	PB_TRY(pb_h5_read(r->file, "base/clean/logit_diff", H5T_NATIVE_DOUBLE, r->n_pairs,
+			  r->logit_diff[0], err));
+	PB_TRY(pb_h5_read(r->file, "base/corrupted/logit_diff", H5T_NATIVE_DOUBLE, r->n_pairs,
+			  r->logit_diff[1], err));
+	PB_TRY(pb_h5_read(r->file, "pairs/right", H5T_NATIVE_UINT8, r->n_pairs, r->right, err));
+cleanup:
+	return status;
+}
+
+/* Sweep number `index` is the group of /sweeps whose name begins with "<index>_". */
+static enum pb_status read_sweep(struct pb_result *r, hid_t sweeps, char *const *names, size_t n,
+				 size_t index, struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	struct pb_result_sweep *sweep = &r->sweeps[index];
+	char *direction = NULL, *end;
+	hid_t group = -1;
+	size_t i;
+
+	for (i = 0; i < n && sweep->name == NULL; i++) {
+		if (strtoumax(names[i], &end, 10) != index || *end != '_')
+			continue;
+		sweep->name = strdup(names[i]);
+		if (sweep->name == NULL)
+			return pb_fail(err, PB_ERR_MEMORY, "out of memory: sweeps");
+	}
+	if (sweep->name == NULL)
+		return pb_fail(err, PB_ERR_CHECK, "sweep %zu is missing: %s", index, r->path);
+	PB_TRY(pb_h5_group_open(&group, sweeps, sweep->name, err));
+	PB_TRY(pb_h5_get_text(group, "positions", &sweep->positions, err));
+	PB_TRY(pb_h5_get_text(group, "direction", &direction, err));
+	PB_TRY(pb_h5_get_double(group, "min_gap", &sweep->min_gap, err));
+	sweep->noise = strcmp(direction, "noise") == 0;
+cleanup:
+	free(direction);
+	pb_h5_drop(group);
+	return status;
+}
+
+static enum pb_status read_sweeps(struct pb_result *r, struct pb_error *err)
+{
+	enum pb_status status;
+	char **names = NULL;
+	hid_t sweeps = -1;
+	size_t n = 0, s;
+
+	PB_TRY(pb_h5_group_open(&sweeps, r->file, "sweeps", err));
+	PB_TRY(pb_h5_names(sweeps, &names, &n, err));
+	PB_TRY(pb_alloc((void **)&r->sweeps, n, sizeof *r->sweeps, "sweeps", err));
+	r->n_sweeps = n;
+	for (s = 0; s < n; s++)
+		PB_TRY(read_sweep(r, sweeps, names, n, s, err));
+cleanup:
+	pb_h5_names_free(names, n);
+	pb_h5_drop(sweeps);
+	return status;
+}
+
+static enum pb_status check_complete(const struct pb_result *r, struct pb_error *err)
+{
+	enum pb_status status;
+	int64_t version, complete = 0;
+
+	if (!pb_h5_has(r->file, "experiment_sha256"))
+		return pb_fail(err, PB_ERR_INPUT, "not a result file of patchbay: %s: name one",
+			       r->path);
+	PB_TRY(pb_h5_get_int(r->file, "schema_version", &version, err));
+	if (version != PB_SCHEMA_VERSION)
+		return pb_fail(err, PB_ERR_INPUT,
+			       "file of schema version %" PRId64 ", this program reads %d: %s: use "
+			       "the program that wrote it",
+			       version, PB_SCHEMA_VERSION, r->path);
+	if (pb_h5_has(r->file, "complete"))
+		PB_TRY(pb_h5_get_int(r->file, "complete", &complete, err));
+	if (complete != 1)
+		status = pb_fail(err, PB_ERR_CHECK, "not complete: %s: run it again", r->path);
+cleanup:
+	return status;
+}
+
+enum pb_status pb_result_open(struct pb_result *out, const char *path, struct pb_error *err)
+{
+	enum pb_status status;
+	struct pb_map probe;
+
+	*out = (struct pb_result){.file = -1, .path = path};
+	/* The system's own words for a file that is not there or cannot be read. */
+	PB_TRY(pb_map_open(&probe, path, err));
+	pb_map_close(&probe);
+	if (!pb_is_hdf5(path))
+		return pb_fail(err, PB_ERR_INPUT, "not a result file: %s: name an HDF5 file", path);
+	PB_TRY(pb_h5_file_open(&out->file, path, false, PB_ERR_CHECK, err));
+	PB_TRY(check_complete(out, err));
+	PB_TRY(read_sizes(out, err));
+	PB_TRY(read_base(out, err));
+	PB_TRY(read_sweeps(out, err));
+	return PB_OK;
+cleanup:
+	pb_result_close(out);
+	return status;
+}
+
+void pb_result_close(struct pb_result *r)
+{
+	size_t s;
+
+	for (s = 0; r->sweeps != NULL && s < r->n_sweeps; s++) {
+		free(r->sweeps[s].name);
+		free(r->sweeps[s].positions);
+	}
+	free(r->sweeps);
+	free(r->logit_diff[0]);
+	free(r->logit_diff[1]);
+	free(r->right);
+	if (r->file >= 0)
+		(void)pb_h5_file_close(&r->file, r->path, NULL);
+	*r = (struct pb_result){.file = -1};
+}

@@ -1,0 +1,39 @@
+/* A finished result file, opened for reading. */
+#ifndef PB_RESULTS_RESULT_FILE_H
+#define PB_RESULTS_RESULT_FILE_H
+
+#include "patchbay/results.h"
+#include "results/h5.h"
+
+/* One sweep of the file. */
+struct pb_result_sweep {
+	char *name;      /* "0_patch_z_denoise_all" */
+	char *positions; /* "all", "last", "each" */
+	bool noise;      /* the recipient is the clean run */
+	double min_gap;
+};
+
+struct pb_result {
+	hid_t file;
+	const char *path; /* borrowed */
+	size_t n_pairs, n_layers, n_heads, n_positions, n_chunks, n_sweeps;
+	struct pb_result_sweep *sweeps; /* in order of their number */
+	double *logit_diff[2];          /* clean, corrupted: [n_pairs] */
+	uint8_t *right;                 /* [n_pairs] */
+};
+
+/* PB_ERR_INPUT when there is no such file or it is not a result file, PB_ERR_CHECK when it is one
+ * that is damaged or incomplete. */
+enum pb_status pb_result_open(struct pb_result *out, const char *path, struct pb_error *err);
+void pb_result_close(struct pb_result *result);
+
+/* Size of a dimension scale of the root; 0 when there is none. */
+enum pb_status pb_result_size(hid_t file, const char *name, size_t *size, struct pb_error *err);
+
+/* The figures of the run's own checks, gathered from the file for pb_checks_judge; to be freed by
+ * pb_check_figures_free whatever is returned (verify_figures.c). */
+struct pb_check_figures;
+enum pb_status pb_result_figures(struct pb_check_figures *figures, const struct pb_result *result,
+				 struct pb_error *err);
+
+#endif

@@ -1,0 +1,256 @@
+/* The tables of the schema. */
+#include "results/schema.h"
+
+const char *const pb_side_names[2] = {"clean", "corrupted"};
+
+const struct pb_field pb_pairs_fields[PB_N_PAIRS_FIELDS] = {
+    [PB_PAIRS_CLEAN_TOKENS] = {"clean_tokens",
+			       PB_TYPE_I32,
+			       {PB_DIM_PAIR, PB_DIM_POSITION},
+			       "1",
+			       "token ids of the clean prompt, -1 past its end",
+			       true},
+    [PB_PAIRS_CORRUPTED_TOKENS] = {"corrupted_tokens",
+				   PB_TYPE_I32,
+				   {PB_DIM_PAIR, PB_DIM_POSITION},
+				   "1",
+				   "token ids of the corrupted prompt, -1 past its end",
+				   true},
+    [PB_PAIRS_LENGTH] = {"length",
+			 PB_TYPE_I32,
+			 {PB_DIM_PAIR},
+			 "1",
+			 "tokens of each prompt of the pair; the last one is the answer position",
+			 false},
+    [PB_PAIRS_ANSWER_TOKEN] = {"answer_token",
+			       PB_TYPE_I32,
+			       {PB_DIM_PAIR},
+			       "1",
+			       "token id of the answer, right for the clean prompt",
+			       false},
+    [PB_PAIRS_FOIL_TOKEN] = {"foil_token",
+			     PB_TYPE_I32,
+			     {PB_DIM_PAIR},
+			     "1",
+			     "token id of the foil, right for the corrupted prompt or the stated "
+			     "alternative",
+			     false},
+    [PB_PAIRS_FIRST_DIFFERENCE] = {"first_difference",
+				   PB_TYPE_I32,
+				   {PB_DIM_PAIR},
+				   "1",
+				   "first position where the two prompts differ; their length if "
+				   "none",
+				   false},
+    [PB_PAIRS_CANDIDATES] = {"candidates",
+			     PB_TYPE_I32,
+			     {PB_DIM_PAIR, PB_DIM_CANDIDATE},
+			     "1",
+			     "token ids whose logits are stored, -1 past the pair's own",
+			     true},
+    [PB_PAIRS_RIGHT] = {"right",
+			PB_TYPE_FLAG,
+			{PB_DIM_PAIR},
+			NULL,
+			"1 where the model is right about the pair without any intervention",
+			false},
+    [PB_PAIRS_CLEAN_TEXT] =
+	{"clean_text", PB_TYPE_TEXT, {PB_DIM_PAIR}, NULL, "clean prompt", false},
+    [PB_PAIRS_CORRUPTED_TEXT] =
+	{"corrupted_text", PB_TYPE_TEXT, {PB_DIM_PAIR}, NULL, "corrupted prompt", false},
+    [PB_PAIRS_ANSWER_TEXT] = {"answer_text", PB_TYPE_TEXT, {PB_DIM_PAIR}, NULL, "answer", false},
+    [PB_PAIRS_FOIL_TEXT] = {"foil_text", PB_TYPE_TEXT, {PB_DIM_PAIR}, NULL, "foil", false},
+    [PB_PAIRS_EXTRA] = {"extra",
+			PB_TYPE_TEXT,
+			{PB_DIM_PAIR},
+			NULL,
+			"other keys of the pair, a JSON object",
+			false},
+};
+
+const struct pb_field pb_base_fields[PB_N_BASE_FIELDS] = {
+    [PB_BASE_LOGIT_DIFF] = {"logit_diff",
+			    PB_TYPE_F64,
+			    {PB_DIM_PAIR},
+			    "logit",
+			    "logit of the answer minus logit of the foil, no intervention",
+			    false},
+    [PB_BASE_LOGIT_ANSWER] = {"logit_answer",
+			      PB_TYPE_F32,
+			      {PB_DIM_PAIR},
+			      "logit",
+			      "logit of the answer, no intervention",
+			      false},
+    [PB_BASE_LOGIT_FOIL] = {"logit_foil",
+			    PB_TYPE_F32,
+			    {PB_DIM_PAIR},
+			    "logit",
+			    "logit of the foil, no intervention",
+			    false},
+    [PB_BASE_PROB_ANSWER] = {"prob_answer",
+			     PB_TYPE_F32,
+			     {PB_DIM_PAIR},
+			     "1",
+			     "probability of the answer, no intervention",
+			     false},
+    [PB_BASE_PROB_FOIL] = {"prob_foil",
+			   PB_TYPE_F32,
+			   {PB_DIM_PAIR},
+			   "1",
+			   "probability of the foil, no intervention",
+			   false},
+    [PB_BASE_LOGPROB_ANSWER] = {"logprob_answer",
+				PB_TYPE_F32,
+				{PB_DIM_PAIR},
+				"nat",
+				"natural log-probability of the answer, no intervention",
+				false},
+    [PB_BASE_LOGPROB_FOIL] = {"logprob_foil",
+			      PB_TYPE_F32,
+			      {PB_DIM_PAIR},
+			      "nat",
+			      "natural log-probability of the foil, no intervention",
+			      false},
+    [PB_BASE_RANK_ANSWER] = {"rank_answer",
+			     PB_TYPE_I32,
+			     {PB_DIM_PAIR},
+			     "1",
+			     "number of tokens with a larger logit than the answer",
+			     false},
+    [PB_BASE_RANK_FOIL] = {"rank_foil",
+			   PB_TYPE_I32,
+			   {PB_DIM_PAIR},
+			   "1",
+			   "number of tokens with a larger logit than the foil",
+			   false},
+    [PB_BASE_ARGMAX] =
+	{"argmax", PB_TYPE_I32, {PB_DIM_PAIR}, "1", "token id of the largest logit", false},
+};
+
+#define SUMMARY(label, kind, unit, text)                                                           \
+	{                                                                                          \
+		label, kind, {PB_DIM_CELL}, unit, text, false                                      \
+	}
+
+const struct pb_field pb_summary_fields[PB_N_SUMMARY_FIELDS] = {
+    [PB_SUMMARY_EFFECT] = SUMMARY("effect", PB_TYPE_F64, "logit",
+				  "mean over pairs of the effect: logit difference of the variant "
+				  "minus that of the recipient"),
+    [PB_SUMMARY_STDERR] =
+	SUMMARY("stderr", PB_TYPE_F64, "logit", "standard error of the mean effect"),
+    [PB_SUMMARY_CI_LOW] = SUMMARY("ci_low", PB_TYPE_F64, "logit",
+				  "lower end of the 95% bootstrap interval of the mean effect"),
+    [PB_SUMMARY_CI_HIGH] = SUMMARY("ci_high", PB_TYPE_F64, "logit",
+				   "upper end of the 95% bootstrap interval of the mean effect"),
+    [PB_SUMMARY_P_VALUE] = SUMMARY("p_value", PB_TYPE_F64, "1",
+				   "two-sided sign-flip p of the mean effect, one cell alone"),
+    [PB_SUMMARY_P_FWER] = SUMMARY("p_fwer", PB_TYPE_F64, "1",
+				  "p corrected for all cells of the sweep (Westfall and Young, "
+				  "largest |t|)"),
+    [PB_SUMMARY_Q_BH] =
+	SUMMARY("q_bh", PB_TYPE_F64, "1", "false discovery rate (Benjamini and Hochberg)"),
+    [PB_SUMMARY_N_PAIRS] =
+	SUMMARY("n_pairs", PB_TYPE_I32, "1", "number of pairs in the cell's effect"),
+    [PB_SUMMARY_RESTORATION] = SUMMARY("restoration", PB_TYPE_F64, "1",
+				       "mean over pairs of the restoration: 1 fully clean, 0 fully "
+				       "corrupted"),
+    [PB_SUMMARY_RESTORATION_CI_LOW] =
+	SUMMARY("restoration_ci_low", PB_TYPE_F64, "1",
+		"lower end of the 95% bootstrap interval of the mean restoration"),
+    [PB_SUMMARY_RESTORATION_CI_HIGH] =
+	SUMMARY("restoration_ci_high", PB_TYPE_F64, "1",
+		"upper end of the 95% bootstrap interval of the mean restoration"),
+    [PB_SUMMARY_RESTORATION_N_PAIRS] =
+	SUMMARY("restoration_n_pairs", PB_TYPE_I32, "1",
+		"number of pairs in the cell's restoration: without distractors and those below "
+		"min_gap"),
+    [PB_SUMMARY_RESTORATION_OF_MEANS] = SUMMARY("restoration_of_means", PB_TYPE_F64, "1",
+						"restoration of the mean logit differences"),
+};
+
+const struct pb_field pb_checks_fields[PB_N_CHECKS_FIELDS] = {
+    [PB_CHECKS_RESID_PRE_DEVIATION] = {"resid_pre_deviation",
+				       PB_TYPE_F64,
+				       {PB_DIM_CHUNK, PB_DIM_LAYER},
+				       "logit",
+				       "largest deviation from the donor's logit difference with "
+				       "all of resid_pre patched",
+				       false},
+    [PB_CHECKS_RESID_PRE_PAIRS] = {"resid_pre_pairs",
+				   PB_TYPE_I32,
+				   {PB_DIM_CHUNK},
+				   "1",
+				   "number of pairs that resid_pre was patched in",
+				   false},
+    [PB_CHECKS_LOGIT_LARGEST] = {"logit_largest",
+				 PB_TYPE_F64,
+				 {PB_DIM_CHUNK},
+				 "logit",
+				 "largest |logit| of answers and foils without intervention",
+				 false},
+    [PB_CHECKS_CHUNK_ISA] = {"chunk_isa",
+			     PB_TYPE_TEXT,
+			     {PB_DIM_CHUNK},
+			     NULL,
+			     "instruction set of the processor that computed the chunk",
+			     false},
+    [PB_CHECKS_VARIANT_SWEEP] = {"variant_sweep",
+				 PB_TYPE_I32,
+				 {PB_DIM_CHECKED_VARIANT},
+				 "1",
+				 "sweep of the variant that was recomputed",
+				 false},
+    [PB_CHECKS_VARIANT_PAIR] =
+	{"variant_pair", PB_TYPE_I32, {PB_DIM_CHECKED_VARIANT}, "1", "its pair", false},
+    [PB_CHECKS_VARIANT_LAYER] =
+	{"variant_layer", PB_TYPE_I32, {PB_DIM_CHECKED_VARIANT}, "1", "its layer", false},
+    [PB_CHECKS_VARIANT_HEAD] =
+	{"variant_head", PB_TYPE_I32, {PB_DIM_CHECKED_VARIANT}, "1", "its head", false},
+    [PB_CHECKS_VARIANT_POSITION] = {"variant_position",
+				    PB_TYPE_I32,
+				    {PB_DIM_CHECKED_VARIANT},
+				    "1",
+				    "its position, -1 where the sweep has no axis of positions",
+				    true},
+    [PB_CHECKS_VARIANT_LOGIT_DIFF] = {"variant_logit_diff",
+				      PB_TYPE_F64,
+				      {PB_DIM_CHECKED_VARIANT},
+				      "logit",
+				      "logit difference by delta propagation",
+				      false},
+    [PB_CHECKS_VARIANT_LOGIT_DIFF_PLAIN] = {"variant_logit_diff_plain",
+					    PB_TYPE_F64,
+					    {PB_DIM_CHECKED_VARIANT},
+					    "logit",
+					    "logit difference by a plain, unpruned forward",
+					    false},
+    [PB_CHECKS_VARIANT_TOLERANCE] = {"variant_tolerance",
+				     PB_TYPE_F64,
+				     {PB_DIM_CHECKED_VARIANT},
+				     "logit",
+				     "largest deviation between the two that passes",
+				     false},
+    [PB_CHECKS_SHA256_PATH] =
+	{"sha256_path", PB_TYPE_TEXT, {PB_DIM_DATASET}, NULL, "path of the dataset", false},
+    [PB_CHECKS_SHA256] = {"sha256",
+			  PB_TYPE_TEXT,
+			  {PB_DIM_DATASET},
+			  NULL,
+			  "SHA-256 of its values: little-endian, C order; text as UTF-8, each "
+			  "ended by a zero byte",
+			  false},
+};
+
+struct pb_field pb_metric_field(enum pb_metric metric)
+{
+	const struct pb_metric_info *info = &pb_metric_infos[metric];
+	struct pb_field field = {.name = info->name,
+				 .type = info->is_double ? PB_TYPE_F64 : PB_TYPE_F32,
+				 .dims = {PB_DIM_PAIR, PB_DIM_CELL},
+				 .units = info->units,
+				 .long_name = info->long_name};
+
+	if (info->per_candidate)
+		field.dims[2] = PB_DIM_CANDIDATE;
+	return field;
+}

@@ -1,0 +1,381 @@
+/* Datasets and dimension scales, made from the rows of the schema. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "patchbay/base.h"
+#include "results/schema.h"
+
+#define CHUNK_ELEMENTS ((size_t)1 << 16) /* at most, in one HDF5 chunk */
+#define GZIP_LEVEL 4
+
+struct dim_info {
+	const char *name, *long_name;
+};
+
+static const struct dim_info dim_infos[PB_N_DIMS] = {
+    [PB_DIM_PAIR] = {"pair", "pair of a clean and a corrupted prompt"},
+    [PB_DIM_LAYER] = {"layer", "layer of the model"},
+    [PB_DIM_HEAD] = {"head", "attention head of the layer"},
+    [PB_DIM_POSITION] = {"position", "token position from the start of the prompt"},
+    [PB_DIM_POSITION_FROM_END] = {"position_from_end",
+				  "token position from the end of the prompt; -1 is the answer "
+				  "position"},
+    [PB_DIM_CANDIDATE] = {"candidate", "candidate token of the pair"},
+    [PB_DIM_CHUNK] = {"chunk", "group of pairs computed together"},
+    [PB_DIM_CHECKED_VARIANT] = {"checked_variant", "variant recomputed by a plain forward"},
+    [PB_DIM_DATASET] = {"dataset", "dataset of this file"},
+};
+
+hid_t pb_field_memory_type(enum pb_type type)
+{
+	switch (type) {
+	case PB_TYPE_F64:
+		return H5T_NATIVE_DOUBLE;
+	case PB_TYPE_F32:
+		return H5T_NATIVE_FLOAT;
+	case PB_TYPE_I32:
+		return H5T_NATIVE_INT32;
+	case PB_TYPE_FLAG:
+		return H5T_NATIVE_UINT8;
+	case PB_TYPE_TEXT:
+		break;
+	}
+	return -1;
+}
+
+static hid_t file_type(enum pb_type type)
+{
+	switch (type) {
+	case PB_TYPE_F64:
+		return H5T_IEEE_F64LE;
+	case PB_TYPE_F32:
+		return H5T_IEEE_F32LE;
+	case PB_TYPE_I32:
+		return H5T_STD_I32LE;
+	case PB_TYPE_FLAG:
+		return H5T_STD_U8LE;
+	case PB_TYPE_TEXT:
+		break;
+	}
+	return -1;
+}
+
+/* The value that stands for nothing, in the field's memory type. */
+union fill {
+	double f64;
+	float f32;
+	int32_t i32;
+	uint8_t flag;
+};
+
+static union fill fill_value(enum pb_type type)
+{
+	union fill fill = {.f64 = 0};
+
+	switch (type) {
+	case PB_TYPE_F64:
+		fill.f64 = NAN;
+		break;
+	case PB_TYPE_F32:
+		fill.f32 = NAN;
+		break;
+	case PB_TYPE_I32:
+		fill.i32 = -1;
+		break;
+	case PB_TYPE_FLAG:
+		fill.flag = 255;
+		break;
+	case PB_TYPE_TEXT:
+		break;
+	}
+	return fill;
+}
+
+/* ---- shapes ---------------------------------------------------------------------------- */
+
+int pb_field_dims(const struct pb_field *field, enum pb_dim axis, enum pb_dim dims[PB_H5_MAX_RANK])
+{
+	int n = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof field->dims / sizeof *field->dims; i++) {
+		if (field->dims[i] == PB_DIM_NONE)
+			break;
+		if (field->dims[i] != PB_DIM_CELL) {
+			dims[n++] = field->dims[i];
+			continue;
+		}
+		dims[n++] = PB_DIM_LAYER;
+		dims[n++] = PB_DIM_HEAD;
+		if (axis != PB_DIM_NONE)
+			dims[n++] = axis;
+	}
+	return n;
+}
+
+size_t pb_field_count(const struct pb_layout *layout, const struct pb_field *field,
+		      enum pb_dim axis)
+{
+	enum pb_dim dims[PB_H5_MAX_RANK];
+	int n = pb_field_dims(field, axis, dims), i;
+	size_t count = 1;
+
+	/* Whoever has the data in memory has counted it without overflow. */
+	for (i = 0; i < n; i++)
+		count *= layout->sizes[dims[i]];
+	return count;
+}
+
+/* Whole trailing dimensions while they fit, then a part of the next one, then single steps. */
+static void chunk_shape(int rank, const hsize_t *dims, hsize_t *chunk)
+{
+	size_t room = CHUNK_ELEMENTS;
+	int i;
+
+	for (i = rank - 1; i >= 0; i--) {
+		chunk[i] = dims[i] < room ? dims[i] : room;
+		room /= (size_t)chunk[i];
+		if (room == 0)
+			room = 1;
+	}
+}
+
+/* ---- creating -------------------------------------------------------------------------- */
+
+/* Creation properties: fill value, and for numbers chunks with shuffle, gzip and Fletcher32
+ * (HDF5 refuses the last for variable-length text, and gzip would only see pointers to it). */
+static hid_t creation_properties(enum pb_type type, int rank, const hsize_t *dims)
+{
+	hid_t plist = H5Pcreate(H5P_DATASET_CREATE);
+	union fill fill = fill_value(type);
+	hsize_t chunk[PB_H5_MAX_RANK];
+
+	if (plist < 0 || H5Pset_obj_track_times(plist, false) < 0)
+		goto failed;
+	if (type == PB_TYPE_TEXT)
+		return plist;
+	chunk_shape(rank, dims, chunk);
+	if (H5Pset_fill_value(plist, pb_field_memory_type(type), &fill) < 0 ||
+	    H5Pset_chunk(plist, rank, chunk) < 0 || H5Pset_shuffle(plist) < 0 ||
+	    H5Pset_deflate(plist, GZIP_LEVEL) < 0 || H5Pset_fletcher32(plist) < 0)
+		goto failed;
+	return plist;
+failed:
+	pb_h5_drop(plist);
+	return -1;
+}
+
+static enum pb_status put_fill_attribute(hid_t dataset, enum pb_type type, struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	union fill fill = fill_value(type);
+	const hsize_t one = 1;
+	hid_t space = H5Screate_simple(1, &one, NULL), attribute = -1;
+
+	if (space >= 0)
+		attribute = H5Acreate2(dataset, "_FillValue", file_type(type), space, H5P_DEFAULT,
+				       H5P_DEFAULT);
+	if (attribute < 0 || H5Awrite(attribute, pb_field_memory_type(type), &fill) < 0)
+		status = pb_h5_fail(err, PB_ERR_IO, "cannot write attribute: _FillValue");
+	pb_h5_drop(attribute);
+	pb_h5_drop(space);
+	return status;
+}
+
+/* Attributes of a dataset. _FillValue makes readers turn integers into floats, so integers that
+ * are never missing go without; flags say that they are booleans, which xarray honours. */
+static enum pb_status put_attributes(hid_t dataset, const struct pb_field *field,
+				     const char *long_name, bool fill, struct pb_error *err)
+{
+	enum pb_status status;
+
+	if (field->type != PB_TYPE_TEXT)
+		PB_TRY(pb_h5_put_text(dataset, "units", field->units ? field->units : "1", err));
+	PB_TRY(pb_h5_put_text(dataset, "long_name", long_name, err));
+	if (field->type == PB_TYPE_FLAG)
+		PB_TRY(pb_h5_put_text(dataset, "dtype", "bool", err));
+	if (fill)
+		PB_TRY(put_fill_attribute(dataset, field->type, err));
+	status = PB_OK;
+cleanup:
+	return status;
+}
+
+static enum pb_status create(hid_t group, const char *name, enum pb_type type, int rank,
+			     const hsize_t *dims, hid_t *dataset, struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	hid_t space = H5Screate_simple(rank, dims, NULL), text = -1, plist = -1;
+
+	*dataset = -1;
+	if (type == PB_TYPE_TEXT)
+		PB_TRY(pb_h5_text_type(&text, err));
+	plist = creation_properties(type, rank, dims);
+	if (space >= 0 && plist >= 0)
+		*dataset = H5Dcreate2(group, name, type == PB_TYPE_TEXT ? text : file_type(type),
+				      space, H5P_DEFAULT, plist, H5P_DEFAULT);
+	if (*dataset < 0)
+		status = pb_h5_fail(err, PB_ERR_IO, "cannot create dataset: %s", name);
+cleanup:
+	pb_h5_drop(plist);
+	pb_h5_drop(text);
+	pb_h5_drop(space);
+	return status;
+}
+
+enum pb_status pb_layout_scale(const struct pb_layout *layout, enum pb_dim dim,
+			       struct pb_error *err)
+{
+	enum pb_status status;
+	const struct dim_info *info = &dim_infos[dim];
+	const struct pb_field field = {.name = info->name, .type = PB_TYPE_I32, .units = "1"};
+	const hsize_t size = layout->sizes[dim];
+	const int64_t origin = dim == PB_DIM_POSITION_FROM_END ? -(int64_t)size : 0;
+	int32_t *values = NULL;
+	hid_t dataset = -1;
+	size_t i;
+
+	if (size > INT32_MAX)
+		return pb_fail(err, PB_ERR_INPUT, "too many values along %s: %zu", info->name,
+			       layout->sizes[dim]);
+	PB_TRY(pb_alloc((void **)&values, (size_t)size, sizeof *values, info->name, err));
+	for (i = 0; i < size; i++)
+		values[i] = (int32_t)(origin + (int64_t)i);
+	PB_TRY(create(layout->file, info->name, PB_TYPE_I32, 1, &size, &dataset, err));
+	if (H5DSset_scale(dataset, info->name) < 0) {
+		status = pb_h5_fail(err, PB_ERR_IO, "cannot make a scale of: %s", info->name);
+		goto cleanup;
+	}
+	PB_TRY(put_attributes(dataset, &field, info->long_name, false, err));
+	status =
+	    pb_h5_write_rows(dataset, info->name, H5T_NATIVE_INT32, 0, (size_t)size, values, err);
+cleanup:
+	pb_h5_drop(dataset);
+	free(values);
+	return status;
+}
+
+/* Attach a scale to axis `axis` of a dataset, and link it into the dataset's group. */
+static enum pb_status attach(const struct pb_layout *layout, hid_t group, hid_t dataset,
+			     unsigned axis, enum pb_dim dim, struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	const char *name = dim_infos[dim].name;
+	hid_t scale = H5Dopen2(layout->file, name, H5P_DEFAULT);
+
+	if (scale < 0 || H5DSattach_scale(dataset, scale, axis) < 0)
+		status = pb_h5_fail(err, PB_ERR_IO, "cannot attach dimension: %s", name);
+	else if (H5Lexists(group, name, H5P_DEFAULT) <= 0 &&
+		 H5Lcreate_hard(layout->file, name, group, name, H5P_DEFAULT, H5P_DEFAULT) < 0)
+		status = pb_h5_fail(err, PB_ERR_IO, "cannot link dimension: %s", name);
+	pb_h5_drop(scale);
+	return status;
+}
+
+enum pb_status pb_field_create(const struct pb_layout *layout, hid_t group,
+			       const struct pb_field *field, enum pb_dim axis, bool mask,
+			       hid_t *dataset, struct pb_error *err)
+{
+	enum pb_status status;
+	const struct pb_field flag = {.type = PB_TYPE_FLAG};
+	const struct pb_field *kind = mask ? &flag : field;
+	enum pb_dim dims[PB_H5_MAX_RANK];
+	hsize_t sizes[PB_H5_MAX_RANK];
+	char name[128], long_name[256];
+	int rank = pb_field_dims(field, axis, dims), i;
+
+	snprintf(name, sizeof name, "%s%s", field->name, mask ? "_mask" : "");
+	snprintf(long_name, sizeof long_name, mask ? "1 where %s is not applicable" : "%s",
+		 mask ? field->name : field->long_name);
+	for (i = 0; i < rank; i++)
+		sizes[i] = layout->sizes[dims[i]];
+	PB_TRY(create(group, name, kind->type, rank, sizes, dataset, err));
+	PB_TRY(put_attributes(
+	    *dataset, kind, long_name,
+	    kind->type != PB_TYPE_TEXT && (kind->type != PB_TYPE_I32 || field->missing), err));
+	for (i = 0; i < rank; i++)
+		PB_TRY(attach(layout, group, *dataset, (unsigned)i, dims[i], err));
+	return PB_OK;
+cleanup:
+	pb_h5_drop(*dataset);
+	*dataset = -1;
+	return status;
+}
+
+/* ---- writing --------------------------------------------------------------------------- */
+
+static enum pb_status write_all(const struct pb_layout *layout, hid_t group,
+				const struct pb_field *field, enum pb_dim axis, bool mask,
+				const void *data, struct pb_error *err)
+{
+	enum pb_status status;
+	hid_t dataset = -1, type = -1;
+
+	PB_TRY(pb_field_create(layout, group, field, axis, mask, &dataset, err));
+	if (!mask && field->type == PB_TYPE_TEXT)
+		PB_TRY(pb_h5_text_type(&type, err));
+	if (H5Dwrite(dataset,
+		     type >= 0 ? type : pb_field_memory_type(mask ? PB_TYPE_FLAG : field->type),
+		     H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0)
+		status = pb_h5_fail(err, PB_ERR_IO, "cannot write dataset: %s", field->name);
+cleanup:
+	pb_h5_drop(type);
+	pb_h5_drop(dataset);
+	return status;
+}
+
+/* A row for the pairs that `suffix` names ("" or "_right"); its texts live in *s. */
+struct suffixed {
+	struct pb_field field;
+	char name[96], long_name[256];
+};
+
+static const struct pb_field *with_suffix(struct suffixed *s, const struct pb_field *field,
+					  const char *suffix)
+{
+	s->field = *field;
+	snprintf(s->name, sizeof s->name, "%s%s", field->name, suffix);
+	snprintf(s->long_name, sizeof s->long_name, "%s%s", field->long_name,
+		 suffix[0] != '\0' ? "; over the right pairs only" : "");
+	s->field.name = s->name;
+	s->field.long_name = s->long_name;
+	return &s->field;
+}
+
+enum pb_status pb_field_write(const struct pb_layout *layout, hid_t group,
+			      const struct pb_field *field, enum pb_dim axis, const char *suffix,
+			      const void *data, struct pb_error *err)
+{
+	struct suffixed s;
+
+	if (pb_field_count(layout, field, axis) == 0)
+		return PB_OK;
+	return write_all(layout, group, with_suffix(&s, field, suffix), axis, false, data, err);
+}
+
+enum pb_status pb_field_write_masked(const struct pb_layout *layout, hid_t group,
+				     const struct pb_field *field, enum pb_dim axis,
+				     const char *suffix, const double *data, struct pb_error *err)
+{
+	enum pb_status status;
+	const size_t n = pb_field_count(layout, field, axis);
+	struct suffixed s;
+	uint8_t *mask = NULL;
+	bool any = false;
+	size_t i;
+
+	PB_TRY(pb_field_write(layout, group, field, axis, suffix, data, err));
+	PB_TRY(pb_alloc((void **)&mask, n, 1, "mask", err));
+	for (i = 0; i < n; i++) {
+		mask[i] = isnan(data[i]) ? 1 : 0;
+		any = any || mask[i];
+	}
+	if (any)
+		status =
+		    write_all(layout, group, with_suffix(&s, field, suffix), axis, true, mask, err);
+cleanup:
+	free(mask);
+	return status;
+}

@@ -1,0 +1,73 @@
+/* Statistics of the cells of a sweep over its pairs, as the summary datasets hold them.
+ *
+ * All cells share one set of bootstrap resamples and one set of sign flips, drawn from the run's
+ * seed alone, so that a cell's figures depend neither on the other cells nor on threads. */
+#ifndef PB_RESULTS_STATS_H
+#define PB_RESULTS_STATS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "patchbay/status.h"
+
+#define PB_STATS_RESAMPLES 1000
+#define PB_STATS_FLIPS 10000   /* random flips, when 2^n are too many */
+#define PB_STATS_EXHAUSTIVE 13 /* all 2^n flips up to this many pairs */
+/* What ties exactly on paper differs by rounding: it ties within this, relative to the largest sum
+ * that any flip of the cell can reach (for p_fwer, to the observed statistic). */
+#define PB_STATS_TIE 1e-12
+
+/* What is drawn for n pairs. With n <= PB_STATS_EXHAUSTIVE the flips are all 2^n - 1 other than the
+ * identity, else PB_STATS_FLIPS random ones; the "1 +" of p = (1 + hits) / (1 + N) is the identity
+ * in both cases, so that the exhaustive p is exactly (flips that reach the observed one) / 2^n. */
+struct pb_stats_plan {
+	size_t n;        /* pairs */
+	size_t n_flips;  /* N */
+	size_t n_groups; /* groups of four pairs: ceil(n / 4) */
+	uint8_t *flips;  /* [n_flips, n_groups]; bit k of group g: pair 4 g + k changes its sign */
+	uint8_t *identity; /* [n_groups] zeros */
+	uint16_t *drawn;   /* [PB_STATS_RESAMPLES, n]: how often each pair was drawn */
+	double smallest_p; /* attainable with all n pairs: 2^(1-n), or 1 / (1 + N); NaN for n = 0 */
+};
+enum pb_status pb_stats_plan_new(struct pb_stats_plan *plan, size_t n, uint64_t seed,
+				 struct pb_error *err);
+void pb_stats_plan_free(struct pb_stats_plan *plan);
+
+/* Figures of every cell; arrays of n_cells. With n pairs in a cell: n = 0 leaves all but n NaN;
+ * n = 1 leaves std_error, ci_low and ci_high NaN and p = 1. */
+struct pb_stats_cells {
+	size_t n_cells;
+	int32_t *n; /* pairs with a value */
+	double *mean;
+	double *std_error; /* standard deviation (n - 1) / sqrt(n) */
+	double *ci_low;    /* 2.5th and 97.5th percentile of the resampled means, interpolated */
+	double *ci_high;   /* linearly between order statistics */
+	double *p_value;   /* two-sided sign-flip p of the mean */
+	double *p_fwer;    /* Westfall and Young, single step, largest |t| over the cells */
+	double *q_bh;      /* Benjamini and Hochberg */
+};
+
+/* Cells are added in blocks, so that the values of a large sweep need not be in memory at once;
+ * p_fwer and q_bh need all of them and are filled by pb_stats_end. */
+struct pb_stats {
+	const struct pb_stats_plan *plan;
+	struct pb_stats_cells cells;
+	double *observed; /* [n_cells] t^2 / (1 + t^2) */
+	double *largest;  /* [n_flips] the largest of it over the cells so far, under each flip */
+};
+enum pb_status pb_stats_begin(struct pb_stats *stats, const struct pb_stats_plan *plan,
+			      size_t n_cells, struct pb_error *err);
+/* values: [plan->n, n_block], C order; NaN where the pair has no value in the cell. */
+enum pb_status pb_stats_add(struct pb_stats *stats, size_t first_cell, size_t n_block,
+			    const double *values, struct pb_error *err);
+enum pb_status pb_stats_end(struct pb_stats *stats, struct pb_error *err);
+void pb_stats_free(struct pb_stats *stats);
+
+/* Number of values, mean and bootstrap interval alone, of n_block cells; NaN as in
+ * pb_stats_cells. */
+enum pb_status pb_stats_interval(const struct pb_stats_plan *plan, size_t n_block,
+				 const double *values, int32_t *n, double *mean, double *ci_low,
+				 double *ci_high, struct pb_error *err);
+
+#endif

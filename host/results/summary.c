@@ -1,0 +1,489 @@
+/* Summaries of a sweep: statistics of the effect and of the restoration over the pairs.
+ *
+ * The raw values are read back in blocks of cells, all pairs at a time, so that a sweep over
+ * positions need not be in memory at once. In a block, pairs go down and cells across. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "patchbay/base.h"
+#include "results/assemble.h"
+
+#define BLOCK_BYTES ((size_t)64 << 20) /* of one array of a block, where one head allows it */
+#define N_SUBSETS 2
+
+static const char *const suffixes[N_SUBSETS] = {"", "_right"};
+
+char *pb_sweep_group_name(const struct pb_experiment *e, size_t sweep)
+{
+	const struct pb_sweep *s = &e->sweeps[sweep];
+
+	return pb_format("%zu_%s_%s_%s_%s", sweep, pb_intervention_names[s->intervention],
+			 pb_site_names[s->site], pb_direction_names[s->direction],
+			 pb_positions_names[s->positions]);
+}
+
+bool pb_pairs_equal_length(const struct pb_pairs *pairs)
+{
+	size_t i;
+
+	for (i = 0; i < pairs->n; i++)
+		if (pairs->items[i].length != pairs->max_length)
+			return false;
+	return true;
+}
+
+enum pb_dim pb_sweep_axis(const struct pb_experiment *e, size_t sweep)
+{
+	return e->sweeps[sweep].positions == PB_POSITIONS_EACH ? PB_DIM_POSITION : PB_DIM_NONE;
+}
+
+enum pb_dim pb_summary_axis(const struct pb_experiment *e, size_t sweep)
+{
+	if (pb_sweep_axis(e, sweep) == PB_DIM_NONE)
+		return PB_DIM_NONE;
+	return pb_pairs_equal_length(e->pairs) ? PB_DIM_POSITION : PB_DIM_POSITION_FROM_END;
+}
+
+/* ---- what all sweeps share --------------------------------------------------------------- */
+
+enum pb_status pb_summary_shared_new(struct pb_summary_shared *shared,
+				     const struct pb_experiment *e, const struct pb_layout *layout,
+				     const double *clean, const double *corrupted,
+				     const struct pb_pair_facts *facts, struct pb_error *err)
+{
+	enum pb_status status;
+	size_t n[N_SUBSETS] = {0, 0}, i;
+	int s;
+
+	*shared = (struct pb_summary_shared){
+	    .e = e, .layout = layout, .logit_diff = {clean, corrupted}, .facts = facts};
+	for (s = 0; s < N_SUBSETS; s++)
+		PB_TRY(pb_alloc((void **)&shared->rows[s], e->pairs->n, sizeof(size_t), "summary",
+				err));
+	for (i = 0; i < e->pairs->n; i++) {
+		shared->rows[0][n[0]++] = i;
+		if (facts->right[i])
+			shared->rows[1][n[1]++] = i;
+	}
+	for (s = 0; s < N_SUBSETS; s++)
+		PB_TRY(pb_stats_plan_new(&shared->plan[s], n[s], e->seed, err));
+	return PB_OK;
+cleanup:
+	pb_summary_shared_free(shared);
+	return status;
+}
+
+void pb_summary_shared_free(struct pb_summary_shared *shared)
+{
+	int s;
+
+	for (s = 0; s < N_SUBSETS; s++) {
+		free(shared->rows[s]);
+		pb_stats_plan_free(&shared->plan[s]);
+	}
+}
+
+/* ---- one sweep --------------------------------------------------------------------------- */
+
+/* Figures of the restoration, [n_cells]. */
+struct restored {
+	int32_t *n;
+	double *mean, *ci_low, *ci_high, *of_means;
+};
+
+struct summary {
+	const struct pb_summary_shared *shared;
+	const struct pb_experiment *e;
+	const struct pb_sweep *sweep;
+	enum pb_dim raw_axis, axis;
+	size_t n_pairs, n_positions, n_cells;
+	const double *recipient; /* logit differences, [n_pairs] */
+	hid_t group;             /* of the sweep */
+	struct pb_stats stats[N_SUBSETS];
+	struct restored restored[N_SUBSETS];
+};
+
+/* Cells (layer, head, position) with layer and head in a range; positions are always whole. */
+struct block {
+	size_t layer, n_layers, head, n_heads, first_cell, n_cells;
+	double *raw;    /* [n_pairs, n_cells] as in the file */
+	double *values; /* the same with the summary's positions; NaN where not applicable */
+	double *subset; /* rows of one subset: effects, then restorations */
+};
+
+static enum pb_status block_new(struct block *b, size_t n_pairs, size_t n_cells,
+				struct pb_error *err)
+{
+	enum pb_status status;
+	size_t n;
+
+	if (!pb_size_mul(n_pairs, n_cells, &n))
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: summary");
+	PB_TRY(pb_alloc((void **)&b->raw, n, sizeof(double), "summary", err));
+	PB_TRY(pb_alloc((void **)&b->values, n, sizeof(double), "summary", err));
+	PB_TRY(pb_alloc((void **)&b->subset, n, sizeof(double), "summary", err));
+cleanup:
+	return status;
+}
+
+static void block_free(struct block *b)
+{
+	free(b->raw);
+	free(b->values);
+	free(b->subset);
+}
+
+/* Read a metric into b->values. On the axis from the end, cell k of T stands for position k - T
+ * from the end, which is length + k - T from the start. */
+static enum pb_status read_block(const struct summary *s, const struct block *b, hid_t dataset,
+				 const char *name, struct pb_error *err)
+{
+	enum pb_status status;
+	const size_t start[4] = {0, b->layer, b->head, 0};
+	const size_t count[4] = {s->n_pairs, b->n_layers, b->n_heads, s->n_positions};
+	const size_t n_lines = b->n_layers * b->n_heads, width = s->n_positions;
+	size_t i, j, k;
+
+	PB_TRY(pb_h5_read_box(dataset, name, H5T_NATIVE_DOUBLE, start, count,
+			      s->raw_axis == PB_DIM_NONE ? 3 : 4, b->raw, err));
+	if (s->axis != PB_DIM_POSITION_FROM_END) {
+		memcpy(b->values, b->raw, s->n_pairs * b->n_cells * sizeof *b->values);
+		return PB_OK;
+	}
+	for (i = 0; i < s->n_pairs; i++) {
+		const size_t absent = width - s->e->pairs->items[i].length;
+
+		for (j = 0; j < n_lines; j++) {
+			const double *from = b->raw + i * b->n_cells + j * width;
+			double *to = b->values + i * b->n_cells + j * width;
+
+			for (k = 0; k < width; k++)
+				to[k] = k < absent ? NAN : from[k - absent];
+		}
+	}
+cleanup:
+	return status;
+}
+
+/* ---- effect and restoration of a block ----------------------------------------------------- */
+
+static double gap_of(const struct summary *s, size_t pair)
+{
+	return s->shared->logit_diff[0][pair] - s->shared->logit_diff[1][pair];
+}
+
+static bool has_restoration(const struct summary *s, size_t pair)
+{
+	const double gap = gap_of(s, pair);
+
+	return !s->shared->facts->distractor[pair] && gap != 0 && fabs(gap) >= s->sweep->min_gap;
+}
+
+/* (mean LD_variant - mean LD_corrupted) / (mean LD_clean - mean LD_corrupted) over the pairs of a
+ * cell that are no distractors; NaN where the divisor is below min_gap. */
+static void restoration_of_means(const struct summary *s, const struct block *b, int subset)
+{
+	const double *corrupted = s->shared->logit_diff[1];
+	const size_t *rows = s->shared->rows[subset];
+	const size_t n_rows = s->shared->plan[subset].n;
+	size_t c, r;
+
+	for (c = 0; c < b->n_cells; c++) {
+		double moved = 0, gap = 0, n = 0;
+
+		for (r = 0; r < n_rows; r++) {
+			double value = b->values[rows[r] * b->n_cells + c];
+
+			if (isnan(value) || s->shared->facts->distractor[rows[r]])
+				continue;
+			moved += value - corrupted[rows[r]];
+			gap += gap_of(s, rows[r]);
+			n += 1;
+		}
+		s->restored[subset].of_means[b->first_cell + c] =
+		    n > 0 && fabs(gap / n) >= s->sweep->min_gap && gap != 0 ? moved / gap : NAN;
+	}
+}
+
+static enum pb_status summarise_block(struct summary *s, const struct block *b, int subset,
+				      struct pb_error *err)
+{
+	enum pb_status status;
+	const struct pb_summary_shared *shared = s->shared;
+	const struct restored *out = &s->restored[subset];
+	const size_t *rows = shared->rows[subset], n_rows = shared->plan[subset].n;
+	const size_t first = b->first_cell;
+	size_t r, c;
+
+	for (r = 0; r < n_rows; r++)
+		for (c = 0; c < b->n_cells; c++)
+			b->subset[r * b->n_cells + c] =
+			    b->values[rows[r] * b->n_cells + c] - s->recipient[rows[r]];
+	PB_TRY(pb_stats_add(&s->stats[subset], first, b->n_cells, b->subset, err));
+	for (r = 0; r < n_rows; r++) {
+		const bool defined = has_restoration(s, rows[r]);
+		const double gap = gap_of(s, rows[r]), zero = shared->logit_diff[1][rows[r]];
+
+		for (c = 0; c < b->n_cells; c++)
+			b->subset[r * b->n_cells + c] =
+			    defined ? (b->values[rows[r] * b->n_cells + c] - zero) / gap : NAN;
+	}
+	PB_TRY(pb_stats_interval(&shared->plan[subset], b->n_cells, b->subset, out->n + first,
+				 out->mean + first, out->ci_low + first, out->ci_high + first,
+				 err));
+	restoration_of_means(s, b, subset);
+cleanup:
+	return status;
+}
+
+/* Mean and standard error over all pairs of a metric in a block, into [n_cells] arrays. */
+static void mean_of_block(const struct summary *s, const struct block *b, double *mean,
+			  double *std_error)
+{
+	size_t c, i;
+
+	for (c = 0; c < b->n_cells; c++) {
+		double sum = 0, n = 0, squares = 0, m;
+
+		for (i = 0; i < s->n_pairs; i++) {
+			double value = b->values[i * b->n_cells + c];
+
+			sum += isnan(value) ? 0 : value;
+			n += isnan(value) ? 0 : 1;
+		}
+		m = n > 0 ? sum / n : NAN;
+		for (i = 0; i < s->n_pairs; i++) {
+			double d = b->values[i * b->n_cells + c] - m;
+
+			squares += isnan(d) ? 0 : d * d;
+		}
+		mean[b->first_cell + c] = m;
+		std_error[b->first_cell + c] = n > 1 ? sqrt(squares / (n - 1) / n) : NAN;
+	}
+}
+
+/* ---- all blocks -------------------------------------------------------------------------- */
+
+/* Every block of a metric: the statistics of logit_diff, mean and standard error of others. */
+static enum pb_status walk_blocks(struct summary *s, enum pb_metric metric, double *mean,
+				  double *std_error, struct pb_error *err)
+{
+	enum pb_status status;
+	const char *name = pb_metric_infos[metric].name;
+	const size_t n_layers = s->e->n_layers, n_heads = s->e->n_heads;
+	const size_t column = s->n_pairs * s->n_positions * sizeof(double); /* of one head */
+	size_t fit = BLOCK_BYTES / (column > 0 ? column : 1);
+	size_t layers = fit / n_heads, heads = n_heads;
+	struct block b = {0};
+	hid_t dataset = H5Dopen2(s->group, name, H5P_DEFAULT);
+
+	if (layers == 0) {
+		layers = 1;
+		heads = fit > 0 ? fit : 1;
+	}
+	layers = layers < n_layers ? layers : n_layers;
+	if (dataset < 0) {
+		status = pb_h5_fail(err, PB_ERR_INTERNAL, "missing dataset: %s", name);
+		goto cleanup;
+	}
+	PB_TRY(block_new(&b, s->n_pairs, layers * heads * s->n_positions, err));
+	for (b.layer = 0; b.layer < n_layers; b.layer += layers) {
+		b.n_layers = n_layers - b.layer < layers ? n_layers - b.layer : layers;
+		for (b.head = 0; b.head < n_heads; b.head += heads) {
+			b.n_heads = n_heads - b.head < heads ? n_heads - b.head : heads;
+			b.first_cell = (b.layer * n_heads + b.head) * s->n_positions;
+			b.n_cells = b.n_layers * b.n_heads * s->n_positions;
+			PB_TRY(read_block(s, &b, dataset, name, err));
+			if (metric != PB_METRIC_LOGIT_DIFF) {
+				mean_of_block(s, &b, mean, std_error);
+				continue;
+			}
+			PB_TRY(summarise_block(s, &b, 0, err));
+			PB_TRY(summarise_block(s, &b, 1, err));
+		}
+	}
+cleanup:
+	block_free(&b);
+	pb_h5_drop(dataset);
+	return status;
+}
+
+/* ---- writing --------------------------------------------------------------------------- */
+
+static enum pb_status write_subset(const struct summary *s, hid_t group, int subset,
+				   struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	const struct pb_stats_cells *c = &s->stats[subset].cells;
+	const struct restored *r = &s->restored[subset];
+	const struct {
+		enum pb_summary_field field;
+		const double *values;
+	} reals[] = {{PB_SUMMARY_EFFECT, c->mean},
+		     {PB_SUMMARY_STDERR, c->std_error},
+		     {PB_SUMMARY_CI_LOW, c->ci_low},
+		     {PB_SUMMARY_CI_HIGH, c->ci_high},
+		     {PB_SUMMARY_P_VALUE, c->p_value},
+		     {PB_SUMMARY_P_FWER, c->p_fwer},
+		     {PB_SUMMARY_Q_BH, c->q_bh},
+		     {PB_SUMMARY_RESTORATION, r->mean},
+		     {PB_SUMMARY_RESTORATION_CI_LOW, r->ci_low},
+		     {PB_SUMMARY_RESTORATION_CI_HIGH, r->ci_high},
+		     {PB_SUMMARY_RESTORATION_OF_MEANS, r->of_means}};
+	size_t i;
+
+	for (i = 0; i < sizeof reals / sizeof *reals; i++)
+		PB_TRY(pb_field_write_masked(s->shared->layout, group,
+					     &pb_summary_fields[reals[i].field], s->axis,
+					     suffixes[subset], reals[i].values, err));
+	PB_TRY(pb_field_write(s->shared->layout, group, &pb_summary_fields[PB_SUMMARY_N_PAIRS],
+			      s->axis, suffixes[subset], c->n, err));
+	PB_TRY(pb_field_write(s->shared->layout, group,
+			      &pb_summary_fields[PB_SUMMARY_RESTORATION_N_PAIRS], s->axis,
+			      suffixes[subset], r->n, err));
+cleanup:
+	return status;
+}
+
+/* `<metric>_mean` and `<metric>_stderr` of every metric but the logits. */
+static enum pb_status write_metric_means(struct summary *s, hid_t group, struct pb_error *err)
+{
+	enum pb_status status;
+	double *mean = NULL, *std_error = NULL;
+	int m;
+
+	PB_TRY(pb_alloc((void **)&mean, s->n_cells, sizeof *mean, "summary", err));
+	PB_TRY(pb_alloc((void **)&std_error, s->n_cells, sizeof *std_error, "summary", err));
+	for (m = 0; m < PB_N_METRICS; m++) {
+		const struct pb_metric_info *info = &pb_metric_infos[m];
+		struct pb_field field = {.type = PB_TYPE_F64, .dims = {PB_DIM_CELL}};
+		char name[64], text[160];
+
+		if (m == PB_METRIC_LOGIT_DIFF || info->per_candidate ||
+		    H5Lexists(s->group, info->name, H5P_DEFAULT) <= 0)
+			continue;
+		PB_TRY(walk_blocks(s, (enum pb_metric)m, mean, std_error, err));
+		field.name = name;
+		field.units = info->units;
+		field.long_name = text;
+		snprintf(name, sizeof name, "%s_mean", info->name);
+		snprintf(text, sizeof text, "mean over pairs of: %s", info->long_name);
+		PB_TRY(pb_field_write_masked(s->shared->layout, group, &field, s->axis, "", mean,
+					     err));
+		snprintf(name, sizeof name, "%s_stderr", info->name);
+		snprintf(text, sizeof text, "standard error of the mean of: %s", info->long_name);
+		PB_TRY(pb_field_write_masked(s->shared->layout, group, &field, s->axis, "",
+					     std_error, err));
+	}
+cleanup:
+	free(mean);
+	free(std_error);
+	return status;
+}
+
+static enum pb_status write_attributes(const struct summary *s, hid_t group, struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	const struct pb_summary_shared *shared = s->shared;
+	char name[64];
+	int subset;
+
+	PB_TRY(pb_h5_put_int(group, "n_resamples", PB_STATS_RESAMPLES, err));
+	PB_TRY(pb_h5_put_int(group, "n_cells", (int64_t)s->n_cells, err));
+	for (subset = 0; subset < N_SUBSETS; subset++) {
+		const struct pb_stats_plan *plan = &shared->plan[subset];
+		int64_t distractors = 0, small = 0;
+		size_t r;
+
+		for (r = 0; r < plan->n; r++) {
+			bool distractor = shared->facts->distractor[shared->rows[subset][r]];
+
+			distractors += distractor;
+			small += !distractor && !has_restoration(s, shared->rows[subset][r]);
+		}
+#define PUT(put, label, value)                                                                     \
+	do {                                                                                       \
+		snprintf(name, sizeof name, label "%s", suffixes[subset]);                         \
+		PB_TRY(put(group, name, value, err));                                              \
+	} while (0)
+		PUT(pb_h5_put_int, "n_pairs_total", (int64_t)plan->n);
+		PUT(pb_h5_put_int, "n_distractor", distractors);
+		PUT(pb_h5_put_int, "n_below_min_gap", small);
+		PUT(pb_h5_put_int, "n_flips", (int64_t)plan->n_flips);
+		PUT(pb_h5_put_double, "smallest_p", plan->smallest_p);
+#undef PUT
+	}
+cleanup:
+	return status;
+}
+
+/* ---- a whole summary ----------------------------------------------------------------------- */
+
+static void summary_free(struct summary *s)
+{
+	int subset;
+
+	for (subset = 0; subset < N_SUBSETS; subset++) {
+		struct restored *r = &s->restored[subset];
+
+		pb_stats_free(&s->stats[subset]);
+		free(r->n);
+		free(r->mean);
+		free(r->ci_low);
+		free(r->ci_high);
+		free(r->of_means);
+	}
+}
+
+static enum pb_status summary_new(struct summary *s, struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	const size_t n = s->n_cells;
+	int subset;
+
+	for (subset = 0; subset < N_SUBSETS; subset++) {
+		struct restored *r = &s->restored[subset];
+
+		PB_TRY(pb_stats_begin(&s->stats[subset], &s->shared->plan[subset], n, err));
+		PB_TRY(pb_alloc((void **)&r->n, n, sizeof *r->n, "summary", err));
+		PB_TRY(pb_alloc((void **)&r->mean, n, sizeof(double), "summary", err));
+		PB_TRY(pb_alloc((void **)&r->ci_low, n, sizeof(double), "summary", err));
+		PB_TRY(pb_alloc((void **)&r->ci_high, n, sizeof(double), "summary", err));
+		PB_TRY(pb_alloc((void **)&r->of_means, n, sizeof(double), "summary", err));
+	}
+cleanup:
+	return status;
+}
+
+enum pb_status pb_summary_write(const struct pb_summary_shared *shared, size_t sweep, hid_t group,
+				struct pb_error *err)
+{
+	enum pb_status status;
+	const struct pb_experiment *e = shared->e;
+	struct summary s = {.shared = shared,
+			    .e = e,
+			    .sweep = &e->sweeps[sweep],
+			    .raw_axis = pb_sweep_axis(e, sweep),
+			    .axis = pb_summary_axis(e, sweep),
+			    .n_pairs = e->pairs->n,
+			    .group = group};
+	hid_t out = -1;
+
+	s.n_positions = s.raw_axis == PB_DIM_NONE ? 1 : e->pairs->max_length;
+	s.n_cells = e->n_layers * e->n_heads * s.n_positions; /* the raw values were counted */
+	s.recipient = shared->logit_diff[s.sweep->direction == PB_DENOISE ? 1 : 0];
+	PB_TRY(summary_new(&s, err));
+	PB_TRY(walk_blocks(&s, PB_METRIC_LOGIT_DIFF, NULL, NULL, err));
+	PB_TRY(pb_stats_end(&s.stats[0], err));
+	PB_TRY(pb_stats_end(&s.stats[1], err));
+	PB_TRY(pb_h5_group_create(&out, group, "summary", err));
+	PB_TRY(write_attributes(&s, out, err));
+	PB_TRY(write_subset(&s, out, 0, err));
+	PB_TRY(write_subset(&s, out, 1, err));
+	status = write_metric_means(&s, out, err);
+cleanup:
+	pb_h5_drop(out);
+	summary_free(&s);
+	return status;
+}

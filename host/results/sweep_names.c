@@ -1,0 +1,103 @@
+/* The names of sweep.h: one table an enum, read by the config, the file and messages alike. */
+#include <string.h>
+
+#include "patchbay/sweep.h"
+
+const char *const pb_intervention_names[PB_N_INTERVENTIONS] = {
+    [PB_PATCH] = "patch",
+};
+
+const char *const pb_site_names[PB_N_SITES] = {
+    [PB_SITE_Z] = "z",
+    [PB_SITE_RESID_PRE] = "resid_pre",
+};
+
+const char *const pb_direction_names[PB_N_DIRECTIONS] = {
+    [PB_DENOISE] = "denoise",
+    [PB_NOISE] = "noise",
+};
+
+const char *const pb_positions_names[PB_N_POSITIONS] = {
+    [PB_POSITIONS_ALL] = "all",
+    [PB_POSITIONS_LAST] = "last",
+    [PB_POSITIONS_EACH] = "each",
+};
+
+const struct pb_metric_info pb_metric_infos[PB_N_METRICS] = {
+    [PB_METRIC_LOGIT_DIFF] = {.name = "logit_diff",
+			      .request = "logit_diff",
+			      .units = "logit",
+			      .long_name = "logit of the answer minus logit of the foil",
+			      .is_double = true},
+    [PB_METRIC_CANDIDATE_LOGITS] = {.name = "candidate_logits",
+				    .request = "candidates",
+				    .units = "logit",
+				    .long_name = "logit of each candidate token",
+				    .per_candidate = true},
+    [PB_METRIC_PROB_ANSWER] = {.name = "prob_answer",
+			       .request = "prob",
+			       .units = "1",
+			       .long_name = "probability of the answer",
+			       .needs_vocabulary = true},
+    [PB_METRIC_PROB_FOIL] = {.name = "prob_foil",
+			     .request = "prob",
+			     .units = "1",
+			     .long_name = "probability of the foil",
+			     .needs_vocabulary = true},
+    [PB_METRIC_PROB_DIFF] = {.name = "prob_diff",
+			     .request = "prob",
+			     .units = "1",
+			     .long_name = "probability of the answer minus that of the foil",
+			     .needs_vocabulary = true},
+    [PB_METRIC_LOGPROB_ANSWER] = {.name = "logprob_answer",
+				  .request = "logprob",
+				  .units = "nat",
+				  .long_name = "natural log-probability of the answer",
+				  .needs_vocabulary = true},
+    [PB_METRIC_LOGPROB_FOIL] = {.name = "logprob_foil",
+				.request = "logprob",
+				.units = "nat",
+				.long_name = "natural log-probability of the foil",
+				.needs_vocabulary = true},
+    [PB_METRIC_RANK_ANSWER] = {.name = "rank_answer",
+			       .request = "rank",
+			       .units = "1",
+			       .long_name = "number of tokens with a larger logit than the answer",
+			       .needs_vocabulary = true},
+    [PB_METRIC_RANK_FOIL] = {.name = "rank_foil",
+			     .request = "rank",
+			     .units = "1",
+			     .long_name = "number of tokens with a larger logit than the foil",
+			     .needs_vocabulary = true},
+    [PB_METRIC_KL_RECIPIENT] = {.name = "kl_recipient",
+				.request = "kl",
+				.units = "nat",
+				.long_name = "KL(P of the recipient run || P of the variant)",
+				.needs_vocabulary = true},
+    [PB_METRIC_KL_DONOR] = {.name = "kl_donor",
+			    .request = "kl",
+			    .units = "nat",
+			    .long_name = "KL(P of the donor run || P of the variant)",
+			    .needs_vocabulary = true},
+};
+
+int pb_name_index(const char *const *names, int n_names, const char *name)
+{
+	int i;
+
+	for (i = 0; i < n_names; i++)
+		if (strcmp(names[i], name) == 0)
+			return i;
+	return -1;
+}
+
+unsigned pb_metric_request(const char *word)
+{
+	unsigned mask = 0;
+	int m;
+
+	for (m = 0; m < PB_N_METRICS; m++)
+		if (strcmp(pb_metric_infos[m].request, word) == 0)
+			mask |= 1u << m;
+	return mask;
+}

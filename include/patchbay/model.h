@@ -1,0 +1,144 @@
+/* A model: its block description and one canonical view of its weights, over the memory map of
+ * the checkpoint. Nothing is copied when a model is opened. */
+#ifndef PATCHBAY_MODEL_H
+#define PATCHBAY_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "patchbay/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum pb_dtype { PB_F32, PB_F16, PB_BF16 };
+
+/* Bytes of one element: 4, 2, 2. */
+size_t pb_dtype_size(enum pb_dtype dtype);
+const char *pb_dtype_name(enum pb_dtype dtype); /* "F32", "F16", "BF16" */
+/* Element `index` of an array of `dtype`, widened exactly to float32. */
+float pb_dtype_load(const void *data, enum pb_dtype dtype, size_t index);
+/* out[0..n-1] = n consecutive elements at `data`, widened. */
+void pb_dtype_widen(const void *data, enum pb_dtype dtype, size_t n, float *out);
+
+/* NOT ALIGNED: weights lie in the file at any byte address (early safetensors files do not pad
+ * their header), so `data` below is never cast to float * and dereferenced: use the functions
+ * here, memcpy, or unaligned vector loads. */
+
+/* A weight matrix W of shape [n_in, n_groups * group_size] used as y = x W, as it lies in the
+ * checkpoint. Output o = g * group_size + j (g is a head for q, k, v; one group otherwise) and
+ * input i sit at element  i * stride_in + g * stride_group + j * stride_out  of `data`.
+ * data == NULL means the family has no such weight. */
+struct pb_weight {
+	const void *data;
+	enum pb_dtype dtype;
+	size_t n_in, n_groups, group_size;
+	ptrdiff_t stride_in, stride_group, stride_out; /* in elements */
+};
+
+/* A vector of n_groups * group_size elements (bias, norm weight); element (g, j) at
+ * g * stride_group + j. data == NULL: absent (a zero bias, a weight of ones). */
+struct pb_vector {
+	const void *data;
+	enum pb_dtype dtype;
+	size_t n_groups, group_size;
+	ptrdiff_t stride_group;
+};
+
+/* Entry (i, o) of a weight, or o of a vector, as float32. */
+float pb_weight_at(const struct pb_weight *w, size_t i, size_t o);
+float pb_vector_at(const struct pb_vector *v, size_t o);
+/* Rows i0 .. i0+n-1 (inputs) of W as float32: out[(i - i0) * ld + o] = W[i, o] for o below
+ * n_groups * group_size; ld >= that. For packing: ask for 16 rows or more at a time. */
+void pb_weight_rows(const struct pb_weight *w, size_t i0, size_t n, float *out, size_t ld);
+/* out[i] = W[i, o] for every input i: one token's row of the unembedding, for instance. */
+void pb_weight_column(const struct pb_weight *w, size_t o, float *out);
+/* out[o] for every o of a vector that is present. */
+void pb_vector_read(const struct pb_vector *v, float *out);
+static inline size_t pb_weight_n_out(const struct pb_weight *w)
+{
+	return w->n_groups * w->group_size;
+}
+
+enum pb_norm { PB_NORM_LAYER, PB_NORM_RMS };
+enum pb_activation { PB_ACT_GELU_TANH, PB_ACT_GELU_ERF, PB_ACT_RELU, PB_ACT_SILU };
+
+/* The block description: all that engine/forward.c needs to know of a family. */
+struct pb_arch {
+	const char *family;     /* "gpt2", "gpt_neo", "gpt_neox": config.json's model_type */
+	size_t n_layers;        /* L */
+	size_t n_heads;         /* H, query heads */
+	size_t n_kv_heads;      /* KV heads; equal to n_heads without grouped queries */
+	size_t d_model;         /* D, width */
+	size_t d_head;          /* K, head width */
+	size_t d_mlp;           /* F */
+	size_t n_vocab;         /* rows of the unembedding */
+	size_t n_context;       /* longest prompt */
+	enum pb_norm norm;
+	float norm_eps;
+	enum pb_activation activation;
+	bool parallel;          /* x + attn(ln1 x) + mlp(ln2 x), else sequential */
+	bool learned_positions; /* position embeddings are added to token embeddings */
+	size_t rotary_dims;     /* rotary on the first rotary_dims of each head; 0: none. Pairs are
+	                           (i, i + rotary_dims/2) */
+	double rotary_base;
+};
+
+struct pb_layer {
+	struct pb_vector norm1_weight, norm1_bias, norm2_weight, norm2_bias;
+	struct pb_weight q, k, v;       /* [D, heads * K], group = head */
+	struct pb_vector q_bias, k_bias, v_bias;
+	struct pb_weight o;             /* [H * K, D] */
+	struct pb_vector o_bias;
+	struct pb_weight mlp_in;        /* [D, F] */
+	struct pb_vector mlp_in_bias;
+	struct pb_weight mlp_out;       /* [F, D] */
+	struct pb_vector mlp_out_bias;
+	float score_scale;              /* scores = score_scale * (q . k) */
+	size_t window;                  /* key j visible iff i - window < j <= i; 0: no window */
+};
+
+struct pb_model {
+	char *path;                     /* the folder as given */
+	struct pb_arch arch;
+	struct pb_layer *layers;        /* n_layers */
+	struct pb_weight embed;         /* [V, D] as a lookup: n_in = V (token), outputs = D */
+	struct pb_weight pos_embed;     /* [context, D]; data NULL without learned positions */
+	struct pb_vector final_norm_weight, final_norm_bias;
+	struct pb_weight unembed;       /* [D, V] as a product (W_U); tied models view the embedding */
+	struct pb_vector unembed_bias;
+	enum pb_dtype dtype;            /* of most of the elements used */
+	size_t n_parameters;            /* elements of all tensors used, tied ones once */
+	char sha256[PB_SHA256_HEX];     /* of config.json and the weight files; "" until asked for */
+	struct pb_model_files *files;   /* owned: maps, names */
+};
+
+/* Open a Hugging Face folder: config.json and model.safetensors (F32, F16, BF16). Everything is
+ * checked before it is used: shapes against the config, offsets against the file, every tensor
+ * present, none unexpected (buffers are skipped by exact suffix). Weights are views of the map.
+ * PB_ERR_INPUT names the file, the tensor or key, and what to do. */
+enum pb_status pb_model_open(struct pb_model **out, const char *path, struct pb_error *err);
+void pb_model_close(struct pb_model *model);
+
+/* SHA-256 over the bytes of config.json followed by those of the weight file into model->sha256
+ * (read once, kept): what `cat config.json model.safetensors | sha256sum` prints. */
+enum pb_status pb_model_hash(struct pb_model *model, struct pb_error *err);
+
+/* Reads every weight once and refuses NaN and infinity: PB_ERR_INPUT names the first tensor and
+ * element. Uses all OpenMP threads; resident memory stays bounded. */
+enum pb_status pb_model_check_finite(const struct pb_model *model, struct pb_error *err);
+
+/* Tell the kernel that the mapped pages holding this weight are not needed for now (after
+ * packing), so that resident memory stays bounded. Never changes what is read later. */
+void pb_weight_release(const struct pb_model *model, const struct pb_weight *w);
+
+/* A human-readable description (family, sizes, block description, dtype, tensors skipped) to
+ * `out`, for `patchbay info`. */
+void pb_model_describe(const struct pb_model *model, FILE *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

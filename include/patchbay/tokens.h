@@ -1,0 +1,52 @@
+/* Text to token ids and back: byte-level BPE as Hugging Face folders ship it. */
+#ifndef PATCHBAY_TOKENS_H
+#define PATCHBAY_TOKENS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "patchbay/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct pb_tokenizer;
+
+/* Open the tokenizer of a model folder: tokenizer.json, or vocab.json + merges.txt.
+ * PB_ERR_INPUT when neither is there, or it uses a kind that is not supported (the component is
+ * named). */
+enum pb_status pb_tokenizer_open(struct pb_tokenizer **out, const char *folder,
+				 struct pb_error *err);
+void pb_tokenizer_close(struct pb_tokenizer *tokenizer);
+
+/* Number of ids: highest id + 1, added tokens included. */
+size_t pb_tokenizer_size(const struct pb_tokenizer *tokenizer);
+
+/* Encode UTF-8 text of `size` bytes (NULs allowed). Added and special tokens inside the text are
+ * recognised as the `tokenizers` package does. No BOS or EOS is added. *ids is freed with free().
+ * Invalid UTF-8 is PB_ERR_INPUT with the byte offset. */
+enum pb_status pb_tokenizer_encode(const struct pb_tokenizer *tokenizer, const char *text,
+				   size_t size, int32_t **ids, size_t *n_ids, struct pb_error *err);
+
+/* The text of ids (freed with free()); special tokens are kept. Bytes that are not UTF-8 when
+ * joined become U+FFFD as in `tokenizers`. Ids past the vocabulary are PB_ERR_INPUT. */
+enum pb_status pb_tokenizer_decode(const struct pb_tokenizer *tokenizer, const int32_t *ids,
+				   size_t n_ids, char **text, struct pb_error *err);
+
+/* The same, with the text's size in bytes: a text may hold NULs. *text has a final NUL as well. */
+enum pb_status pb_tokenizer_decode_sized(const struct pb_tokenizer *tokenizer, const int32_t *ids,
+					 size_t n_ids, char **text, size_t *size,
+					 struct pb_error *err);
+
+/* What `bos: auto` does: the id that the post-processor (or tokenizer_config.json's add_bos_token)
+ * puts in front, -1 for none. */
+int32_t pb_tokenizer_bos_auto(const struct pb_tokenizer *tokenizer);
+/* The id of the BOS token itself, whether or not it is prepended by default; -1 for none. */
+int32_t pb_tokenizer_bos(const struct pb_tokenizer *tokenizer);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

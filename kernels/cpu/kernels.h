@@ -1,0 +1,70 @@
+/* The cpu backend's device and the operations that its table is filled from. */
+#ifndef PB_CPU_KERNELS_H
+#define PB_CPU_KERNELS_H
+
+#include "backend/backend.h"
+
+struct pb_gemm_cache; /* gemm_dnnl.c: primitives and scratch */
+
+struct pb_cpu {
+	struct pb_device base;
+	int n_threads;
+	const char *isa;
+	char description[160];
+	/* Working memory of each thread, sized by prepare. */
+	float **scratch; /* [n_threads] */
+	size_t scratch_floats;
+	struct pb_gemm_cache *gemm;
+};
+
+static inline struct pb_cpu *pb_cpu_of(struct pb_device *dev)
+{
+	return (struct pb_cpu *)dev;
+}
+
+/* Floats of scratch that a thread needs for attention over prompts of max_length tokens. */
+size_t pb_cpu_scratch_floats(const struct pb_arch *arch, size_t max_length);
+
+/* The operations that are compiled for each instruction set. */
+#define PB_CPU_EACH(X)                                     \
+	X(norm, pb_norm_op)                                \
+	X(norm_delta, pb_norm_delta)                       \
+	X(rotary, pb_rotary)                               \
+	X(attention, pb_attention)                         \
+	X(attention_delta, pb_attention_delta)             \
+	X(attention_last, pb_attention_last)               \
+	X(activation, pb_activation_op)                    \
+	X(activation_delta, pb_activation_delta)           \
+	X(rows, pb_rows)                                   \
+	X(dots, pb_dots)                                   \
+	X(vocabulary, pb_vocabulary)                       \
+	X(differ, pb_differ)
+
+#define PB_CPU_DECLARE(name, args, isa)                                                \
+	enum pb_status pb_cpu_##name##_##isa(struct pb_device *, const struct args *,  \
+	                                     struct pb_error *);
+#define PB_CPU_V2(name, args) PB_CPU_DECLARE(name, args, v2)
+#define PB_CPU_V3(name, args) PB_CPU_DECLARE(name, args, v3)
+#define PB_CPU_V4(name, args) PB_CPU_DECLARE(name, args, v4)
+#define PB_CPU_BASE(name, args) PB_CPU_DECLARE(name, args, base)
+#if defined(__x86_64__)
+PB_CPU_EACH(PB_CPU_V2)
+PB_CPU_EACH(PB_CPU_V3)
+PB_CPU_EACH(PB_CPU_V4)
+#else
+PB_CPU_EACH(PB_CPU_BASE)
+#endif
+
+/* Operations without arithmetic of their own, compiled once. */
+enum pb_status pb_cpu_embed(struct pb_device *, const struct pb_embed *, struct pb_error *);
+enum pb_status pb_cpu_gemm(struct pb_device *, const struct pb_gemm *, struct pb_error *);
+enum pb_status pb_cpu_pack(struct pb_device *, const struct pb_weight *, size_t,
+                           struct pb_packed **, struct pb_error *);
+void pb_cpu_unpack(struct pb_device *, struct pb_packed *);
+
+enum pb_status pb_cpu_gemm_open(struct pb_cpu *cpu, struct pb_error *err);
+void pb_cpu_gemm_close(struct pb_cpu *cpu);
+/* "oneDNN 2.6.3" */
+const char *pb_cpu_gemm_library(void);
+
+#endif

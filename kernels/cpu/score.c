@@ -1,0 +1,106 @@
+/* Scores: single dot products with unembedding vectors, and sums over the whole vocabulary. */
+#include "cpu/isa.h"
+
+enum pb_status PB_KERNEL(dots)(struct pb_device *dev, const struct pb_dots *op,
+                               struct pb_error *err)
+{
+	(void)dev;
+	(void)err;
+#pragma omp parallel for schedule(dynamic, 64)
+	for (size_t i = 0; i < op->n; i++) {
+		const float *x = pb_in(op->x) + (size_t)op->x_row[i] * op->d_model;
+		const float *t = pb_in(op->t) + (size_t)op->t_row[i] * op->d_model;
+		double sum[4] = {0.0, 0.0, 0.0, 0.0};
+		size_t j = 0;
+
+		for (; j + 4 <= op->d_model; j += 4)
+			for (int l = 0; l < 4; l++)
+				sum[l] += (double)x[j + (size_t)l] * (double)t[j + (size_t)l];
+		for (; j < op->d_model; j++)
+			sum[0] += (double)x[j] * (double)t[j];
+		op->out[i] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+	}
+	return PB_OK;
+}
+
+/* KL(P || Q) for logits q = p + d, where P = softmax(p) is given: with m = sum P d,
+ * KL = log sum P exp(d - m) = log1p(sum P (expm1(e) - e)) for e = d - m. Every term is of second
+ * order in d, so a small KL keeps its digits. */
+static double kl_divergence(const float *p, double lse_p, const float *q_base, const float *delta,
+                            size_t n)
+{
+	double mean = 0.0, sum = 0.0;
+
+	for (size_t j = 0; j < n; j++) {
+		double q = (double)q_base[j] + (delta ? (double)delta[j] : 0.0);
+
+		mean += exp((double)p[j] - lse_p) * (q - (double)p[j]);
+	}
+	for (size_t j = 0; j < n; j++) {
+		double q = (double)q_base[j] + (delta ? (double)delta[j] : 0.0);
+		double e = q - (double)p[j] - mean;
+		/* below 1e-4 expm1(e) - e loses digits; its series does not */
+		double f = fabs(e) < 1e-4 ? e * e * (0.5 + e * (1.0 / 6.0)) : expm1(e) - e;
+
+		sum += exp((double)p[j] - lse_p) * f;
+	}
+	return log1p(sum);
+}
+
+static double log_sum_exp(const float *base, const float *delta, size_t n)
+{
+	double top = -INFINITY, sum = 0.0;
+
+	for (size_t j = 0; j < n; j++) {
+		double x = (double)base[j] + (delta ? (double)delta[j] : 0.0);
+
+		top = x > top ? x : top;
+	}
+	for (size_t j = 0; j < n; j++)
+		sum += exp((double)base[j] + (delta ? (double)delta[j] : 0.0) - top);
+	return top + log(sum);
+}
+
+static void score_row(const struct pb_vocabulary *op, size_t i)
+{
+	struct pb_vocabulary_score *s = &op->out[i];
+	size_t n = op->n_vocab;
+	const float *base = pb_in(op->logits0) + (size_t)op->base[i] * n;
+	const float *delta = op->delta.address ? pb_in(op->delta) + i * n : NULL;
+	double best = -INFINITY;
+
+	s->lse = log_sum_exp(base, delta, n);
+	s->logit_answer = (double)base[op->answer[i]] +
+	                  (delta ? (double)delta[op->answer[i]] : 0.0);
+	s->logit_foil = (double)base[op->foil[i]] + (delta ? (double)delta[op->foil[i]] : 0.0);
+	s->rank_answer = s->rank_foil = s->argmax = 0;
+	for (size_t j = 0; j < op->n_valid; j++) {
+		double x = (double)base[j] + (delta ? (double)delta[j] : 0.0);
+
+		s->rank_answer += x > s->logit_answer;
+		s->rank_foil += x > s->logit_foil;
+		if (x > best) {
+			best = x;
+			s->argmax = (int32_t)j;
+		}
+	}
+	s->kl_recipient = s->kl_donor = NAN;
+	if (op->donor) {
+		const float *donor = pb_in(op->logits0) + (size_t)op->donor[i] * n;
+
+		s->kl_recipient =
+			kl_divergence(base, log_sum_exp(base, NULL, n), base, delta, n);
+		s->kl_donor = kl_divergence(donor, log_sum_exp(donor, NULL, n), base, delta, n);
+	}
+}
+
+enum pb_status PB_KERNEL(vocabulary)(struct pb_device *dev, const struct pb_vocabulary *op,
+                                     struct pb_error *err)
+{
+	(void)dev;
+	(void)err;
+#pragma omp parallel for schedule(dynamic, 1)
+	for (size_t i = 0; i < op->n; i++)
+		score_row(op, i);
+	return PB_OK;
+}

@@ -1,0 +1,241 @@
+/* The cpu backend's table: opens the device, chooses the instruction set, keeps memory. */
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu/kernels.h"
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+static enum pb_status cpu_alloc(struct pb_device *dev, size_t bytes, struct pb_dev *out,
+                                struct pb_error *err)
+{
+	size_t rounded = (bytes + 63) / 64 * 64;
+
+	(void)dev;
+	if (rounded < bytes)
+		return pb_fail(err, PB_ERR_MEMORY, "no memory for %zu bytes", bytes);
+	out->address = aligned_alloc(64, rounded ? rounded : 64);
+	if (!out->address)
+		return pb_fail(err, PB_ERR_MEMORY,
+		               "no memory for %zu bytes: give less with --memory, or use a "
+		               "smaller engine.chunk",
+		               bytes);
+	memset(out->address, 0, rounded);
+	return PB_OK;
+}
+
+static void cpu_release(struct pb_device *dev, struct pb_dev memory)
+{
+	(void)dev;
+	free(memory.address);
+}
+
+static enum pb_status cpu_copy(void *to, const void *from, size_t bytes)
+{
+	if (bytes)
+		memcpy(to, from, bytes);
+	return PB_OK;
+}
+
+static enum pb_status cpu_upload(struct pb_device *dev, struct pb_dev to, const void *from,
+                                 size_t bytes, struct pb_error *err)
+{
+	(void)dev;
+	(void)err;
+	return cpu_copy(to.address, from, bytes);
+}
+
+static enum pb_status cpu_download(struct pb_device *dev, void *to, struct pb_dev from,
+                                   size_t bytes, struct pb_error *err)
+{
+	(void)dev;
+	(void)err;
+	return cpu_copy(to, from.address, bytes);
+}
+
+static enum pb_status cpu_zero(struct pb_device *dev, struct pb_dev to, size_t bytes,
+                               struct pb_error *err)
+{
+	(void)dev;
+	(void)err;
+	if (bytes)
+		memset(to.address, 0, bytes);
+	return PB_OK;
+}
+
+/* Upper bound of what attention.c takes for one task: the recipient's keys and values, its patterns
+ * and queries, a variant's keys and values, and a few rows; all with rows rounded to 16 floats. */
+size_t pb_cpu_scratch_floats(const struct pb_arch *arch, size_t max_length)
+{
+	size_t t = (max_length + 31) / 16 * 16, k = (arch->d_head + 31) / 16 * 16;
+
+	return 2 * k * t + 2 * t * k + t * k + t * t + 8 * (t + 2 * k) + 1024;
+}
+
+static size_t cpu_prepare_bytes(struct pb_device *dev, const struct pb_arch *arch,
+                                size_t max_length)
+{
+	return pb_cpu_scratch_floats(arch, max_length) * sizeof(float) *
+	       (size_t)pb_cpu_of(dev)->n_threads;
+}
+
+static enum pb_status cpu_prepare(struct pb_device *dev, const struct pb_arch *arch,
+                                  size_t max_length, struct pb_error *err)
+{
+	struct pb_cpu *cpu = pb_cpu_of(dev);
+	size_t floats = pb_cpu_scratch_floats(arch, max_length);
+
+	if (floats <= cpu->scratch_floats)
+		return PB_OK;
+	for (int t = 0; t < cpu->n_threads; t++) {
+		free(cpu->scratch[t]);
+		cpu->scratch[t] = aligned_alloc(64, (floats * sizeof(float) + 63) / 64 * 64);
+		if (!cpu->scratch[t])
+			return pb_fail(err, PB_ERR_MEMORY, "no memory for attention over %zu tokens",
+			               max_length);
+	}
+	cpu->scratch_floats = floats;
+	return PB_OK;
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+static void cpu_close(struct pb_device *dev)
+{
+	struct pb_cpu *cpu = pb_cpu_of(dev);
+
+	pb_cpu_gemm_close(cpu);
+	for (int t = 0; cpu->scratch && t < cpu->n_threads; t++)
+		free(cpu->scratch[t]);
+	free(cpu->scratch);
+	free(cpu);
+}
+
+static const char *cpu_describe(struct pb_device *dev)
+{
+	return pb_cpu_of(dev)->description;
+}
+
+static const char *cpu_isa(struct pb_device *dev)
+{
+	return pb_cpu_of(dev)->isa;
+}
+
+#define PB_CPU_ENTRY(name, isa_suffix) .name = pb_cpu_##name##_##isa_suffix,
+#define PB_CPU_TABLE(isa_suffix)                                                                 \
+	{                                                                                        \
+		.name = "cpu", .close = cpu_close, .describe = cpu_describe, .isa = cpu_isa,     \
+		.alloc = cpu_alloc, .release = cpu_release, .upload = cpu_upload,                \
+		.download = cpu_download, .zero = cpu_zero, .prepare = cpu_prepare,              \
+		.prepare_bytes = cpu_prepare_bytes, .pack = pb_cpu_pack, .unpack = pb_cpu_unpack, \
+		.gemm = pb_cpu_gemm, .embed = pb_cpu_embed,                                      \
+		PB_CPU_ENTRIES(isa_suffix)                                                       \
+	}
+#define PB_CPU_ENTRIES(s)                                                                        \
+	PB_CPU_ENTRY(norm, s) PB_CPU_ENTRY(norm_delta, s) PB_CPU_ENTRY(rotary, s)                \
+	PB_CPU_ENTRY(attention, s) PB_CPU_ENTRY(attention_delta, s)                              \
+	PB_CPU_ENTRY(attention_last, s) PB_CPU_ENTRY(activation, s)                              \
+	PB_CPU_ENTRY(activation_delta, s) PB_CPU_ENTRY(rows, s) PB_CPU_ENTRY(dots, s)            \
+	PB_CPU_ENTRY(vocabulary, s) PB_CPU_ENTRY(differ, s)
+
+struct isa {
+	const char *name;
+	struct pb_ops ops;
+};
+
+#if defined(__x86_64__)
+static const struct isa isas[] = {
+	{"x86-64-v4", PB_CPU_TABLE(v4)},
+	{"x86-64-v3", PB_CPU_TABLE(v3)},
+	{"x86-64-v2", PB_CPU_TABLE(v2)},
+};
+
+static bool isa_runs(const char *name)
+{
+	__builtin_cpu_init();
+	if (strcmp(name, "x86-64-v4") == 0)
+		return __builtin_cpu_supports("x86-64-v4");
+	if (strcmp(name, "x86-64-v3") == 0)
+		return __builtin_cpu_supports("x86-64-v3");
+	return __builtin_cpu_supports("x86-64-v2");
+}
+#else
+static const struct isa isas[] = {{"base", PB_CPU_TABLE(base)}};
+
+static bool isa_runs(const char *name)
+{
+	(void)name;
+	return true;
+}
+#endif
+
+#define N_ISAS (sizeof isas / sizeof isas[0])
+
+/* The best instruction set that runs here; PB_CPU_ISA in the environment lowers it (for tests). */
+static enum pb_status choose_isa(const struct isa **out, struct pb_error *err)
+{
+	const char *wanted = getenv("PB_CPU_ISA");
+
+	for (size_t i = 0; i < N_ISAS; i++)
+		if ((!wanted || !*wanted || strcmp(wanted, isas[i].name) == 0) &&
+		    isa_runs(isas[i].name)) {
+			*out = &isas[i];
+			return PB_OK;
+		}
+	if (wanted && *wanted)
+		return pb_fail(err, PB_ERR_INPUT,
+		               "instruction set '%s' is unknown or does not run here: PB_CPU_ISA: "
+		               "unset it, or use x86-64-v2, x86-64-v3 or x86-64-v4",
+		               wanted);
+	return pb_fail(err, PB_ERR_INPUT,
+	               "this processor is too old: x86-64-v2 (SSE4.2) is needed at least");
+}
+
+static void processor_name(char *out, size_t size)
+{
+	FILE *f = fopen("/proc/cpuinfo", "r");
+	char line[256];
+
+	snprintf(out, size, "cpu");
+	while (f && fgets(line, sizeof line, f)) {
+		char *colon = strchr(line, ':');
+
+		if (strncmp(line, "model name", 10) == 0 && colon) {
+			colon[strcspn(colon, "\n")] = '\0';
+			snprintf(out, size, "%s", colon + 2);
+			break;
+		}
+	}
+	if (f)
+		fclose(f);
+}
+
+enum pb_status pb_cpu_open(struct pb_device **out, int n_threads, struct pb_error *err)
+{
+	struct pb_cpu *cpu = NULL;
+	const struct isa *isa = NULL;
+	char name[96];
+	enum pb_status status;
+
+	*out = NULL;
+	PB_TRY(choose_isa(&isa, err));
+	PB_TRY(pb_alloc((void **)&cpu, 1, sizeof *cpu, "the cpu backend", err));
+	cpu->base.ops = &isa->ops;
+	cpu->isa = isa->name;
+	cpu->n_threads = n_threads;
+	omp_set_num_threads(n_threads);
+	PB_TRY(pb_alloc((void **)&cpu->scratch, (size_t)n_threads, sizeof *cpu->scratch,
+	                "the cpu backend's threads", err));
+	PB_TRY(pb_cpu_gemm_open(cpu, err));
+	processor_name(name, sizeof name);
+	snprintf(cpu->description, sizeof cpu->description, "%s, %s, %d thread%s", name, isa->name,
+	         n_threads, n_threads == 1 ? "" : "s");
+	*out = &cpu->base;
+	cpu = NULL;
+cleanup:
+	if (cpu)
+		cpu_close(&cpu->base);
+	return status;
+}
