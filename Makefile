@@ -30,7 +30,7 @@ say = $(if $(V),,@echo "  $(1)	$@")
 # Goals that compile nothing look for nothing.
 GOALS := $(filter-out help clean format deps,$(or $(MAKECMDGOALS),help))
 NEEDS := $(strip $(if $(GOALS),build) $(if $(filter test unit asan tests-build lint% build/%,$(GOALS)),unit) \
-         $(if $(filter test asan,$(GOALS)),test) $(if $(filter lint%,$(GOALS)),lint))
+         $(if $(filter test asan,$(GOALS)),test) $(if $(filter lint%,$(GOALS)),lint) $(if $(filter bench-peers,$(GOALS)),peers))
 
 # ---- libraries: by pkg-config, or by the variables named here ------------------------------------
 ifneq ($(GOALS),)
@@ -275,7 +275,10 @@ demo: build ## patch every head of the bundled model on the box task, check and 
 	@if [ -e $(DEMO) ] && [ -n "$$(find configs/box-demo.yaml data/boxbench -type f -newer $(DEMO))" ]; \
 		then rm -f $(DEMO); fi
 	$(BUILD)/patchbay run configs/box-demo.yaml -o $(DEMO)
-	$(BUILD)/patchbay verify $(DEMO)
+	@# One line for each of its datasets: the last ones say it.
+	$(BUILD)/patchbay verify $(DEMO) >build/demo/verify.txt || { cat build/demo/verify.txt; exit 1; }
+	@echo "$$(grep -c '^ok' build/demo/verify.txt) items verified: build/demo/verify.txt"
+	@tail -n 1 build/demo/verify.txt
 	$(BUILD)/patchbay info $(DEMO)
 
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/libpatchbay.a
@@ -305,7 +308,7 @@ install: build ## into PREFIX (/usr/local), below DESTDIR
 
 .PHONY: deps
 deps: ## install what is missing from Debian packages, or print the line that does
-	@$(DEPS) install build unit test lint
+	@$(DEPS) install build unit test lint peers
 
 .PHONY: clean
 clean: ## remove build/release, build/asan

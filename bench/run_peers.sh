@@ -19,9 +19,7 @@ sys.exit(not all(f(m) for m in ("torch", "transformer_lens", "h5py", "safetensor
 if ! "$peers/bin/python" -c "$has" 2>/dev/null; then
 	echo "making $peers (PyTorch, transformers, TransformerLens) ..."
 	python3 -m venv "$peers"
-	# the CPU build of PyTorch where its index can be reached, otherwise the default one
-	"$peers/bin/pip" install --quiet --index-url https://download.pytorch.org/whl/cpu torch ||
-		"$peers/bin/pip" install --quiet torch
+	"$peers/bin/pip" install --quiet torch
 	"$peers/bin/pip" install --quiet 'transformer-lens==4.3.0' transformers safetensors \
 		tokenizers h5py numpy xarray netCDF4
 fi

@@ -30,6 +30,19 @@ def load(folder):
     return model.eval()
 
 
+def write_card(card, scores, n):
+    """Put the grid between the markers of the model card."""
+    moves = sorted({m for _, m in scores})
+    lines = ["| boxes | " + " | ".join(f"{m} moves" for m in moves) + " |",
+             "| --- |" + " ---: |" * len(moves)]
+    for b in sorted({b for b, _ in scores}):
+        lines.append(f"| {b} | " + " | ".join(f"{100 * scores[b, m]:.1f}" for m in moves) + " |")
+    before, rest = card.read_text().split("<!-- grid -->")
+    after = rest.split("<!-- /grid -->")[1]
+    table = "\n".join(lines) + f"\n\n{n} prompts a cell."
+    card.write_text(f"{before}<!-- grid -->\n{table}\n<!-- /grid -->{after}")
+
+
 @torch.no_grad()
 def check_transformers(folder, model, tokenizer, ids_of, task, n=200):
     """Same keys, same logits and same answers in transformers, from plain text."""
@@ -65,6 +78,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--levels", help="boxes and moves as 7x7,8x8 instead of the grid")
     parser.add_argument("--transformers", action="store_true", help="only compare with transformers")
+    parser.add_argument("--card", action="store_true", help="write the grid into the folder's README.md")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     tokenizer = Tokenizer.from_file(str(args.folder / "tokenizer.json"))
@@ -80,6 +94,8 @@ def main():
     if args.levels:
         print("  ".join(f"{b}x{m} {100 * s:.1f}" for (b, m), s in scores.items()))
         return
+    if args.card:
+        write_card(args.folder / "README.md", scores, args.prompts)
     print(grid_text(scores))
     print(f"mean {100 * sum(scores.values()) / len(scores):.2f}, worst required cell "
           f"{100 * min(scores[level] for level in task.required):.1f}, {args.prompts} prompts a cell")

@@ -4,9 +4,9 @@
     python3 data/train/train.py --minutes 90 --state build/boxbench.pt
 
 Questions are trained as branches of a story (tasks.py): the story is encoded
-once, and every question asked after every sentence sees its own prefix only.
-A two-objects-a-sentence story so carries a dozen exact evaluation prompts for
-the price of two.  Loss on the answers alone; a curriculum from short to long.
+once, and every question asked after every sentence sees its own prefix only,
+so that a story carries about ten exact evaluation prompts for the price of two.
+Loss on the answers alone; a curriculum from short to long.
 """
 import argparse
 import json
@@ -118,7 +118,7 @@ def choose_level(rng, frontier):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--task", default="box", choices=TASKS)
-    parser.add_argument("--width", type=int, default=192)
+    parser.add_argument("--width", type=int, default=160)
     parser.add_argument("--heads", type=int, default=8)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--minutes", type=float, default=90)

@@ -6,7 +6,7 @@
 #include "engine/internal.h"
 
 /* Pairs of a chunk whose resid_pre is patched whole at each layer. */
-#define CHECKED_PAIRS 2
+#define CHECKED_PAIRS 1
 
 enum pb_status pb_check_resid_pre(struct pb_engine *e, struct pb_wave_memory *m,
                                   const struct pb_chunk_run *run, const bool *directions,
@@ -119,9 +119,11 @@ enum pb_status pb_check_variants(struct pb_engine *e, const struct pb_chunk_run 
                                  struct pb_error *err)
 {
 	struct pb_chunk_checks *checks = &values->checks;
-	enum pb_status status = PB_OK;
+	enum pb_status status;
 
 	checks->n_variants = 0;
+	PB_TRY(pb_alloc((void **)&checks->variants, x->n_sweeps * PB_CHECKED_VARIANTS,
+	                sizeof *checks->variants, "checked variants", err));
 	for (size_t s = 0; s < x->n_sweeps; s++) {
 		struct pb_checked_variant *v = checks->variants + checks->n_variants;
 		const double *stored = values->sweeps[s].metric[PB_METRIC_LOGIT_DIFF];

@@ -72,10 +72,13 @@ static hid_t file_access(void)
 	return plist;
 }
 
-/* Links in order of creation (netCDF-4's rule), and no time stamps: same values, same bytes. */
+/* Links in order of creation (netCDF-4's rule), and no time stamps: same values, same bytes. Links
+ * and attributes stay in object headers, which have checksums; the heaps that many of them would
+ * otherwise go to have none, and HDF5 1.10 crashes where those are damaged. */
 static bool group_properties(hid_t plist)
 {
-	return plist >= 0 &&
+	return plist >= 0 && H5Pset_link_phase_change(plist, 1024, 512) >= 0 &&
+	       H5Pset_attr_phase_change(plist, 1024, 512) >= 0 &&
 	       H5Pset_link_creation_order(plist, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED) >=
 		   0 &&
 	       H5Pset_obj_track_times(plist, false) >= 0;
@@ -90,7 +93,8 @@ enum pb_status pb_h5_file_create(hid_t *file, const char *path, struct pb_error 
 	H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
 	access = file_access();
 	creation = H5Pcreate(H5P_FILE_CREATE);
-	if (access < 0 || !group_properties(creation)) {
+	/* Small index nodes: a file has hundreds of small datasets, each with one node at least. */
+	if (access < 0 || !group_properties(creation) || H5Pset_istore_k(creation, 8) < 0) {
 		status = pb_h5_fail(err, PB_ERR_INTERNAL, "cannot set up a file: %s", path);
 		goto cleanup;
 	}

@@ -9,12 +9,14 @@
 #include "results/result_file.h"
 #include "results/schema.h"
 
-#define N_SHADES 9
-static const char shades[N_SHADES + 1] = " .:;+*%#@";
+#define N_SHADES 8
+static const char shades[N_SHADES + 1] = ".:;+*%#@"; /* the first: too small to matter */
 /* Backgrounds of the 256-colour palette: white to red, white to blue. */
-static const int reds[N_SHADES] = {-1, 255, 224, 217, 210, 203, 196, 160, 124};
-static const int blues[N_SHADES] = {-1, 255, 189, 153, 117, 75, 33, 27, 20};
-#define WIDE_HEADS 26 /* more heads than this get narrow cells */
+static const int reds[N_SHADES] = {-1, 224, 217, 210, 203, 196, 160, 124};
+static const int blues[N_SHADES] = {-1, 189, 153, 117, 75, 33, 27, 20};
+/* Widths of the map that a line of a terminal holds: cells " -##", "-##", "-#". */
+#define SPACED_HEADS 18
+#define DOUBLE_HEADS 32
 
 /* What is printed of one sweep; arrays of n_cells = n_layers * n_heads * n_positions. */
 struct figures {
@@ -126,17 +128,20 @@ static int shade_of(double value, double largest)
 	return shade < N_SHADES ? shade : N_SHADES - 1;
 }
 
-static void print_cell(FILE *out, double value, double largest, bool wide, bool colour)
+static void print_cell(FILE *out, double value, double largest, int width, bool colour)
 {
 	const int shade = shade_of(value, largest);
 	const char c = isnan(value) ? '?' : shades[shade];
 	const int background = value < 0 ? blues[shade] : reds[shade];
 
+	if (width > 3)
+		fputc(' ', out);
 	if (colour && background >= 0)
 		fprintf(out, "\033[38;5;16;48;5;%dm", background);
-	fprintf(out, "%c%c", value < 0 && shade > 0 ? '-' : ' ', c);
-	if (wide)
-		fputc(c, out);
+	fputs(value < 0 && shade > 0 ? "-" : " ", out);
+	if (width > 2)
+		fputc(shade > 0 ? c : ' ', out);
+	fputc(c, out);
 	if (colour && background >= 0)
 		fputs("\033[0m", out);
 }
@@ -151,13 +156,13 @@ static void print_legend(FILE *out, double largest, bool colour)
 
 		fprintf(out, " %c%c >= %.2g ", shades[i], shades[i], edge);
 	}
-	fprintf(out, "\n      a minus sign: negative%s; blank: less than %.2g\n",
-		colour ? " (blue)" : "", 0.05 * largest);
+	fprintf(out, "\n      with a minus sign%s: negative; a dot: less than %.2g\n",
+		colour ? ", in blue" : "", 0.05 * largest);
 }
 
 static void print_map(FILE *out, const struct figures *f, bool colour)
 {
-	const bool wide = f->n_heads <= WIDE_HEADS;
+	const int width = f->n_heads <= SPACED_HEADS ? 4 : f->n_heads <= DOUBLE_HEADS ? 3 : 2;
 	double largest = 0;
 	size_t l, h;
 
@@ -166,8 +171,8 @@ static void print_map(FILE *out, const struct figures *f, bool colour)
 			largest = fabs(shown(f, f->best[l]));
 	fputs("\n      ", out);
 	for (h = 0; h < f->n_heads; h++) {
-		if (wide)
-			fprintf(out, "%3zu", h);
+		if (width > 2)
+			fprintf(out, "%*zu", width, h);
 		else if (h % 5 == 0)
 			fprintf(out, "%-10zu", h);
 	}
@@ -175,7 +180,7 @@ static void print_map(FILE *out, const struct figures *f, bool colour)
 	for (l = 0; l < f->n_layers; l++) {
 		fprintf(out, "  L%-3zu", l);
 		for (h = 0; h < f->n_heads; h++)
-			print_cell(out, shown(f, f->best[l * f->n_heads + h]), largest, wide,
+			print_cell(out, shown(f, f->best[l * f->n_heads + h]), largest, width,
 				   colour);
 		fputc('\n', out);
 	}

@@ -152,7 +152,8 @@ static hid_t creation_properties(enum pb_type type, int rank, const hsize_t *dim
 	union fill fill = fill_value(type);
 	hsize_t chunk[PB_H5_MAX_RANK];
 
-	if (plist < 0 || H5Pset_obj_track_times(plist, false) < 0)
+	if (plist < 0 || H5Pset_obj_track_times(plist, false) < 0 ||
+	    H5Pset_attr_phase_change(plist, 1024, 512) < 0)
 		goto failed;
 	if (type == PB_TYPE_TEXT)
 		return plist;

@@ -8,9 +8,6 @@
 #include "tokens/scan.h"
 #include "tokens/tokenizer.h"
 
-/* What `transformers` takes for GPT-2's special token where nothing names one. */
-#define GPT2_SPECIAL "<|endoftext|>"
-
 /* ---- vocab.json -------------------------------------------------------------------- */
 
 static enum pb_status read_vocab(struct pb_tokenizer *t, const char *path, struct pb_error *err)
@@ -215,7 +212,7 @@ static enum pb_status read_special(struct pb_tokenizer *t, const char *folder, b
 	json_t *config = NULL, *added = NULL, *map = NULL, *decoder;
 	char *config_path = NULL, *added_path = NULL, *map_path = NULL;
 	struct pb_json_place top = {0}, place;
-	struct pb_added_token fallback = {.content = GPT2_SPECIAL, .special = true};
+	struct pb_added_token fallback = {.content = PB_GPT2_SPECIAL, .special = true};
 	enum pb_status status;
 
 	PB_TRY(open_beside(&config, &config_path, folder, "tokenizer_config.json", err));
@@ -234,7 +231,8 @@ static enum pb_status read_special(struct pb_tokenizer *t, const char *folder, b
 	PB_TRY(add_all_named(t, map, map_path, err));
 	PB_TRY(add_all_named(t, config, config_path, err));
 	fallback.content_size = (uint32_t)strlen(fallback.content);
-	if (t->added.n == 0 && pb_vocab_find(&t->vocab, GPT2_SPECIAL, strlen(GPT2_SPECIAL)) >= 0)
+	if (t->added.n == 0 &&
+	    pb_vocab_find(&t->vocab, PB_GPT2_SPECIAL, strlen(PB_GPT2_SPECIAL)) >= 0)
 		PB_TRY(pb_tokenizer_put_added(t, fallback, -1, folder, err));
 	status = pb_added_finish(&t->added, folder, err);
 cleanup:

@@ -243,11 +243,13 @@ enum pb_status pb_scan_merges(struct pb_tokenizer *t, char *text, struct pb_span
 	PB_TRY(pb_bpe_init(&t->bpe, &t->vocab, most, err));
 	if (!take(&s, '['))
 		return fail(&s, "the merges are not a list", s.at);
-	more = next(&s) != ']';
+	more = !take(&s, ']');
 	for (uint32_t rank = 0; more; rank++) {
-		size_t start = s.at;
 		const char *problem;
+		size_t start;
 
+		(void)next(&s);
+		start = s.at;
 		PB_TRY(read_merge(&s, &left, &right));
 		problem = pb_bpe_add_merge(&t->bpe, &t->vocab, left.text, left.size, right.text,
 					   right.size, rank);

@@ -28,6 +28,10 @@ struct pb_tokenizer {
 /* The largest file that is read whole: the biggest vocabularies in use take 40 MB. */
 #define PB_TOKENS_FILE_MAX ((size_t)512 << 20)
 
+/* What `transformers` takes for the special token, BOS as well, of a folder with vocab.json and
+ * merges.txt where nothing names one. */
+#define PB_GPT2_SPECIAL "<|endoftext|>"
+
 /* The text of a file of the tokenizer, which must be UTF-8 (PB_ERR_INPUT); free() it. */
 enum pb_status pb_read_tokens_file(char **out, size_t *size, const char *path,
 				   struct pb_error *err);

@@ -166,26 +166,40 @@ Test(model_files, changed_numbers_of_the_header)
 
 Test(model_files, header_length_lies)
 {
-	static const uint64_t lengths[] = {0,
-					   1,
-					   2,
-					   7,
-					   100000000,
-					   100000001,
-					   UINT64_C(1) << 32,
-					   UINT64_C(1) << 63,
-					   UINT64_MAX - 8,
-					   UINT64_MAX - 7,
-					   UINT64_MAX};
+	const struct {
+		uint64_t length;
+		const char *word;
+	} lies[] = {
+	    {0, "JSON object"},
+	    {1, "header, column"},
+	    {n_header - 8 - 1, "header, column"},
+	    {n_header - 8 + 1, "damaged"},
+	    {n_bytes - 8, "header, column"},
+	    {n_bytes - 7, "longer than the file"},
+	    {n_bytes, "longer than the file"},
+	    {n_bytes + 1, "longer than the file"},
+	    {100000000, "longer than the file"},
+	    {100000001, "100 MB"},
+	    {UINT64_C(1) << 32, "100 MB"},
+	    {UINT64_C(1) << 63, "100 MB"},
+	    {UINT64_MAX - 8, "100 MB"},
+	    {UINT64_MAX - 7, "100 MB"},
+	    {UINT64_MAX, "100 MB"},
+	};
 	unsigned char *lying = malloc(n_bytes);
+	struct pb_model *model;
+	struct pb_error err;
 	size_t i, b;
 
 	cr_assert_not_null(lying);
 	memcpy(lying, bytes, n_bytes);
-	for (i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+	for (i = 0; i < sizeof lies / sizeof lies[0]; i++) {
 		for (b = 0; b < 8; b++)
-			lying[b] = (unsigned char)(lengths[i] >> (8 * b));
-		cr_assert(!try_bytes(lying, n_bytes, "length", (size_t)lengths[i]));
+			lying[b] = (unsigned char)(lies[i].length >> (8 * b));
+		stw_write_file(weights_path, lying, n_bytes);
+		err = (struct pb_error){0};
+		cr_assert_eq(pb_model_open(&model, folder.path, &err), PB_ERR_INPUT);
+		cr_assert_not_null(strstr(err.message, lies[i].word), "%zu: %s", i, err.message);
 	}
 	free(lying);
 }

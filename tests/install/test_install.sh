@@ -39,6 +39,15 @@ check "make install DESTDIR=" staged
 version=$(cat VERSION)
 has_version() { "$prefix/bin/patchbay" --version | grep -qwF "$version"; }
 check "patchbay --version" has_version
+# Each option of a verb's --help is in the manual, and no other.
+manual_has_options() {
+	local verb options
+	options=$(for verb in run prompts info verify doctor; do "$prefix/bin/patchbay" $verb --help; done |
+		grep -oE '^ .*--[a-z-]+' | grep -oE -e '--[a-z-]+' | sort -u)
+	[ -n "$options" ] && diff <(echo "$options") <(sed 's/\\-/-/g' "$prefix/share/man/man1/patchbay.1" |
+		grep -oE '^\.BR? .*--[a-z-]+' | grep -oE -e '--[a-z-]+' | grep -vx -e --version | sort -u)
+}
+check "options in the man page" manual_has_options
 check "man page" grep -qF "$version" "$prefix/share/man/man1/patchbay.1"
 
 for header in "$prefix"/include/patchbay/*.h; do

@@ -286,6 +286,7 @@ Test(base_file, aside_refuses_what_cannot_be_written, .init = make_folder, .fini
 	in_folder(path, "no/such/out.h5");
 	cr_assert_eq(pb_aside_begin(&aside, path, &err), PB_ERR_INPUT);
 	cr_assert_not_null(strstr(err.message, "no/such"));
+	cr_assert(aside.path == NULL && aside.temp_path == NULL, "nothing to end");
 	cr_assert_eq(pb_aside_begin(&aside, folder, NULL), PB_ERR_INPUT, "a directory");
 	cr_assert_eq(pb_aside_begin(&aside, "", NULL), PB_ERR_INPUT);
 	in_folder(path, "slash/");

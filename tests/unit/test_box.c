@@ -67,7 +67,7 @@ static int object_index(const char *name, bool capital)
 	for (int o = 0; o < MAX_SIZE; o++) {
 		char expected[12];
 
-		strcpy(expected, table[o]);
+		(void)snprintf(expected, sizeof expected, "%s", table[o]);
 		if (capital)
 			expected[0] = (char)(expected[0] - 'a' + 'A');
 		if (strcmp(expected, name) == 0)

@@ -200,6 +200,7 @@ Test(config, sets_are_applied_in_order)
 	cr_assert_eq(c.chunk, 3);
 	cr_assert_eq(c.bos, PB_BOS_TRUE);
 	cr_assert(c.metrics >> PB_METRIC_KL_DONOR & 1u);
+	cr_assert(c.metrics >> PB_METRIC_LOGIT_DIFF & 1u, "logit_diff is always stored");
 	cr_assert_str_eq(c.output, "other.h5");
 	pb_config_free(&c);
 	read_good(&c, good, other_pairs, 2, NULL);

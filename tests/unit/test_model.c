@@ -243,6 +243,44 @@ static const char *const dtypes[] = {"F32", "F16", "BF16"};
 #define H STW_HEADS
 #define V STW_VOCAB
 
+/* Matrices of several tiles, stored either way or with gaps, at an odd address. */
+#define N_IN ((size_t)150)
+#define N_GROUPS ((size_t)2)
+#define SIZE ((size_t)37)
+
+Test(model_dtype, views_of_any_strides)
+{
+	static const ptrdiff_t strides[3][3] = {
+	    {N_GROUPS * SIZE, SIZE, 1},
+	    {1, SIZE * N_IN, N_IN},
+	    {2 * N_GROUPS * SIZE, 2 * SIZE, 2},
+	};
+	static unsigned char bytes[8 * N_IN * N_GROUPS * SIZE + 1];
+	size_t i, s;
+
+	for (i = 0; i < 2 * N_IN * N_GROUPS * SIZE; i++) {
+		float value = (float)i;
+
+		memcpy(bytes + 1 + 4 * i, &value, 4);
+	}
+	for (s = 0; s < 3; s++) {
+		const struct pb_weight w = {
+		    .data = bytes + 1,
+		    .dtype = PB_F32,
+		    .n_in = N_IN,
+		    .n_groups = N_GROUPS,
+		    .group_size = SIZE,
+		    .stride_in = strides[s][0],
+		    .stride_group = strides[s][1],
+		    .stride_out = strides[s][2],
+		};
+
+		cr_assert_eq(pb_weight_at(&w, 3, SIZE + 2),
+			     (float)(3 * strides[s][0] + strides[s][1] + 2 * strides[s][2]));
+		assert_reads(&w);
+	}
+}
+
 /* ---- GPT-2 ------------------------------------------------------------------------------ */
 
 static void assert_gpt2_layer(const struct pb_model *model, const char *prefix, size_t layer)

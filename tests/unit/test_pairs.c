@@ -254,6 +254,18 @@ Test(pairs, blank_lines_and_a_missing_last_newline_are_allowed)
 	pb_tokenizer_close(t);
 }
 
+Test(pairs, prompts_as_long_as_the_context_are_allowed)
+{
+	struct pb_pairs pairs;
+
+	parse_good(&pairs,
+		   "{\"clean\":[1,1,1,1,1,1,1,1],\"corrupted\":[2,1,1,1,1,1,1,1],\"answer\":1,"
+		   "\"foil\":2}",
+		   NULL, PB_BOS_AUTO);
+	cr_assert_eq(pairs.max_length, N_CONTEXT);
+	pb_pairs_free(&pairs);
+}
+
 Test(pairs, prompts_that_do_not_differ_are_allowed)
 {
 	struct pb_pairs pairs;
@@ -327,6 +339,9 @@ Test(pairs, answers_that_are_not_one_token_are_refused)
 	refuse("{\"clean\":\"ax\",\"corrupted\":\"ab\",\"answer\":\"y\",\"foil\":\" b\"}", t,
 	       "(answer): after 'clean' it changes the prompt's own tokens, which then end in 13 "
 	       "'xy'");
+	/* One token more, but not the prompt's own before it. */
+	refuse("{\"clean\":\"ax\",\"corrupted\":\"ax\",\"answer\":\"yb\",\"foil\":\" b\"}", t,
+	       "(answer): after 'clean' it changes the prompt's own tokens");
 	/* After the corrupted prompt it is not the same. */
 	refuse("{\"clean\":\"ab\",\"corrupted\":\"ax\",\"answer\":\"y\",\"foil\":\" b\"}", t,
 	       "(answer): after 'corrupted' it changes");
@@ -370,6 +385,8 @@ Test(pairs, prompts_out_of_bounds_are_refused)
 
 Test(pairs, ids_of_the_tokenizer_past_the_model_are_refused)
 {
+	static const char answer[] =
+	    "{\"clean\":\"a\",\"corrupted\":\"c\",\"answer\":\" a\",\"foil\":\" b\"}";
 	struct pb_tokenizer *t = open_tokenizer(false, true);
 	struct pb_pairs pairs;
 	struct pb_error err = {0};
@@ -377,6 +394,11 @@ Test(pairs, ids_of_the_tokenizer_past_the_model_are_refused)
 	cr_assert_eq(pb_pairs_parse(&pairs, one, strlen(one), "p", t, PB_BOS_AUTO, 11, 8, &err),
 		     PB_ERR_INPUT);
 	cr_assert_not_null(strstr(err.message, "p:1 (clean): 11"), "%s", err.message);
+	err = (struct pb_error){0};
+	cr_assert_eq(
+	    pb_pairs_parse(&pairs, answer, strlen(answer), "p", t, PB_BOS_AUTO, 11, 8, &err),
+	    PB_ERR_INPUT);
+	cr_assert_not_null(strstr(err.message, "p:1 (foil): 11"), "%s", err.message);
 	pb_tokenizer_close(t);
 }
 
@@ -472,12 +494,14 @@ Test(pairs, the_hash_is_of_what_matters)
 	    "{\"clean\":[1,2],\"corrupted\":[1,3],\"answer\":4,\"foil\":6,\"candidates\":[6]}",
 	    "{\"clean\":[1,2],\"corrupted\":[1,3],\"answer\":4,\"foil\":5,\"candidates\":[7]}",
 	    "{\"clean\":[1,2],\"corrupted\":[1,3],\"answer\":4,\"foil\":5}",
-	    "{\"clean\":[1,2],\"corrupted\":[1,3],\"answer\":4,\"foil\":5,\"candidates\":[6]}\n"
-	    "{\"clean\":[1,2],\"corrupted\":[1,3],\"answer\":4,\"foil\":5,\"candidates\":[6]}",
 	};
 	char hex[PB_SHA256_HEX], other[PB_SHA256_HEX];
+	char *twice = pb_format("%s\n%s", base, base);
 
 	hash(base, hex);
+	hash(twice, other);
+	cr_expect_str_neq(hex, other);
+	free(twice);
 	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
 		hash(others[i], other);
 		cr_expect_str_neq(hex, other, "case %zu", i);
@@ -488,15 +512,15 @@ Test(pairs, the_hash_is_of_what_matters)
 	cr_expect_str_eq(hex, other);
 }
 
-/* Pairs that the box task makes pass the preflight under the bundled tokenizer, for every cell and
- * corruption. */
+/* 8 sizes x 10 moves x 3 corruptions. Pairs that the box task makes pass the preflight under the
+ * bundled tokenizer, for every cell and corruption. */
 Test(pairs, box_pairs_pass_the_preflight)
 {
 	struct pb_tokenizer *t = NULL;
 	struct pb_error err = {0};
 
 	cr_assert_eq(pb_tokenizer_open(&t, "data/boxbench", &err), PB_OK, "%s", err.message);
-	for (size_t cell = 0; cell < 8 * 10 * 3; cell++) {
+	for (size_t cell = 0; cell < 240; cell++) {
 		struct pb_task_options o = {
 		    "box", 3 + cell / 30, 1 + cell / 3 % 10, 3, (enum pb_corruption)(cell % 3), 0};
 		struct pb_pairs pairs;

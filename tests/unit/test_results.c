@@ -715,8 +715,8 @@ Test(results, description_and_summary)
 	cr_assert_eq(fclose(out), 0);
 	/* The strongest head comes first, restoration about 2 / 5.5; the map shades it darkest. */
 	cr_assert(strstr(text, "  L1H2    restoration  +0.3") != NULL, "%s", text);
-	cr_assert(strstr(text, "  L1           @@") != NULL, "%s", text);
-	cr_assert(strstr(text, "  L2   -:") != NULL, "%s", text);
+	cr_assert(strstr(text, "  L1     .   .  @@   .") != NULL, "%s", text);
+	cr_assert(strstr(text, "  L2   -;;   .   .   .") != NULL, "%s", text);
 	cr_assert(strstr(text, "restoration-1  -0.3") != NULL, "%s", text);
 	cr_assert(strstr(text, "  L1H2 at 1") != NULL, "%s", text);
 	cr_assert(strstr(text, "2 of 12 heads carry 90%") != NULL, "%s", text);
