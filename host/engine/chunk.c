@@ -46,8 +46,7 @@ static enum pb_status load_targets(struct pb_chunk_run *run, struct pb_engine *e
 			size_t token = (size_t)target_token(&run->pairs[p], t);
 			size_t at = run->target[p] + t;
 
-			for (size_t d = 0; d < D; d++)
-				rows[at * D + d] = pb_weight_at(&e->model->unembed, d, token);
+			pb_weight_column(&e->model->unembed, token, rows + at * D);
 			if (e->model->unembed_bias.data)
 				run->target_bias[at] = pb_vector_at(&e->model->unembed_bias, token);
 		}

@@ -69,7 +69,8 @@ enum pb_status pb_tokenizer_load_bos(struct pb_tokenizer *t, const char *folder,
 		PB_TRY(bos_of_model(t, folder, err));
 	if (t->bos < 0)
 		t->bos = t->bos_auto;
-	if (t->bos < 0 && from_files && config == NULL && map == NULL)
+	if (t->bos < 0 && from_files && json_object_get(config, "bos_token") == NULL &&
+	    json_object_get(map, "bos_token") == NULL)
 		t->bos = pb_tokenizer_find(t, PB_GPT2_SPECIAL, strlen(PB_GPT2_SPECIAL));
 	if (!from_files) /* the post-processor alone decides, as in `transformers` */
 		goto cleanup;

@@ -3,17 +3,17 @@
 
 enum pb_status pb_cpu_embed(struct pb_device *dev, const struct pb_embed *op, struct pb_error *err)
 {
-	float *x = op->x.address;
+	size_t n = op->d_model;
 
 	(void)dev;
 	(void)err;
-	for (size_t r = 0; r < op->n_rows; r++)
-		for (size_t d = 0; d < op->d_model; d++) {
-			float v = pb_weight_at(op->embed, (size_t)op->token[r], d);
+#pragma omp parallel for schedule(dynamic, 32)
+	for (size_t r = 0; r < op->n_rows; r++) {
+		float *x = (float *)op->x.address + r * n;
 
-			if (op->pos_embed)
-				v += pb_weight_at(op->pos_embed, (size_t)op->position[r], d);
-			x[r * op->d_model + d] = v;
-		}
+		pb_weight_rows(op->embed, (size_t)op->token[r], 1, x, n);
+		for (size_t d = 0; op->pos_embed && d < n; d++)
+			x[d] += pb_weight_at(op->pos_embed, (size_t)op->position[r], d);
+	}
 	return PB_OK;
 }

@@ -117,30 +117,16 @@ cleanup:
 /* float32 rows [n_in, n_out] of the views side by side. */
 static void widen(const struct pb_weight *views, size_t n, size_t n_in, size_t n_out, float *to)
 {
-#pragma omp parallel for schedule(dynamic, 16)
-	for (size_t i = 0; i < n_in; i++) {
-		float *row = to + i * n_out;
+	const size_t step = 32;
+
+#pragma omp parallel for schedule(dynamic, 1)
+	for (size_t i = 0; i < n_in; i += step) {
+		size_t rows = n_in - i < step ? n_in - i : step;
+		float *part = to + i * n_out;
 
 		for (size_t v = 0; v < n; v++) {
-			const struct pb_weight *w = &views[v];
-
-			for (size_t g = 0; g < w->n_groups; g++) {
-				const ptrdiff_t start = (ptrdiff_t)i * w->stride_in +
-				                        (ptrdiff_t)g * w->stride_group;
-
-				if (w->dtype == PB_F32) {
-					const float *from = (const float *)w->data + start;
-
-					for (size_t j = 0; j < w->group_size; j++)
-						row[j] = from[(ptrdiff_t)j * w->stride_out];
-				} else {
-					for (size_t j = 0; j < w->group_size; j++)
-						row[j] = pb_dtype_load(
-							w->data, w->dtype,
-							(size_t)(start + (ptrdiff_t)j * w->stride_out));
-				}
-				row += w->group_size;
-			}
+			pb_weight_rows(&views[v], i, rows, part, n_out);
+			part += pb_weight_n_out(&views[v]);
 		}
 	}
 }
