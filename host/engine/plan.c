@@ -8,7 +8,7 @@
 /* Memory that a chunk's caches should take at prompts of 128 tokens, and the most pairs a chunk has:
  * big enough for tall products, small enough that a lost chunk is no great loss. It must depend on
  * the model's shape and the number of pairs alone, so that chunks are the same everywhere. */
-#define CHUNK_CACHE_BYTES ((size_t)512 << 20)
+#define CHUNK_CACHE_BYTES ((size_t)1 << 30)
 #define CHUNK_TOKENS 128
 #define CHUNK_PAIRS_MOST 32
 

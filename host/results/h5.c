@@ -55,6 +55,12 @@ void pb_h5_drop(hid_t id)
 
 /* ---- files ----------------------------------------------------------------------------- */
 
+void pb_h5_begin(void)
+{
+	(void)H5dont_atexit(); /* fails when the library is in use already: then it is late */
+	(void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+}
+
 /* File access: formats that HDF5 1.10 and later read, with room for attributes over 64 KB. No
  * locks: files are written under a name of their own, and locks fail on some network disks. */
 static hid_t file_access(void)
@@ -90,7 +96,7 @@ enum pb_status pb_h5_file_create(hid_t *file, const char *path, struct pb_error 
 	hid_t access, creation;
 
 	*file = -1;
-	H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+	pb_h5_begin();
 	access = file_access();
 	creation = H5Pcreate(H5P_FILE_CREATE);
 	/* Small index nodes: a file has hundreds of small datasets, each with one node at least. */
@@ -114,7 +120,7 @@ enum pb_status pb_h5_file_open(hid_t *file, const char *path, bool writable, enu
 	hid_t access;
 
 	*file = -1;
-	H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+	pb_h5_begin();
 	access = file_access();
 	if (access < 0)
 		return pb_h5_fail(err, PB_ERR_INTERNAL, "cannot set up to open a file: %s", path);

@@ -13,6 +13,11 @@
 
 #include "patchbay/status.h"
 
+/* Before the first use of HDF5 (opening and creating a file do it): no messages of its own on
+ * stderr, and no cleaning up at exit, where HDF5 1.10 crashes once a file could not be closed for
+ * want of room on the disk. Everything is closed before. */
+void pb_h5_begin(void);
+
 /* Record an error: the formatted text, then what HDF5 says. Returns `status`. */
 enum pb_status pb_h5_fail(struct pb_error *err, enum pb_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -276,6 +276,7 @@ enum pb_status pb_part_write(const struct pb_experiment *e, const struct pb_chun
 	hid_t file = -1;
 	size_t i;
 
+	pb_h5_begin();
 	if (path == NULL) {
 		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: the name of a part");
 		goto cleanup;

@@ -113,8 +113,11 @@ static enum pb_status check_complete(const struct pb_result *r, struct pb_error 
 {
 	enum pb_status status;
 	int64_t version, complete = 0;
+	htri_t ours = H5Aexists(r->file, "experiment_sha256");
 
-	if (!pb_h5_has(r->file, "experiment_sha256"))
+	if (ours < 0)
+		return pb_h5_fail(err, PB_ERR_CHECK, "damaged: %s", r->path);
+	if (ours == 0)
 		return pb_fail(err, PB_ERR_INPUT, "not a result file of patchbay: %s: name one",
 			       r->path);
 	PB_TRY(pb_h5_get_int(r->file, "schema_version", &version, err));

@@ -63,7 +63,8 @@ static inline void ref_norm(enum pb_norm kind, double eps, size_t n, const doubl
 	stats[0] = mean;
 	stats[1] = 1.0 / sqrt(var + eps);
 	for (size_t i = 0; i < n; i++)
-		y[i] = (x[i] - mean) * stats[1] * (double)weight[i] + (bias ? (double)bias[i] : 0.0);
+		y[i] =
+		    (x[i] - mean) * stats[1] * (double)weight[i] + (bias ? (double)bias[i] : 0.0);
 }
 
 /* ---- activations ----------------------------------------------------------------------------- */
@@ -137,8 +138,8 @@ static inline size_t ref_v_column(const struct pb_heads *hd, size_t h)
 	return (hd->n_heads + hd->n_kv_heads + h * hd->n_kv_heads / hd->n_heads) * hd->d_head;
 }
 
-/* Head h of position i of a prompt whose rows are qkv: pattern a[0..i] and z[K]. Returns the largest
- * sum of |terms| among the visible scores, to which their rounding is proportional. */
+/* Head h of position i of a prompt whose rows are qkv: pattern a[0..i] and z[K]. Returns the
+ * largest sum of |terms| among the visible scores, to which their rounding is proportional. */
 static inline double ref_attend(const struct pb_heads *hd, const double *qkv, size_t i, size_t h,
 				double *a, double *z)
 {
@@ -181,7 +182,7 @@ static inline long double ref_lse(size_t n, const double *x)
 }
 
 /* KL(softmax(p) || softmax(q)) = sum P (log P - log Q). Its terms are of first order in q - p and
- * the sum of second: with 64-bit mantissas good to 1e-8 down to changes of about 1e-3. */
+ * the sum of second: with 64-bit mantissas good to 1e-8 down to changes of about 1e-4. */
 static inline double ref_kl(size_t n, const double *p, const double *q)
 {
 	long double lse_p = ref_lse(n, p), lse_q = ref_lse(n, q), sum = 0.0L;

@@ -1,0 +1,156 @@
+/* activation and activation_delta against float64, all four kinds. */
+#include "device.h"
+
+static const enum pb_activation kinds[] = {PB_ACT_GELU_TANH, PB_ACT_GELU_ERF, PB_ACT_RELU,
+					   PB_ACT_SILU};
+static const char *const names[] = {"gelu tanh", "gelu erf", "relu", "silu"};
+#define N_KINDS (sizeof kinds / sizeof *kinds)
+
+/* Where the functions bend, saturate, and where an exponential over- or underflows. */
+static const float edges[] = {0.0f,   -0.0f,   1e-30f, -1e-30f, 1e-4f, -1e-4f, 1.0f,   -1.0f,
+			      1.414f, -1.414f, 5.0f,   -5.0f,   9.0f,  -9.0f,  14.4f,  -14.4f,
+			      30.0f,  -30.0f,  87.0f,  -87.0f,  88.7f, -88.7f, 103.0f, -103.0f,
+			      105.0f, -105.0f, 1e4f,   -1e4f,   1e10f, -1e10f, NAN,    2.5f};
+#define N_EDGES (sizeof edges / sizeof *edges)
+
+/* Every function here is x times a float32 share in 0..1, of which the exponential or the erf is
+ * good to 2 U and each of the few steps to U: 5 U |x|. On the left the share falls to nothing:
+ * there no error may exceed 1e-6, so that at -1e4 nothing is left either. */
+static double tolerance_at(double x)
+{
+	double t = 5.0 * U * fabs(x);
+
+	return (x < 0.0 ? fmin(t, 1e-6) : t) + 1e-37;
+}
+
+static float *inputs(struct rig *r, size_t n)
+{
+	float *h = normals(r, n, 3.0f);
+
+	for (size_t i = 0; i < n; i++)
+		if (pb_rng_below(&r->rng, 3) == 0)
+			h[i] = edges[pb_rng_below(&r->rng, N_EDGES)];
+	return h;
+}
+
+static void activation_case(struct rig *r, size_t k, size_t n, size_t width)
+{
+	struct pb_activation_op op = {.kind = kinds[k], .n_rows = n, .width = width};
+	size_t size = n * width;
+	float *h, *a, *alone;
+
+	begin_case(r, "%s of %zu x %zu", names[k], n, width);
+	h = inputs(r, size);
+	op.h = put(r, h, size);
+	op.a = put_sentinel(r, size);
+	RUN(r, activation, &op);
+	a = fetch(r, op.a, size);
+	for (size_t i = 0; i < size; i++)
+		check_value(r, "a", i, (double)a[i], ref_act(kinds[k], (double)h[i]),
+			    tolerance_at((double)h[i]));
+
+	op.a = put_sentinel(r, size);
+	for (size_t i = n; i-- > 0;) {
+		struct pb_activation_op one = op;
+
+		one.n_rows = 1;
+		one.h = pb_dev_row(op.h, i, width);
+		one.a = pb_dev_row(op.a, i, width);
+		RUN(r, activation, &one);
+	}
+	alone = fetch(r, op.a, size);
+	check_bits(r, "a row alone", alone, a, size * sizeof *a);
+}
+
+OPS_TEST(ops_activation, activation)
+{
+	static const size_t shapes[][2] = {{0, 16}, {1, 1}, {1, 2048}, {7, 5}, {13, 33}, {3, 3072}};
+
+	for (size_t k = 0; k < N_KINDS; k++)
+		for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+			activation_case(r, k, shapes[s][0], shapes[s][1]);
+}
+
+/* One after the other, so that each edge is seen in each place of a vector. */
+OPS_TEST(ops_activation, edges)
+{
+	float h[N_EDGES * 33];
+
+	for (size_t i = 0; i < N_EDGES * 33; i++)
+		h[i] = edges[i % 33 % N_EDGES];
+	for (size_t k = 0; k < N_KINDS; k++) {
+		struct pb_activation_op op = {.kind = kinds[k], .n_rows = N_EDGES, .width = 33};
+		const float *a;
+
+		begin_case(r, "edges of %s", names[k]);
+		op.h = put(r, h, N_EDGES * 33);
+		op.a = put_sentinel(r, N_EDGES * 33);
+		RUN(r, activation, &op);
+		a = fetch(r, op.a, N_EDGES * 33);
+		for (size_t i = 0; i < N_EDGES * 33; i++)
+			check_value(r, "a", i, (double)a[i], ref_act(kinds[k], (double)h[i]),
+				    tolerance_at((double)h[i]));
+	}
+}
+
+/* ---- the change ------------------------------------------------------------------------------ */
+
+/* The sum h0 + dh is rounded (no slope exceeds 1.13), act is evaluated there, and the cached a0 is
+ * subtracted as it was given. */
+static double delta_tolerance(double h0, double dh, double a0)
+{
+	return 1.13 * U * fabs(h0 + dh) + tolerance_at(h0 + dh) + U * (fabs(h0 + dh) + fabs(a0));
+}
+
+static void delta_case(struct rig *r, size_t k, size_t n, size_t width, float scale)
+{
+	enum { N_BASE = 7 };
+	struct pb_activation_delta op = {.kind = kinds[k], .n_rows = n, .width = width};
+	size_t size = n * width, base_size = N_BASE * width;
+	float *h0, *a0, *dh, *got, *alone;
+	int32_t *base_row;
+
+	begin_case(r, "change of %s by %g, %zu x %zu", names[k], (double)scale, n, width);
+	h0 = inputs(r, base_size);
+	a0 = HOST(r, float, base_size);
+	for (size_t i = 0; i < base_size; i++)
+		a0[i] = (float)ref_act(kinds[k], (double)h0[i]);
+	dh = normals(r, size, scale);
+	base_row = indices(r, n, N_BASE);
+	op.h0 = put(r, h0, base_size);
+	op.a0 = put(r, a0, base_size);
+	op.base_row = put(r, base_row, n);
+	op.dh = put(r, dh, size);
+	RUN(r, activation_delta, &op);
+	got = fetch(r, op.dh, size);
+	for (size_t i = 0; i < size; i++) {
+		size_t b = (size_t)base_row[i / width] * width + i % width;
+		double h = (double)h0[b], d = (double)dh[i], a = (double)a0[b];
+
+		check_value(r, "dh", i, (double)got[i], ref_act(kinds[k], h + d) - a,
+			    delta_tolerance(h, d, a));
+	}
+
+	op.dh = put(r, dh, size);
+	for (size_t i = n; i-- > 0;) {
+		struct pb_activation_delta one = op;
+
+		one.n_rows = 1;
+		one.dh = pb_dev_row(op.dh, i, width);
+		one.base_row = pb_dev_row(op.base_row, i, 1);
+		RUN(r, activation_delta, &one);
+	}
+	alone = fetch(r, op.dh, size);
+	check_bits(r, "a row alone", alone, got, size * sizeof *got);
+}
+
+OPS_TEST(ops_activation, delta)
+{
+	static const size_t shapes[][2] = {{0, 16}, {1, 1}, {9, 5}, {23, 33}, {11, 3072}};
+	static const float scales[] = {1e-6f, 1.0f, 1e4f};
+
+	for (size_t k = 0; k < N_KINDS; k++)
+		for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+			for (size_t d = 0; d < 3; d++)
+				delta_case(r, k, shapes[s][0], shapes[s][1], scales[d]);
+}

@@ -1,0 +1,104 @@
+/* attention of whole prompts against float64. */
+#include "attention.h"
+
+#define LONGEST ((size_t)70)
+
+/* One prompt's z, and what is allowed for each element of it. */
+static void reference_prompt(struct rig *r, const struct pb_heads *hd, const struct pb_span *p,
+			     const float *qkv, double *want, double *tolerance)
+{
+	size_t width = ref_qkv_width(hd), K = hd->d_head, n = (size_t)p->length;
+	const double *rows = widen(r, qkv + (size_t)p->base * width, n * width);
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t h = 0; h < hd->n_heads; h++) {
+			size_t at = (((size_t)p->base + i) * hd->n_heads + h) * K;
+			double a[LONGEST], scores = ref_attend(hd, rows, i, h, a, want + at);
+
+			for (size_t d = 0; d < K; d++) {
+				double terms = 0.0;
+
+				for (size_t j = 0; j <= i; j++)
+					terms +=
+					    a[j] * fabs(rows[j * width + ref_v_column(hd, h) + d]);
+				tolerance[at + d] = pattern_share(scores) * terms + 1e-37;
+			}
+		}
+}
+
+static void attention_case(struct rig *r, const struct shape *s, size_t n, const size_t *length)
+{
+	struct pb_attention op = {.heads = s->heads, .n_prompts = n, .max_length = LONGEST};
+	size_t Z = s->heads.n_heads * s->heads.d_head, n_rows;
+	struct pb_span *spans;
+	double *want, *tolerance;
+	float *qkv, *z, *alone;
+
+	spans = HOST(r, struct pb_span, n);
+	n_rows = place_prompts(r, n, length, spans);
+	qkv = qkv_rows(r, s, n_rows, 1.0f);
+	for (size_t i = 0; i < n; i++)
+		spans[i].first = spans[i].length; /* ignored */
+	op.prompts = spans;
+	op.qkv = put(r, qkv, n_rows * ref_qkv_width(&s->heads));
+	op.z = put_sentinel(r, n_rows * Z);
+	RUN(r, attention, &op);
+	z = fetch(r, op.z, n_rows * Z);
+	want = HOST(r, double, n_rows *Z);
+	tolerance = HOST(r, double, n_rows *Z);
+	for (size_t i = 0; i < n_rows * Z; i++)
+		want[i] = (double)SENTINEL;
+	for (size_t i = 0; i < n && !r->replay; i++)
+		reference_prompt(r, &s->heads, &spans[i], qkv, want, tolerance);
+	if (!r->replay)
+		check_values(r, "z", n_rows * Z, z, want, tolerance);
+
+	op.z = put_sentinel(r, n_rows * Z);
+	op.n_prompts = 1;
+	for (size_t i = n; i-- > 0;) {
+		op.prompts = &spans[i];
+		RUN(r, attention, &op);
+	}
+	alone = fetch(r, op.z, n_rows * Z);
+	check_bits(r, "a prompt alone", alone, z, n_rows * Z * sizeof *z);
+}
+
+OPS_TEST(ops_attention, some_lengths)
+{
+	static const size_t length[] = {1, 2, 5, 6, 7, 15, 16, 17, 31, 33, 48, 64, 65, LONGEST};
+
+	for (size_t s = 0; s < N_SHAPES; s++) {
+		begin_shape(r, "attention", &shapes[s]);
+		open_prepared(r, &shapes[s].heads, 32, LONGEST);
+		attention_case(r, &shapes[s], sizeof length / sizeof *length, length);
+		begin_shape(r, "attention of one prompt", &shapes[s]);
+		attention_case(r, &shapes[s], 1, length + 4);
+		begin_shape(r, "attention of no prompt", &shapes[s]);
+		attention_case(r, &shapes[s], 0, NULL);
+	}
+}
+
+OPS_TEST(ops_attention, every_length)
+{
+	size_t length[LONGEST];
+
+	for (size_t i = 0; i < LONGEST; i++)
+		length[i] = i + 1;
+	for (size_t s = 2; s < 4; s++) {
+		begin_shape(r, "attention of every length", &shapes[s]);
+		open_prepared(r, &shapes[s].heads, 32, LONGEST);
+		attention_case(r, &shapes[s], LONGEST, length);
+	}
+}
+
+/* Memory prepared for a single token is enough for single tokens: z is v. */
+OPS_TEST(ops_attention, one_token)
+{
+	static const size_t length[] = {1, 1, 1};
+
+	for (size_t s = 0; s < N_SHAPES; s++) {
+		begin_shape(r, "attention of single tokens", &shapes[s]);
+		open_prepared(r, &shapes[s].heads, 8, 1);
+		attention_case(r, &shapes[s], 3, length);
+	}
+}
