@@ -86,8 +86,9 @@ struct pb_norm_delta {
 };
 
 /* Rotary embedding in place on `n_heads` heads at x (row stride in floats), at positions
- * position[row] (int32, device). Linear, so it serves deltas too. Angles in float32 as the reference
- * implementations make them: inv_freq_i = base^(-2i/dims) in float32, angle = position * inv_freq. */
+ * position[row] (int32, device). Linear, so it serves deltas too. Angles in float32 as the
+ * reference implementations make them: inv_freq_i = base^(-2i/dims) in float32, angle = position *
+ * inv_freq. */
 struct pb_rotary {
 	size_t n_rows, n_heads, d_head, rotary_dims;
 	struct pb_dev x;
@@ -114,7 +115,8 @@ struct pb_attention {
 };
 
 /* The change of z at every changed row of each variant, given the changes of its q, k, v:
- * dz = sum_j (a_j - a0_j) v0_j + a_j dv_j, prefix keys and values read from the recipient's cache. */
+ * dz = sum_j (a_j - a0_j) v0_j + a_j dv_j, prefix keys and values read from the recipient's cache.
+ */
 struct pb_attention_delta {
 	struct pb_heads heads;
 	size_t n_variants;
@@ -135,11 +137,11 @@ struct pb_attention_last {
 	size_t d_model, n_variants;
 	const struct pb_span *variants; /* host; rows relative to dn and dk */
 	size_t max_length;
-	struct pb_dev qkv0; /* base rows */
-	struct pb_dev q;    /* [n_variants, H K]: q at the answer position (base + change) */
-	struct pb_dev qk;   /* [n_variants, H, D]: q_h W_K[h]^T; address NULL: use dk */
-	struct pb_dev dk;   /* delta rows [rows, KV K]; address NULL: use qk */
-	struct pb_dev dn;   /* delta rows [rows, D]: change of the normed input */
+	struct pb_dev qkv0;  /* base rows */
+	struct pb_dev q;     /* [n_variants, H K]: q at the answer position (base + change) */
+	struct pb_dev qk;    /* [n_variants, H, D]: q_h W_K[h]^T; address NULL: use dk */
+	struct pb_dev dk;    /* delta rows [rows, KV K]; address NULL: use qk */
+	struct pb_dev dn;    /* delta rows [rows, D]: change of the normed input */
 	struct pb_dev zdiff; /* [n_variants, H K] out */
 	struct pb_dev mix;   /* [n_variants, H, D] out */
 };
@@ -158,8 +160,8 @@ struct pb_activation_delta {
 	struct pb_dev dh, h0, a0, base_row;
 };
 
-/* Row-wise moves: out[out_row[i]] = (a[a_row[i]] - b[b_row[i]]) over `columns` columns. A NULL index
- * means i; a NULL b means zero. int32 device indices, strides in floats. */
+/* Row-wise moves: out[out_row[i]] = (a[a_row[i]] - b[b_row[i]]) over `columns` columns. A NULL
+ * index means i; a NULL b means zero. int32 device indices, strides in floats. */
 struct pb_rows {
 	size_t n_rows, columns;
 	struct pb_dev a, b, out;
@@ -178,17 +180,17 @@ struct pb_dots {
 
 /* Scores over the whole vocabulary of row i: logits = logits0[base[i]] + delta[i]. */
 struct pb_vocabulary_score {
-	double lse;                 /* log sum exp of all V logits */
+	double lse; /* log sum exp of all V logits */
 	double logit_answer, logit_foil;
 	int32_t rank_answer, rank_foil, argmax; /* among the first n_valid tokens */
-	double kl_recipient, kl_donor;          /* KL(P_base || P_row), KL(P_donor || P_row), nats */
+	double kl_recipient, kl_donor; /* KL(P_base || P_row), KL(P_donor || P_row), nats */
 };
 struct pb_vocabulary {
 	size_t n, n_vocab, n_valid;
-	struct pb_dev delta;   /* [n, V], address NULL: zero */
-	struct pb_dev logits0; /* [base answer rows, V] */
-	const int32_t *base, *donor;  /* host: rows of logits0; donor NULL: no KL is computed */
-	const int32_t *answer, *foil; /* host */
+	struct pb_dev delta;             /* [n, V], address NULL: zero */
+	struct pb_dev logits0;           /* [base answer rows, V] */
+	const int32_t *base, *donor;     /* host: rows of logits0; donor NULL: no KL is computed */
+	const int32_t *answer, *foil;    /* host */
 	struct pb_vocabulary_score *out; /* host */
 };
 
@@ -212,46 +214,47 @@ struct pb_ops {
 
 	/* Zeroed memory; PB_ERR_MEMORY with the size when there is none. */
 	enum pb_status (*alloc)(struct pb_device *dev, size_t bytes, struct pb_dev *out,
-	                        struct pb_error *err);
+				struct pb_error *err);
 	void (*release)(struct pb_device *dev, struct pb_dev memory);
 	enum pb_status (*upload)(struct pb_device *dev, struct pb_dev to, const void *from,
-	                         size_t bytes, struct pb_error *err);
-	enum pb_status (*download)(struct pb_device *dev, void *to, struct pb_dev from, size_t bytes,
-	                           struct pb_error *err);
+				 size_t bytes, struct pb_error *err);
+	enum pb_status (*download)(struct pb_device *dev, void *to, struct pb_dev from,
+				   size_t bytes, struct pb_error *err);
 	enum pb_status (*zero)(struct pb_device *dev, struct pb_dev to, size_t bytes,
-	                       struct pb_error *err);
-	/* Working memory of the operations for prompts up to max_length tokens; called once, before any
-	 * other operation, so that nothing is allocated inside a sweep. */
+			       struct pb_error *err);
+	/* Working memory of the operations for prompts up to max_length tokens; called once, before
+	 * any other operation, so that nothing is allocated inside a sweep. */
 	enum pb_status (*prepare)(struct pb_device *dev, const struct pb_arch *arch,
-	                          size_t max_length, struct pb_error *err);
+				  size_t max_length, struct pb_error *err);
 	/* What prepare will take. */
-	size_t (*prepare_bytes)(struct pb_device *dev, const struct pb_arch *arch, size_t max_length);
+	size_t (*prepare_bytes)(struct pb_device *dev, const struct pb_arch *arch,
+				size_t max_length);
 
 	/* Pack `n` views with the same n_in side by side, widened to float32. */
 	enum pb_status (*pack)(struct pb_device *dev, const struct pb_weight *views, size_t n,
-	                       struct pb_packed **out, struct pb_error *err);
+			       struct pb_packed **out, struct pb_error *err);
 	void (*unpack)(struct pb_device *dev, struct pb_packed *packed);
 
 	enum pb_status (*gemm)(struct pb_device *, const struct pb_gemm *, struct pb_error *);
 	enum pb_status (*embed)(struct pb_device *, const struct pb_embed *, struct pb_error *);
 	enum pb_status (*norm)(struct pb_device *, const struct pb_norm_op *, struct pb_error *);
 	enum pb_status (*norm_delta)(struct pb_device *, const struct pb_norm_delta *,
-	                             struct pb_error *);
+				     struct pb_error *);
 	enum pb_status (*rotary)(struct pb_device *, const struct pb_rotary *, struct pb_error *);
 	enum pb_status (*attention)(struct pb_device *, const struct pb_attention *,
-	                            struct pb_error *);
+				    struct pb_error *);
 	enum pb_status (*attention_delta)(struct pb_device *, const struct pb_attention_delta *,
-	                                  struct pb_error *);
+					  struct pb_error *);
 	enum pb_status (*attention_last)(struct pb_device *, const struct pb_attention_last *,
-	                                 struct pb_error *);
+					 struct pb_error *);
 	enum pb_status (*activation)(struct pb_device *, const struct pb_activation_op *,
-	                             struct pb_error *);
+				     struct pb_error *);
 	enum pb_status (*activation_delta)(struct pb_device *, const struct pb_activation_delta *,
-	                                   struct pb_error *);
+					   struct pb_error *);
 	enum pb_status (*rows)(struct pb_device *, const struct pb_rows *, struct pb_error *);
 	enum pb_status (*dots)(struct pb_device *, const struct pb_dots *, struct pb_error *);
 	enum pb_status (*vocabulary)(struct pb_device *, const struct pb_vocabulary *,
-	                             struct pb_error *);
+				     struct pb_error *);
 	enum pb_status (*differ)(struct pb_device *, const struct pb_differ *, struct pb_error *);
 };
 
@@ -263,7 +266,7 @@ struct pb_device {
 /* Open a backend by name: "auto" or "cpu". A table with a missing entry is PB_ERR_INTERNAL, an
  * unknown or absent backend PB_ERR_INPUT. n_threads >= 1. */
 enum pb_status pb_device_open(struct pb_device **out, const char *name, int n_threads,
-                              struct pb_error *err);
+			      struct pb_error *err);
 void pb_device_close(struct pb_device *dev);
 
 /* The cpu backend (kernels/cpu/table.c). */

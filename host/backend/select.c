@@ -16,20 +16,21 @@ static bool table_is_full(const struct pb_ops *ops)
 }
 
 enum pb_status pb_device_open(struct pb_device **out, const char *name, int n_threads,
-                              struct pb_error *err)
+			      struct pb_error *err)
 {
 	enum pb_status status;
 
 	*out = NULL;
 	if (strcmp(name, "auto") != 0 && strcmp(name, "cpu") != 0)
 		return pb_fail(err, PB_ERR_INPUT,
-		               "unknown backend '%s': engine.backend: use auto or cpu", name);
+			       "unknown backend '%s': engine.backend: use auto or cpu", name);
 	status = pb_cpu_open(out, n_threads, err);
 	if (status == PB_OK && !table_is_full((*out)->ops)) {
 		pb_device_close(*out);
 		*out = NULL;
-		return pb_fail(err, PB_ERR_INTERNAL,
-		               "backend cpu lacks an operation: kernels/cpu/table.c: fill the table");
+		return pb_fail(
+		    err, PB_ERR_INTERNAL,
+		    "backend cpu lacks an operation: kernels/cpu/table.c: fill the table");
 	}
 	return status;
 }

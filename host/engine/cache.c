@@ -5,8 +5,8 @@
 #include "engine/internal.h"
 
 enum pb_status pb_batch_new(struct pb_batch *b, struct pb_engine *e, size_t n,
-                            const int32_t *const *tokens, const size_t *lengths,
-                            struct pb_error *err)
+			    const int32_t *const *tokens, const size_t *lengths,
+			    struct pb_error *err)
 {
 	size_t row = 0;
 	enum pb_status status;
@@ -20,8 +20,8 @@ enum pb_status pb_batch_new(struct pb_batch *b, struct pb_engine *e, size_t n,
 	PB_TRY(pb_alloc((void **)&b->position, b->n_rows, sizeof *b->position, "positions", err));
 	PB_TRY(pb_alloc((void **)&b->answer_row, n, sizeof *b->answer_row, "answer rows", err));
 	for (size_t i = 0; i < n; i++) {
-		b->spans[i] = (struct pb_span){.base = (int32_t)row, .length = (int32_t)lengths[i],
-		                               .row = (int32_t)row};
+		b->spans[i] = (struct pb_span){
+		    .base = (int32_t)row, .length = (int32_t)lengths[i], .row = (int32_t)row};
 		for (size_t p = 0; p < lengths[i]; p++, row++) {
 			b->token[row] = tokens[i][p];
 			b->position[row] = (int32_t)p;
@@ -30,8 +30,8 @@ enum pb_status pb_batch_new(struct pb_batch *b, struct pb_engine *e, size_t n,
 	}
 	PB_TRY(e->ops->alloc(e->dev, b->n_rows * sizeof(int32_t), &b->position_dev, err));
 	PB_TRY(e->ops->alloc(e->dev, n * sizeof(int32_t), &b->answer_row_dev, err));
-	PB_TRY(e->ops->upload(e->dev, b->position_dev, b->position, b->n_rows * sizeof(int32_t),
-	                      err));
+	PB_TRY(
+	    e->ops->upload(e->dev, b->position_dev, b->position, b->n_rows * sizeof(int32_t), err));
 	PB_TRY(e->ops->upload(e->dev, b->answer_row_dev, b->answer_row, n * sizeof(int32_t), err));
 cleanup:
 	return status;
@@ -58,19 +58,23 @@ static size_t lay_out(struct pb_cache *c, const struct pb_arch *a, char *base, b
 		struct pb_dev *items;
 		size_t n, columns;
 	} parts[] = {
-		{c->x_pre, L + 1, a->d_model}, {c->x_mid, L, a->d_model},
-		{c->stats1, L, 2},             {c->stats2, L, 2},
-		{c->qkv, L, pb_qkv_width(a)},  {c->z, L, pb_z_width(a)},
-		{c->h, L, a->d_mlp},           {c->a, L, a->d_mlp},
-		{&c->n, 1, a->d_model},
+	    {c->x_pre, L + 1, a->d_model},
+	    {c->x_mid, L, a->d_model},
+	    {c->stats1, L, 2},
+	    {c->stats2, L, 2},
+	    {c->qkv, L, pb_qkv_width(a)},
+	    {c->z, L, pb_z_width(a)},
+	    {c->h, L, a->d_mlp},
+	    {c->a, L, a->d_mlp},
+	    {&c->n, 1, a->d_model},
 	};
 	struct {
 		struct pb_dev *item;
 		size_t columns;
 	} answers[] = {{&c->x_answer, a->d_model},
-	               {&c->n_answer, a->d_model},
-	               {&c->stats_answer, 2},
-	               {&c->logits, transient ? 0 : a->n_vocab}};
+		       {&c->n_answer, a->d_model},
+		       {&c->stats_answer, 2},
+		       {&c->logits, transient ? 0 : a->n_vocab}};
 
 	for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
 		size_t bytes = (rows * parts[p].columns * sizeof(float) + 63) / 64 * 64;
@@ -102,7 +106,7 @@ size_t pb_cache_bytes(const struct pb_arch *arch, size_t n_rows, size_t n_prompt
 }
 
 enum pb_status pb_cache_new(struct pb_cache *c, struct pb_engine *e, size_t n_rows,
-                            size_t n_prompts, bool transient, struct pb_error *err)
+			    size_t n_prompts, bool transient, struct pb_error *err)
 {
 	size_t L = e->arch.n_layers;
 	struct pb_dev *items = NULL;

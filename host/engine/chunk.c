@@ -1,5 +1,5 @@
-/* The base runs of a chunk: clean and corrupted prompts together in one packed batch, what the sweep
- * needs cached, their scores, and where their z differ. */
+/* The base runs of a chunk: clean and corrupted prompts together in one packed batch, what the
+ * sweep needs cached, their scores, and where their z differ. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,7 +27,7 @@ double pb_base_logit_diff(const struct pb_chunk_run *run, size_t pair, int side)
 }
 
 static enum pb_status load_targets(struct pb_chunk_run *run, struct pb_engine *e,
-                                   struct pb_error *err)
+				   struct pb_error *err)
 {
 	size_t D = e->arch.d_model;
 	float *rows = NULL;
@@ -40,7 +40,7 @@ static enum pb_status load_targets(struct pb_chunk_run *run, struct pb_engine *e
 	}
 	PB_TRY(pb_alloc((void **)&rows, run->n_targets * D, sizeof *rows, "target vectors", err));
 	PB_TRY(pb_alloc((void **)&run->target_bias, run->n_targets, sizeof *run->target_bias,
-	                "target biases", err));
+			"target biases", err));
 	for (size_t p = 0; p < run->n_pairs; p++)
 		for (size_t t = 0; t < n_targets_of(&run->pairs[p]); t++) {
 			size_t token = (size_t)target_token(&run->pairs[p], t);
@@ -59,7 +59,7 @@ cleanup:
 
 /* Logits of the targets in float64, and whole-vocabulary scores of both runs. */
 static enum pb_status score_base(struct pb_chunk_run *run, struct pb_engine *e, size_t n_valid,
-                                 struct pb_error *err)
+				 struct pb_error *err)
 {
 	size_t n = 2 * run->n_targets, at = 0, prompts = 2 * run->n_pairs;
 	int32_t *ints = NULL, *x_row, *t_row, *prompt, *answer, *foil;
@@ -72,9 +72,10 @@ static enum pb_status score_base(struct pb_chunk_run *run, struct pb_engine *e, 
 	answer = prompt + prompts;
 	foil = answer + prompts;
 	PB_TRY(pb_alloc((void **)&run->logit, n, sizeof *run->logit, "base logits", err));
-	PB_TRY(pb_alloc((void **)&run->logit_at, prompts, sizeof *run->logit_at, "base logits", err));
+	PB_TRY(
+	    pb_alloc((void **)&run->logit_at, prompts, sizeof *run->logit_at, "base logits", err));
 	PB_TRY(pb_alloc((void **)&run->vocabulary, prompts, sizeof *run->vocabulary, "base scores",
-	                err));
+			err));
 	for (size_t i = 0; i < prompts; i++) {
 		const struct pb_pair *p = &run->pairs[i / 2];
 
@@ -88,13 +89,21 @@ static enum pb_status score_base(struct pb_chunk_run *run, struct pb_engine *e, 
 		}
 	}
 	{
-		struct pb_dots dots = {.n = n, .d_model = e->arch.d_model, .x = run->cache.n_answer,
-		                       .t = run->targets, .x_row = x_row, .t_row = t_row,
-		                       .out = run->logit};
-		struct pb_vocabulary vocabulary = {.n = prompts, .n_vocab = e->arch.n_vocab,
-		                                   .n_valid = n_valid, .logits0 = run->cache.logits,
-		                                   .base = prompt, .answer = answer, .foil = foil,
-		                                   .out = run->vocabulary};
+		struct pb_dots dots = {.n = n,
+				       .d_model = e->arch.d_model,
+				       .x = run->cache.n_answer,
+				       .t = run->targets,
+				       .x_row = x_row,
+				       .t_row = t_row,
+				       .out = run->logit};
+		struct pb_vocabulary vocabulary = {.n = prompts,
+						   .n_vocab = e->arch.n_vocab,
+						   .n_valid = n_valid,
+						   .logits0 = run->cache.logits,
+						   .base = prompt,
+						   .answer = answer,
+						   .foil = foil,
+						   .out = run->vocabulary};
 
 		PB_STAGE(e, PB_STAGE_BASE, e->ops->dots(e->dev, &dots, err));
 		PB_STAGE(e, PB_STAGE_BASE, e->ops->vocabulary(e->dev, &vocabulary, err));
@@ -108,15 +117,15 @@ cleanup:
 
 /* Which heads' z differ between the two runs, by layer, pair and position. */
 static enum pb_status find_differences(struct pb_chunk_run *run, struct pb_engine *e,
-                                       struct pb_error *err)
+				       struct pb_error *err)
 {
 	size_t L = e->arch.n_layers, H = e->arch.n_heads, n = run->batch.n_rows / 2, at = 0;
 	int32_t *rows = NULL;
 	uint8_t *flags = NULL;
 	enum pb_status status;
 
-	PB_TRY(pb_alloc((void **)&run->differs, L * run->n_pairs * run->max_length, H, "differences",
-	                err));
+	PB_TRY(pb_alloc((void **)&run->differs, L * run->n_pairs * run->max_length, H,
+			"differences", err));
 	PB_TRY(pb_alloc((void **)&rows, 2 * n, sizeof *rows, "row indices", err));
 	PB_TRY(pb_alloc((void **)&flags, n, H, "differences", err));
 	for (size_t p = 0; p < run->n_pairs; p++)
@@ -125,9 +134,13 @@ static enum pb_status find_differences(struct pb_chunk_run *run, struct pb_engin
 			rows[n + at] = run->batch.spans[2 * p + 1].base + (int32_t)i;
 		}
 	for (size_t l = 0; l < L; l++) {
-		struct pb_differ op = {.n = n, .n_heads = H, .d_head = e->arch.d_head,
-		                       .z = run->cache.z[l], .a_row = rows, .b_row = rows + n,
-		                       .flag = flags};
+		struct pb_differ op = {.n = n,
+				       .n_heads = H,
+				       .d_head = e->arch.d_head,
+				       .z = run->cache.z[l],
+				       .a_row = rows,
+				       .b_row = rows + n,
+				       .flag = flags};
 
 		PB_STAGE(e, PB_STAGE_BASE, e->ops->differ(e->dev, &op, err));
 		at = 0;
@@ -144,8 +157,8 @@ cleanup:
 }
 
 enum pb_status pb_chunk_run_new(struct pb_chunk_run *run, struct pb_engine *e,
-                                const struct pb_pairs *pairs, size_t first_pair, size_t n_pairs,
-                                size_t n_valid, struct pb_error *err)
+				const struct pb_pairs *pairs, size_t first_pair, size_t n_pairs,
+				size_t n_valid, struct pb_error *err)
 {
 	const int32_t **tokens = NULL;
 	size_t *lengths = NULL;
@@ -192,7 +205,7 @@ void pb_chunk_run_free(struct pb_chunk_run *run, struct pb_engine *e)
 }
 
 size_t pb_chunk_run_bytes(const struct pb_arch *arch, const struct pb_pairs *pairs,
-                          size_t first_pair, size_t n_pairs)
+			  size_t first_pair, size_t n_pairs)
 {
 	size_t rows = 0, targets = 0, longest = 0;
 

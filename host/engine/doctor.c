@@ -32,8 +32,9 @@ enum pb_status pb_doctor(FILE *out, struct pb_error *err)
 	fprintf(out, "backend cpu   %s\n", dev->ops->describe(dev));
 	fprintf(out, "backend cuda  not in this version\n");
 	fprintf(out, "threads       %d (affinity and SLURM_CPUS_PER_TASK)\n", pb_thread_limit());
-	fprintf(out, "memory        %.1f GiB may be used (cgroup, SLURM, available), 80%% by default\n",
-	        (double)pb_memory_limit() / 1073741824.0);
+	fprintf(out,
+		"memory        %.1f GiB may be used (cgroup, SLURM, available), 80%% by default\n",
+		(double)pb_memory_limit() / 1073741824.0);
 	fprintf(out, "products      %s\n", pb_cpu_gemm_library());
 	fprintf(out, "HDF5          %u.%u.%u\n", major, minor, release);
 	fprintf(out, "jansson       %s\n", jansson_version_str());
@@ -42,7 +43,7 @@ enum pb_status pb_doctor(FILE *out, struct pb_error *err)
 	fprintf(out, "utf8proc      %s\n", utf8proc_version());
 	fprintf(out, "OpenSSL       %s\n", OpenSSL_version(OPENSSL_VERSION_STRING));
 	fprintf(out, "SLURM job     %s, array task %s\n", or_none("SLURM_JOB_ID"),
-	        or_none("SLURM_ARRAY_TASK_ID"));
+		or_none("SLURM_ARRAY_TASK_ID"));
 	fprintf(out, "HF_HOME       %s\n", or_none("HF_HOME"));
 cleanup:
 	pb_device_close(dev);

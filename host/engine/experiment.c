@@ -62,11 +62,11 @@ static enum pb_status open_pairs(struct run *r, struct pb_error *err)
 		PB_TRY(pb_tokenizer_open(&r->tokenizer, c->model_path, err));
 	if (c->pairs_path) {
 		PB_TRY(pb_pairs_read(&r->pairs, c->pairs_path, r->tokenizer, c->bos, a->n_vocab,
-		                     a->n_context, err));
+				     a->n_context, err));
 	} else {
 		PB_TRY(pb_task_pairs(&c->task, &text, &size, err));
 		PB_TRY(pb_pairs_parse(&r->pairs, text, size, c->task.name, r->tokenizer, c->bos,
-		                      a->n_vocab, a->n_context, err));
+				      a->n_vocab, a->n_context, err));
 	}
 	PB_TRY(pb_pairs_hash(&r->pairs, r->pairs_sha256, err));
 cleanup:
@@ -74,7 +74,8 @@ cleanup:
 	return status;
 }
 
-/* ---- what names the experiment ----------------------------------------------------------------- */
+/* ---- what names the experiment -----------------------------------------------------------------
+ */
 
 /* Everything of the config that bears on the numbers, one line each; the model and the pairs have
  * their own hashes. Where the result goes, memory, threads and backend do not belong here. */
@@ -93,9 +94,9 @@ static char *describe_identity(const struct run *r)
 	for (size_t s = 0; text && s < c->n_sweeps; s++) {
 		const struct pb_sweep *w = &c->sweeps[s];
 		char *more = pb_format("%s\nsweep %zu: %s %s %s %s min_gap %.17g", text, s,
-		                       pb_intervention_names[w->intervention],
-		                       pb_site_names[w->site], pb_direction_names[w->direction],
-		                       pb_positions_names[w->positions], w->min_gap);
+				       pb_intervention_names[w->intervention],
+				       pb_site_names[w->site], pb_direction_names[w->direction],
+				       pb_positions_names[w->positions], w->min_gap);
 
 		free(text);
 		text = more;
@@ -113,31 +114,32 @@ static enum pb_status describe_experiment(struct run *r, struct pb_error *err)
 	if (gethostname(r->host, sizeof r->host - 1) != 0)
 		r->host[0] = '\0';
 	r->experiment = (struct pb_experiment){.output = c->output,
-	                                       .config = c->resolved,
-	                                       .identity = r->identity,
-	                                       .model_sha256 = r->model->sha256,
-	                                       .pairs_sha256 = r->pairs_sha256,
-	                                       .command = r->options->command,
-	                                       .model_path = c->model_path,
-	                                       .family = r->model->arch.family,
-	                                       .backend = r->dev->ops->name,
-	                                       .device = r->dev->ops->describe(r->dev),
-	                                       .precision = "fp32",
-	                                       .host = r->host,
-	                                       .seed = c->task.seed,
-	                                       .n_threads = omp_get_max_threads(),
-	                                       .n_layers = r->model->arch.n_layers,
-	                                       .n_heads = r->model->arch.n_heads,
-	                                       .pairs = &r->pairs,
-	                                       .n_sweeps = c->n_sweeps,
-	                                       .sweeps = c->sweeps,
-	                                       .metrics = c->metrics,
-	                                       .chunk_pairs = r->plan.chunk_pairs,
-	                                       .n_chunks = r->plan.n_chunks};
+					       .config = c->resolved,
+					       .identity = r->identity,
+					       .model_sha256 = r->model->sha256,
+					       .pairs_sha256 = r->pairs_sha256,
+					       .command = r->options->command,
+					       .model_path = c->model_path,
+					       .family = r->model->arch.family,
+					       .backend = r->dev->ops->name,
+					       .device = r->dev->ops->describe(r->dev),
+					       .precision = "fp32",
+					       .host = r->host,
+					       .seed = c->task.seed,
+					       .n_threads = omp_get_max_threads(),
+					       .n_layers = r->model->arch.n_layers,
+					       .n_heads = r->model->arch.n_heads,
+					       .pairs = &r->pairs,
+					       .n_sweeps = c->n_sweeps,
+					       .sweeps = c->sweeps,
+					       .metrics = c->metrics,
+					       .chunk_pairs = r->plan.chunk_pairs,
+					       .n_chunks = r->plan.n_chunks};
 	return PB_OK;
 }
 
-/* ---- the output -------------------------------------------------------------------------------- */
+/* ---- the output --------------------------------------------------------------------------------
+ */
 
 /* Look at what is at the output: *done when a complete file of this experiment is there. */
 static enum pb_status settle_output(struct run *r, bool *done, struct pb_error *err)
@@ -161,10 +163,11 @@ static enum pb_status settle_output(struct run *r, bool *done, struct pb_error *
 		break;
 	case PB_OUTPUT_OTHER:
 		if (!r->options->force) {
-			status = pb_fail(err, PB_ERR_INPUT,
-			                 "the output belongs to a different experiment: %s: %s: use "
-			                 "another -o, or --force to replace it",
-			                 x->output, difference);
+			status =
+			    pb_fail(err, PB_ERR_INPUT,
+				    "the output belongs to a different experiment: %s: %s: use "
+				    "another -o, or --force to replace it",
+				    x->output, difference);
 			goto cleanup;
 		}
 		PB_TRY(pb_output_remove(x, err));
@@ -179,7 +182,7 @@ cleanup:
 /* ---- chunks ---------------------------------------------------------------------------------- */
 
 static enum pb_status run_chunk(struct run *r, size_t chunk, struct pb_progress *progress,
-                                struct pb_error *err)
+				struct pb_error *err)
 {
 	const struct pb_experiment *x = &r->experiment;
 	size_t first = chunk * x->chunk_pairs, n_vocab = r->model->arch.n_vocab;
@@ -198,13 +201,13 @@ static enum pb_status run_chunk(struct run *r, size_t chunk, struct pb_progress 
 	for (size_t s = 0; s < x->n_sweeps; s++)
 		directions[x->sweeps[s].direction] = true;
 	PB_TRY(pb_check_resid_pre(&r->engine, &r->memory, &base, directions, n_valid,
-	                          &values->checks, err));
+				  &values->checks, err));
 	for (size_t s = 0; s < x->n_sweeps; s++) {
 		struct pb_sweep_target target = {.sweep = &x->sweeps[s],
-		                                 .metrics = x->metrics,
-		                                 .max_length = r->pairs.max_length,
-		                                 .n_valid = n_valid,
-		                                 .values = &values->sweeps[s]};
+						 .metrics = x->metrics,
+						 .max_length = r->pairs.max_length,
+						 .n_valid = n_valid,
+						 .values = &values->sweeps[s]};
 
 		for (size_t p = 0; p < r->pairs.n; p++)
 			if (r->pairs.items[p].n_candidates > target.max_candidates)
@@ -239,22 +242,23 @@ static enum pb_status run_chunks(struct run *r, struct pb_error *err)
 			/* the bar counts what is there already */
 			size_t first = chunk * r->plan.chunk_pairs;
 			size_t n = r->pairs.n - first < r->plan.chunk_pairs ? r->pairs.n - first
-			                                                    : r->plan.chunk_pairs;
+									    : r->plan.chunk_pairs;
 
 			for (size_t s = 0; s < r->config->n_sweeps; s++)
-				before += (double)pb_sweep_shape(&r->model->arch,
-				                                 &r->config->sweeps[s],
-				                                 r->pairs.items + first, n)
-				                  .n_variants;
+				before +=
+				    (double)pb_sweep_shape(&r->model->arch, &r->config->sweeps[s],
+							   r->pairs.items + first, n)
+					.n_variants;
 			pb_progress_add(&progress, before);
 			before = 0.0;
 			continue;
 		}
 		if (pb_stop_requested()) {
-			status = pb_fail(err, PB_ERR_STOPPED,
-			                 "stopped after %zu of %zu chunks: %s: run the same command "
-			                 "again to continue",
-			                 chunk, r->plan.n_chunks, r->experiment.output);
+			status =
+			    pb_fail(err, PB_ERR_STOPPED,
+				    "stopped after %zu of %zu chunks: %s: run the same command "
+				    "again to continue",
+				    chunk, r->plan.n_chunks, r->experiment.output);
 			goto cleanup;
 		}
 		PB_TRY(run_chunk(r, chunk, &progress, err));
@@ -279,9 +283,10 @@ static void print_profile(const struct run *r, FILE *out)
 	fprintf(out, "  %-11s %8.3f  (all, assembly too)\n", "run", pb_seconds() - r->started);
 	if (sweep > 0.0)
 		fprintf(out,
-		        "products of the waves: %.1f GFLOP, %.1f GFLOP/s of the sweep's time; this "
-		        "machine's sgemm: %.1f GFLOP/s; fraction reached: %.3f\n",
-		        p->flops * 1e-9, p->flops / sweep * 1e-9, rate * 1e-9, p->flops / sweep / rate);
+			"products of the waves: %.1f GFLOP, %.1f GFLOP/s of the sweep's time; this "
+			"machine's sgemm: %.1f GFLOP/s; fraction reached: %.3f\n",
+			p->flops * 1e-9, p->flops / sweep * 1e-9, rate * 1e-9,
+			p->flops / sweep / rate);
 }
 
 static enum pb_status compute(struct run *r, struct pb_error *err)
@@ -290,8 +295,8 @@ static enum pb_status compute(struct run *r, struct pb_error *err)
 
 	PB_TRY(pb_engine_open(&r->engine, r->dev, r->model, r->pairs.max_length, err));
 	PB_TRY(pb_wave_memory_new(&r->memory, &r->engine, r->plan.rows_most, r->plan.variants_most,
-	                          r->plan.longest,
-	                          pb_metrics_need_vocabulary(r->config->metrics), err));
+				  r->plan.longest, pb_metrics_need_vocabulary(r->config->metrics),
+				  err));
 	PB_TRY(run_chunks(r, err));
 	{
 		double start = pb_seconds();
@@ -308,7 +313,7 @@ cleanup:
 }
 
 enum pb_status pb_experiment_run(const struct pb_run_config *config,
-                                 const struct pb_run_options *options, struct pb_error *err)
+				 const struct pb_run_options *options, struct pb_error *err)
 {
 	struct run r = {.config = config, .options = options, .started = pb_seconds()};
 	size_t memory = options->memory ? options->memory : pb_memory_limit() / 5 * 4;
@@ -319,7 +324,7 @@ enum pb_status pb_experiment_run(const struct pb_run_config *config,
 	pb_log_quiet(options->quiet);
 	if (!config->output && !options->dry_run) {
 		status = pb_fail(err, PB_ERR_INPUT,
-		                 "no output is given: output: name a file there or with -o");
+				 "no output is given: output: name a file there or with -o");
 		goto cleanup;
 	}
 	PB_TRY(pb_model_open(&r.model, config->model_path, err));

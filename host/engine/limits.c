@@ -1,4 +1,5 @@
-/* What limits this process: memory and threads of the job it runs in, never of the whole machine. */
+/* What limits this process: memory and threads of the job it runs in, never of the whole machine.
+ */
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,8 +51,8 @@ static size_t cgroup_limit(void)
 		while (root) {
 			char *slash;
 
-			snprintf(path, sizeof path, "%s%s/%s", root, strcmp(group, "/") ? group : "",
-			         file);
+			snprintf(path, sizeof path, "%s%s/%s", root,
+				 strcmp(group, "/") ? group : "", file);
 			limit = smaller(limit, number_in(path));
 			slash = strrchr(group, '/');
 			if (!slash || !*group)

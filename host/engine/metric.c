@@ -52,19 +52,21 @@ void pb_metric_store(const struct pb_sweep_target *target, size_t cell, const st
 		else if (m == PB_METRIC_CANDIDATE_LOGITS)
 			for (size_t i = 0; i < s->n_candidates; i++)
 				((float *)to)[cell * target->max_candidates + i] =
-					(float)s->candidate_logits[i];
+				    (float)s->candidate_logits[i];
 		else
-			((float *)to)[cell] = (float)from_vocabulary((enum pb_metric)m, s->vocabulary);
+			((float *)to)[cell] =
+			    (float)from_vocabulary((enum pb_metric)m, s->vocabulary);
 	}
 }
 
 void pb_base_store(const struct pb_chunk_run *run, struct pb_base_values base[2],
-                   double *logit_largest)
+		   double *logit_largest)
 {
 	for (size_t p = 0; p < run->n_pairs; p++)
 		for (int side = 0; side < 2; side++) {
 			struct pb_base_values *b = &base[side];
-			const struct pb_vocabulary_score *s = &run->vocabulary[2 * p + (size_t)side];
+			const struct pb_vocabulary_score *s =
+			    &run->vocabulary[2 * p + (size_t)side];
 			double answer = pb_base_logit(run, p, side, 0);
 			double foil = pb_base_logit(run, p, side, 1);
 

@@ -5,9 +5,10 @@
 
 #include "engine/internal.h"
 
-/* Memory that a chunk's caches should take at prompts of 128 tokens, and the most pairs a chunk has:
- * big enough for tall products, small enough that a lost chunk is no great loss. It must depend on
- * the model's shape and the number of pairs alone, so that chunks are the same everywhere. */
+/* Memory that a chunk's caches should take at prompts of 128 tokens, and the most pairs a chunk
+ * has: big enough for tall products, small enough that a lost chunk is no great loss. It must
+ * depend on the model's shape and the number of pairs alone, so that chunks are the same
+ * everywhere. */
 #define CHUNK_CACHE_BYTES ((size_t)1 << 30)
 #define CHUNK_TOKENS 128
 #define CHUNK_PAIRS_MOST 32
@@ -40,7 +41,7 @@ static size_t resident_now(void)
 
 /* Host arrays of a chunk's results. */
 static size_t result_bytes(const struct pb_arch *a, const struct pb_run_config *c,
-                           const struct pb_pairs *pairs, size_t n)
+			   const struct pb_pairs *pairs, size_t n)
 {
 	size_t bytes = 64 * n, candidates = 0;
 
@@ -55,7 +56,7 @@ static size_t result_bytes(const struct pb_arch *a, const struct pb_run_config *
 		for (int m = 0; m < PB_N_METRICS; m++)
 			if (c->metrics & 1u << m)
 				bytes += cells * (pb_metric_infos[m].is_double ? 8 : 4) *
-				         (pb_metric_infos[m].per_candidate ? candidates : 1);
+					 (pb_metric_infos[m].per_candidate ? candidates : 1);
 	}
 	return bytes;
 }
@@ -65,7 +66,7 @@ struct need {
 };
 
 static void count_waves(struct pb_plan *plan, const struct pb_arch *a, const struct pb_sweep *sweep,
-                        const struct pb_pair *pairs, size_t n)
+			const struct pb_pair *pairs, size_t n)
 {
 	for (size_t p = 0, next; p < n; p = next) {
 		next = pb_wave_pairs(a, sweep, pairs, p, n, plan->rows_most, plan->variants_most);
@@ -83,14 +84,14 @@ static void count_waves(struct pb_plan *plan, const struct pb_arch *a, const str
 }
 
 static size_t wave_bytes(const struct pb_arch *a, const struct pb_plan *plan, bool vocabulary,
-                         size_t rows, size_t variants)
+			 size_t rows, size_t variants)
 {
 	return pb_wave_memory_bytes(a, rows, variants, plan->longest, vocabulary);
 }
 
 /* The largest wave that fits `room` bytes: rows and variants shrink together. */
-static bool fit_wave(struct pb_plan *plan, const struct pb_arch *a, struct need need, bool vocabulary,
-                     size_t room)
+static bool fit_wave(struct pb_plan *plan, const struct pb_arch *a, struct need need,
+		     bool vocabulary, size_t room)
 {
 	size_t low = 0, high = 1024;
 
@@ -119,8 +120,8 @@ static bool fit_wave(struct pb_plan *plan, const struct pb_arch *a, struct need 
 }
 
 enum pb_status pb_plan_make(struct pb_plan *plan, struct pb_device *dev,
-                            const struct pb_model *model, const struct pb_run_config *c,
-                            const struct pb_pairs *pairs, size_t memory, struct pb_error *err)
+			    const struct pb_model *model, const struct pb_run_config *c,
+			    const struct pb_pairs *pairs, size_t memory, struct pb_error *err)
 {
 	const struct pb_arch *a = &model->arch;
 	bool vocabulary = pb_metrics_need_vocabulary(c->metrics);
@@ -133,17 +134,18 @@ enum pb_status pb_plan_make(struct pb_plan *plan, struct pb_device *dev,
 	plan->chunk_pairs = chunk_pairs(a, pairs->n, c->chunk);
 	plan->n_chunks = (pairs->n + plan->chunk_pairs - 1) / plan->chunk_pairs;
 	for (size_t first = 0; first < pairs->n; first += plan->chunk_pairs) {
-		size_t n = pairs->n - first < plan->chunk_pairs ? pairs->n - first : plan->chunk_pairs;
+		size_t n =
+		    pairs->n - first < plan->chunk_pairs ? pairs->n - first : plan->chunk_pairs;
 		size_t bytes = pb_chunk_run_bytes(a, pairs, first, n);
 
 		chunk_bytes = bytes > chunk_bytes ? bytes : chunk_bytes;
 		for (size_t s = 0; s < c->n_sweeps; s++) {
 			struct pb_sweep_shape shape =
-				pb_sweep_shape(a, &c->sweeps[s], pairs->items + first, n);
+			    pb_sweep_shape(a, &c->sweeps[s], pairs->items + first, n);
 
 			need.rows = shape.n_rows > need.rows ? shape.n_rows : need.rows;
-			need.variants = shape.n_variants > need.variants ? shape.n_variants
-			                                                 : need.variants;
+			need.variants =
+			    shape.n_variants > need.variants ? shape.n_variants : need.variants;
 			plan->n_variants += (double)shape.n_variants;
 			plan->n_rows += (double)shape.n_rows;
 			plan->flops += shape.flops;
@@ -151,24 +153,26 @@ enum pb_status pb_plan_make(struct pb_plan *plan, struct pb_device *dev,
 	}
 	/* 32 MiB: HDF5's buffers, oneDNN's generated code, thread stacks */
 	plan->fixed_bytes = resident_now() + ((size_t)32 << 20) +
-	                    pb_engine_bytes(dev, model, pairs->max_length) + chunk_bytes +
-	                    pb_cache_bytes(a, check_rows, PB_CHECKED_VARIANTS, true) +
-	                    result_bytes(a, c, pairs, plan->chunk_pairs);
+			    pb_engine_bytes(dev, model, pairs->max_length) + chunk_bytes +
+			    pb_cache_bytes(a, check_rows, PB_CHECKED_VARIANTS, true) +
+			    result_bytes(a, c, pairs, plan->chunk_pairs);
 	if (plan->fixed_bytes >= memory ||
 	    !fit_wave(plan, a, need, vocabulary, memory - plan->fixed_bytes))
-		return pb_fail(err, PB_ERR_INPUT,
-		               "not enough memory: the run needs at least %.0f MiB and may use %.0f "
-		               "MiB: --memory: give it more, or set a smaller engine.chunk (now %zu "
-		               "pairs)",
-		               (double)(plan->fixed_bytes +
-		                        wave_bytes(a, plan, vocabulary, plan->longest, 1)) /
-		                               1048576.0 +
-		                       1.0,
-		               (double)memory / 1048576.0, plan->chunk_pairs);
+		return pb_fail(
+		    err, PB_ERR_INPUT,
+		    "not enough memory: the run needs at least %.0f MiB and may use %.0f "
+		    "MiB: --memory: give it more, or set a smaller engine.chunk (now %zu "
+		    "pairs)",
+		    (double)(plan->fixed_bytes +
+			     wave_bytes(a, plan, vocabulary, plan->longest, 1)) /
+			    1048576.0 +
+			1.0,
+		    (double)memory / 1048576.0, plan->chunk_pairs);
 	plan->wave_bytes = wave_bytes(a, plan, vocabulary, plan->rows_most, plan->variants_most);
 	plan->peak_bytes = plan->fixed_bytes + plan->wave_bytes;
 	for (size_t first = 0; first < pairs->n; first += plan->chunk_pairs) {
-		size_t n = pairs->n - first < plan->chunk_pairs ? pairs->n - first : plan->chunk_pairs;
+		size_t n =
+		    pairs->n - first < plan->chunk_pairs ? pairs->n - first : plan->chunk_pairs;
 
 		for (size_t s = 0; s < c->n_sweeps; s++)
 			count_waves(plan, a, &c->sweeps[s], pairs->items + first, n);
@@ -177,23 +181,24 @@ enum pb_status pb_plan_make(struct pb_plan *plan, struct pb_device *dev,
 }
 
 void pb_plan_print(const struct pb_plan *plan, const struct pb_run_config *c,
-                   const struct pb_pairs *pairs, double flops_per_second, FILE *out)
+		   const struct pb_pairs *pairs, double flops_per_second, FILE *out)
 {
 	fprintf(out, "pairs       %zu, up to %zu tokens, in %zu chunk%s of %zu\n", pairs->n,
-	        pairs->max_length, plan->n_chunks, plan->n_chunks == 1 ? "" : "s",
-	        plan->chunk_pairs);
+		pairs->max_length, plan->n_chunks, plan->n_chunks == 1 ? "" : "s",
+		plan->chunk_pairs);
 	for (size_t s = 0; s < c->n_sweeps; s++)
 		fprintf(out, "sweep %-5zu %s %s, %s, positions %s\n", s,
-		        pb_intervention_names[c->sweeps[s].intervention],
-		        pb_site_names[c->sweeps[s].site],
-		        pb_direction_names[c->sweeps[s].direction],
-		        pb_positions_names[c->sweeps[s].positions]);
+			pb_intervention_names[c->sweeps[s].intervention],
+			pb_site_names[c->sweeps[s].site],
+			pb_direction_names[c->sweeps[s].direction],
+			pb_positions_names[c->sweeps[s].positions]);
 	fprintf(out, "variants    %.0f at most, %.0f delta rows, in %zu wave%s\n", plan->n_variants,
-	        plan->n_rows, plan->n_waves, plan->n_waves == 1 ? "" : "s");
+		plan->n_rows, plan->n_waves, plan->n_waves == 1 ? "" : "s");
 	fprintf(out, "work        %.4g GFLOP of products\n", plan->flops * 1e-9);
-	fprintf(out, "memory      %.0f MiB at most of %.0f MiB allowed: %.0f fixed, %.0f for waves\n",
-	        (double)plan->peak_bytes / 1048576.0, (double)plan->memory / 1048576.0,
-	        (double)plan->fixed_bytes / 1048576.0, (double)plan->wave_bytes / 1048576.0);
+	fprintf(out,
+		"memory      %.0f MiB at most of %.0f MiB allowed: %.0f fixed, %.0f for waves\n",
+		(double)plan->peak_bytes / 1048576.0, (double)plan->memory / 1048576.0,
+		(double)plan->fixed_bytes / 1048576.0, (double)plan->wave_bytes / 1048576.0);
 	fprintf(out, "time        about %.3g s of sweep at this machine's %.0f GFLOP/s\n",
-	        plan->flops / (0.8 * flops_per_second), flops_per_second * 1e-9);
+		plan->flops / (0.8 * flops_per_second), flops_per_second * 1e-9);
 }

@@ -4,7 +4,7 @@
 #include "engine/internal.h"
 
 size_t pb_cell_index(const struct pb_arch *arch, enum pb_positions positions, size_t max_length,
-                     size_t pair, size_t layer, size_t head, size_t position)
+		     size_t pair, size_t layer, size_t head, size_t position)
 {
 	size_t cell = (pair * arch->n_layers + layer) * arch->n_heads + head;
 
@@ -18,7 +18,7 @@ struct range {
 };
 
 static struct range positions_of(const struct pb_arch *a, const struct pb_sweep *sweep,
-                                 const struct pb_pair *pair, size_t layer)
+				 const struct pb_pair *pair, size_t layer)
 {
 	size_t last = pair->length - 1;
 	struct range r = {pair->first_difference, pair->length};
@@ -46,7 +46,7 @@ static double flops_mlp(const struct pb_arch *a)
 }
 
 struct pb_sweep_shape pb_sweep_shape(const struct pb_arch *a, const struct pb_sweep *sweep,
-                                     const struct pb_pair *pairs, size_t n_pairs)
+				     const struct pb_pair *pairs, size_t n_pairs)
 {
 	struct pb_sweep_shape s = {0};
 
@@ -58,17 +58,19 @@ struct pb_sweep_shape pb_sweep_shape(const struct pb_arch *a, const struct pb_sw
 			for (size_t i = r.from; i < r.to; i++) {
 				size_t rows = pairs[p].length - i;
 				size_t joined = sweep->positions == PB_POSITIONS_EACH ? 1 : rows;
-				/* whole blocks after its own, the last layer at one row, its own MLP */
+				/* whole blocks after its own, the last layer at one row, its own
+				 * MLP */
 				double full = last ? 0.0 : (double)(a->n_layers - 2 - l);
 
 				s.n_variants += a->n_heads;
 				s.n_rows += rows * a->n_heads;
 				s.rows_most = rows > s.rows_most ? rows : s.rows_most;
-				s.flops += (double)a->n_heads *
-				           ((double)rows * full * flops_block(a) +
-				            (last ? 0.0 : flops_block(a)) +
-				            (a->parallel ? 0.0
-				                         : (double)(last ? 1 : joined) * flops_mlp(a)));
+				s.flops +=
+				    (double)a->n_heads *
+				    ((double)rows * full * flops_block(a) +
+				     (last ? 0.0 : flops_block(a)) +
+				     (a->parallel ? 0.0
+						  : (double)(last ? 1 : joined) * flops_mlp(a)));
 			}
 		}
 	return s;
@@ -76,10 +78,10 @@ struct pb_sweep_shape pb_sweep_shape(const struct pb_arch *a, const struct pb_sw
 
 /* First position from `from` on where the two runs' z of this head differ; `length` when none. */
 static size_t first_change(const struct pb_chunk_run *run, const struct pb_arch *a, size_t layer,
-                           size_t pair, size_t head, size_t from)
+			   size_t pair, size_t head, size_t from)
 {
 	const uint8_t *flags =
-		run->differs + (layer * run->n_pairs + pair) * run->max_length * a->n_heads;
+	    run->differs + (layer * run->n_pairs + pair) * run->max_length * a->n_heads;
 	size_t i = from;
 
 	while (i < run->pairs[pair].length && !flags[i * a->n_heads + head])
@@ -88,11 +90,10 @@ static size_t first_change(const struct pb_chunk_run *run, const struct pb_arch 
 }
 
 enum pb_status pb_variants_make(const struct pb_chunk_run *run, const struct pb_arch *a,
-                                const struct pb_sweep *sweep, size_t pair0, size_t pair1,
-                                struct pb_variant **out, size_t *n, struct pb_error *err)
+				const struct pb_sweep *sweep, size_t pair0, size_t pair1,
+				struct pb_variant **out, size_t *n, struct pb_error *err)
 {
-	struct pb_sweep_shape shape =
-		pb_sweep_shape(a, sweep, run->pairs + pair0, pair1 - pair0);
+	struct pb_sweep_shape shape = pb_sweep_shape(a, sweep, run->pairs + pair0, pair1 - pair0);
 	bool each = sweep->positions == PB_POSITIONS_EACH;
 	struct pb_variant *v = NULL;
 	enum pb_status status;
@@ -110,10 +111,12 @@ enum pb_status pb_variants_make(const struct pb_chunk_run *run, const struct pb_
 					/* each: z is the same at this very position */
 					if (each ? first != i : first >= run->pairs[p].length)
 						continue;
-					v[(*n)++] = (struct pb_variant){
-						.pair = (int32_t)p, .layer = (int32_t)l,
-						.head = (int32_t)h, .position = each ? (int32_t)i : -1,
-						.first = (int32_t)first};
+					v[(*n)++] =
+					    (struct pb_variant){.pair = (int32_t)p,
+								.layer = (int32_t)l,
+								.head = (int32_t)h,
+								.position = each ? (int32_t)i : -1,
+								.first = (int32_t)first};
 				}
 			}
 cleanup:

@@ -6,17 +6,17 @@
 #include "engine/internal.h"
 
 const char *const pb_stage_names[PB_N_STAGES] = {
-	"pack",      "base runs",  "inject", "norm",   "products",
-	"attention", "activation", "score",  "checks", "write",
+    "pack",      "base runs",  "inject", "norm",   "products",
+    "attention", "activation", "score",  "checks", "write",
 };
 
 enum pb_status pb_engine_alloc(struct pb_engine *e, size_t bytes, struct pb_dev *out,
-                               struct pb_error *err)
+			       struct pb_error *err)
 {
 	enum pb_status status;
 
 	PB_TRY(pb_grow((void **)&e->owned, &e->owned_capacity, e->n_owned + 1, sizeof *e->owned,
-	               "the list of device arrays", err));
+		       "the list of device arrays", err));
 	PB_TRY(e->ops->alloc(e->dev, bytes, out, err));
 	e->owned[e->n_owned++] = *out;
 cleanup:
@@ -25,8 +25,8 @@ cleanup:
 
 /* Upload vectors side by side; absent ones are `fill`. All absent and fill 0: no array. */
 static enum pb_status upload_vectors(struct pb_engine *e, const struct pb_vector *const *parts,
-                                     const size_t *sizes, size_t n, float fill, struct pb_dev *out,
-                                     struct pb_error *err)
+				     const size_t *sizes, size_t n, float fill, struct pb_dev *out,
+				     struct pb_error *err)
 {
 	size_t total = 0, at = 0;
 	float *values = NULL;
@@ -52,7 +52,7 @@ cleanup:
 }
 
 static enum pb_status upload_vector(struct pb_engine *e, const struct pb_vector *v, size_t n,
-                                    float fill, struct pb_dev *out, struct pb_error *err)
+				    float fill, struct pb_dev *out, struct pb_error *err)
 {
 	return upload_vectors(e, &v, &n, 1, fill, out, err);
 }
@@ -73,8 +73,8 @@ static struct pb_weight head_rows(const struct pb_weight *w, size_t head, size_t
 	struct pb_weight part = *w;
 	size_t bytes = pb_dtype_size(w->dtype);
 
-	part.data = (const char *)w->data +
-	            (ptrdiff_t)(head * d_head) * w->stride_in * (ptrdiff_t)bytes;
+	part.data =
+	    (const char *)w->data + (ptrdiff_t)(head * d_head) * w->stride_in * (ptrdiff_t)bytes;
 	part.n_in = d_head;
 	return part;
 }
@@ -103,13 +103,14 @@ static enum pb_status pack_layer(struct pb_engine *e, size_t l, struct pb_error 
 	enum pb_status status;
 
 	w->heads = (struct pb_heads){.n_heads = a->n_heads,
-	                             .n_kv_heads = a->n_kv_heads,
-	                             .d_head = a->d_head,
-	                             .score_scale = m->score_scale,
-	                             .window = m->window};
+				     .n_kv_heads = a->n_kv_heads,
+				     .d_head = a->d_head,
+				     .score_scale = m->score_scale,
+				     .window = m->window};
 	PB_TRY(e->ops->pack(e->dev, qkv, 3, &w->qkv, err));
 	PB_TRY(e->ops->pack(e->dev, &m->o, 1, &w->o, err));
-	PB_TRY(pb_alloc((void **)&w->o_head, a->n_heads, sizeof *w->o_head, "a layer's heads", err));
+	PB_TRY(
+	    pb_alloc((void **)&w->o_head, a->n_heads, sizeof *w->o_head, "a layer's heads", err));
 	for (size_t h = 0; h < a->n_heads; h++) {
 		struct pb_weight part = head_rows(&m->o, h, a->d_head);
 
@@ -140,7 +141,8 @@ static enum pb_status pack_last(struct pb_engine *e, struct pb_error *err)
 	if (e->arch.rotary_dims) {
 		PB_TRY(e->ops->pack(e->dev, &m->k, 1, &w->k, err));
 	} else {
-		PB_TRY(pb_alloc((void **)&w->k_head_t, n_kv, sizeof *w->k_head_t, "key heads", err));
+		PB_TRY(
+		    pb_alloc((void **)&w->k_head_t, n_kv, sizeof *w->k_head_t, "key heads", err));
 		for (size_t h = 0; h < n_kv; h++) {
 			struct pb_weight head = head_columns(&m->k, h), t = transposed(&head);
 
@@ -167,10 +169,11 @@ static enum pb_status make_rotary(struct pb_engine *e, struct pb_error *err)
 
 	if (!dims)
 		return PB_OK;
-	PB_TRY(pb_alloc((void **)&table, e->max_length * dims, sizeof *table, "rotary angles", err));
+	PB_TRY(
+	    pb_alloc((void **)&table, e->max_length * dims, sizeof *table, "rotary angles", err));
 	for (size_t i = 0; i < half; i++) {
 		float frequency = (float)(1.0 / (double)(float)pow(e->arch.rotary_base,
-		                                                   2.0 * (double)i / (double)dims));
+								   2.0 * (double)i / (double)dims));
 
 		for (size_t p = 0; p < e->max_length; p++) {
 			double angle = (double)p * (double)frequency;
@@ -180,15 +183,15 @@ static enum pb_status make_rotary(struct pb_engine *e, struct pb_error *err)
 		}
 	}
 	PB_TRY(pb_engine_alloc(e, e->max_length * dims * sizeof *table, &e->cos_sin, err));
-	PB_TRY(e->ops->upload(e->dev, e->cos_sin, table, e->max_length * dims * sizeof *table, err));
+	PB_TRY(
+	    e->ops->upload(e->dev, e->cos_sin, table, e->max_length * dims * sizeof *table, err));
 cleanup:
 	free(table);
 	return status;
 }
 
 enum pb_status pb_engine_open(struct pb_engine *e, struct pb_device *dev,
-                              const struct pb_model *model, size_t max_length,
-                              struct pb_error *err)
+			      const struct pb_model *model, size_t max_length, struct pb_error *err)
 {
 	double start = pb_seconds();
 	enum pb_status status;
@@ -203,7 +206,8 @@ enum pb_status pb_engine_open(struct pb_engine *e, struct pb_device *dev,
 	PB_TRY(pb_alloc((void **)&e->layers, e->arch.n_layers, sizeof *e->layers, "layers", err));
 	for (size_t l = 0; l < e->arch.n_layers; l++) {
 		const struct pb_layer *m = &model->layers[l];
-		const struct pb_weight *views[] = {&m->q, &m->k, &m->v, &m->o, &m->mlp_in, &m->mlp_out};
+		const struct pb_weight *views[] = {&m->q, &m->k,      &m->v,
+						   &m->o, &m->mlp_in, &m->mlp_out};
 
 		PB_TRY(pack_layer(e, l, err));
 		if (l + 1 == e->arch.n_layers)
@@ -213,10 +217,12 @@ enum pb_status pb_engine_open(struct pb_engine *e, struct pb_device *dev,
 	}
 	PB_TRY(e->ops->pack(dev, &model->unembed, 1, &e->unembed, err));
 	pb_weight_release(model, &model->unembed);
-	PB_TRY(upload_vector(e, &model->unembed_bias, e->arch.n_vocab, 0.0f, &e->unembed_bias, err));
+	PB_TRY(
+	    upload_vector(e, &model->unembed_bias, e->arch.n_vocab, 0.0f, &e->unembed_bias, err));
 	PB_TRY(upload_vector(e, &model->final_norm_weight, e->arch.d_model, 1.0f, &e->final_weight,
-	                     err));
-	PB_TRY(upload_vector(e, &model->final_norm_bias, e->arch.d_model, 0.0f, &e->final_bias, err));
+			     err));
+	PB_TRY(
+	    upload_vector(e, &model->final_norm_bias, e->arch.d_model, 0.0f, &e->final_bias, err));
 	PB_TRY(make_rotary(e, err));
 	e->profile.seconds[PB_STAGE_PACK] += pb_seconds() - start;
 cleanup:
@@ -264,18 +270,25 @@ size_t pb_engine_bytes(struct pb_device *dev, const struct pb_model *model, size
 	size_t head = d * a->n_vocab + a->n_vocab + 2 * d + max_length * a->rotary_dims;
 	size_t biggest = d * (a->n_vocab > a->d_mlp ? a->n_vocab : a->d_mlp);
 
-	/* while a weight is packed its float32 copy and the mapped pages it comes from are there too */
+	/* while a weight is packed its float32 copy and the mapped pages it comes from are there
+	 * too */
 	return 4 * (a->n_layers * layer + last + head + 2 * biggest) +
 	       dev->ops->prepare_bytes(dev, a, max_length);
 }
 
 enum pb_status pb_engine_gemm(struct pb_engine *e, enum pb_stage stage, size_t m,
-                              const struct pb_packed *w, size_t n_in, size_t n_out,
-                              struct pb_dev x, size_t x_stride, struct pb_dev y, size_t y_stride,
-                              struct pb_dev bias, bool accumulate, struct pb_error *err)
+			      const struct pb_packed *w, size_t n_in, size_t n_out, struct pb_dev x,
+			      size_t x_stride, struct pb_dev y, size_t y_stride, struct pb_dev bias,
+			      bool accumulate, struct pb_error *err)
 {
-	struct pb_gemm op = {.m = m, .x = x, .y = y, .x_stride = x_stride, .y_stride = y_stride,
-	                     .w = w, .bias = bias, .accumulate = accumulate};
+	struct pb_gemm op = {.m = m,
+			     .x = x,
+			     .y = y,
+			     .x_stride = x_stride,
+			     .y_stride = y_stride,
+			     .w = w,
+			     .bias = bias,
+			     .accumulate = accumulate};
 	double start = pb_seconds();
 	enum pb_status status = e->ops->gemm(e->dev, &op, err);
 
@@ -286,7 +299,7 @@ enum pb_status pb_engine_gemm(struct pb_engine *e, enum pb_stage stage, size_t m
 }
 
 enum pb_status pb_measure_gemm(struct pb_device *dev, const struct pb_model *model,
-                               double *flops_per_second, struct pb_error *err)
+			       double *flops_per_second, struct pb_error *err)
 {
 	const struct pb_arch *a = &model->arch;
 	size_t rows = PB_BLOCK_ROWS, d = a->d_model, f = a->d_mlp;
@@ -299,11 +312,13 @@ enum pb_status pb_measure_gemm(struct pb_device *dev, const struct pb_model *mod
 	PB_TRY(dev->ops->alloc(dev, rows * f * sizeof(float), &y, err));
 	PB_TRY(dev->ops->pack(dev, &model->layers[0].mlp_in, 1, &up, err));
 	PB_TRY(dev->ops->pack(dev, &model->layers[0].mlp_out, 1, &down, err));
-	/* the first round makes the primitives; small models need several to fill a tenth of a second */
+	/* the first round makes the primitives; small models need several to fill a tenth of a
+	 * second */
 	for (int i = 0; i < 4 || (spent < 0.1 && i < 200); i++) {
-		struct pb_gemm first = {.m = rows, .x = x, .y = y, .x_stride = d, .y_stride = f, .w = up};
-		struct pb_gemm second = {.m = rows, .x = y, .y = x, .x_stride = f, .y_stride = d,
-		                         .w = down};
+		struct pb_gemm first = {
+		    .m = rows, .x = x, .y = y, .x_stride = d, .y_stride = f, .w = up};
+		struct pb_gemm second = {
+		    .m = rows, .x = y, .y = x, .x_stride = f, .y_stride = d, .w = down};
 		double start = pb_seconds(), rate;
 
 		PB_TRY(dev->ops->gemm(dev, &first, err));

@@ -38,14 +38,18 @@ enum pb_status pb_pairs_group_write(const struct pb_layout *layout, const struct
 
 /* ---- summary.c ------------------------------------------------------------------------- */
 
-/* What the summaries of all sweeps share; index 0 is over all pairs, 1 over the right ones. */
+/* Each summary is given over all pairs, and over the right ones. */
+#define PB_N_SUBSETS 2
+extern const char *const pb_subset_suffixes[PB_N_SUBSETS]; /* "", "_right" */
+
+/* What the summaries of all sweeps share, by subset where an array (summary_shared.c). */
 struct pb_summary_shared {
 	const struct pb_experiment *e;
 	const struct pb_layout *layout;
 	const double *logit_diff[2]; /* clean, corrupted: [n_pairs] */
 	const struct pb_pair_facts *facts;
-	struct pb_stats_plan plan[2];
-	size_t *rows[2]; /* the pairs in each */
+	struct pb_stats_plan plan[PB_N_SUBSETS];
+	size_t *rows[PB_N_SUBSETS]; /* the pairs in each */
 };
 enum pb_status pb_summary_shared_new(struct pb_summary_shared *shared,
 				     const struct pb_experiment *e, const struct pb_layout *layout,

@@ -176,6 +176,16 @@ cleanup:
 	return status;
 }
 
+enum pb_status pb_h5_dataset_close(hid_t *dataset, const char *name, struct pb_error *err)
+{
+	hid_t id = *dataset;
+
+	*dataset = -1;
+	if (H5Dclose(id) < 0)
+		return pb_h5_fail(err, PB_ERR_IO, "cannot write dataset: %s", name);
+	return PB_OK;
+}
+
 void pb_h5_texts_free(char **texts, size_t n)
 {
 	size_t i;

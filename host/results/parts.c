@@ -1,11 +1,8 @@
-/* Part files: the values of one chunk as flat arrays, under one SHA-256.
- *
- * A part is read by the same list of arrays that wrote it, in the order of that list. */
+/* Part files: the values of one chunk as flat arrays, under one SHA-256. */
 #include "results/parts.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,10 +10,8 @@
 
 #include "patchbay/base.h"
 #include "results/identity.h"
-#include "results/schema.h"
+#include "results/part_arrays.h"
 
-#define VARIANT_INTS 5    /* sweep, pair, layer, head, position */
-#define VARIANT_DOUBLES 2 /* logit_diff, logit_diff_plain */
 #define MAX_VARIANTS 10000000
 #define CHUNK_ELEMENTS ((size_t)1 << 16)
 
@@ -30,191 +25,9 @@ char *pb_part_path(const struct pb_experiment *e, size_t chunk)
 	return pb_format("%s.parts/chunk-%05zu.h5", e->output, chunk);
 }
 
-/* ---- the list of arrays ---------------------------------------------------------------- */
-
-struct array {
-	char name[64];
-	enum pb_type type;
-	size_t count;
-	void *data;
-};
-
-struct arrays {
-	struct array *items;
-	size_t n, capacity;
-	/* The checked variants as two tables, the way a part holds them. */
-	int32_t *variant_ints;
-	double *variant_doubles;
-};
-
-static void arrays_free(struct arrays *a)
-{
-	free(a->items);
-	free(a->variant_ints);
-	free(a->variant_doubles);
-}
-
-static enum pb_status append(struct arrays *a, enum pb_type type, size_t count, void *data,
-			     struct pb_error *err, const char *format, ...)
-    __attribute__((format(printf, 6, 7)));
-
-static enum pb_status append(struct arrays *a, enum pb_type type, size_t count, void *data,
-			     struct pb_error *err, const char *format, ...)
-{
-	enum pb_status status;
-	void *grown = a->items;
-	struct array *item;
-	va_list args;
-
-	PB_TRY(pb_grow(&grown, &a->capacity, a->n + 1, sizeof *a->items, "arrays of a part", err));
-	a->items = grown;
-	item = &a->items[a->n++];
-	item->type = type;
-	item->count = count;
-	item->data = data;
-	va_start(args, format);
-	if (vsnprintf(item->name, sizeof item->name, format, args) < 0)
-		item->name[0] = '\0';
-	va_end(args);
-cleanup:
-	return status;
-}
-
-static enum pb_status append_base(struct arrays *a, const struct pb_base_values *base, size_t n,
-				  const char *side, struct pb_error *err)
-{
-	enum pb_status status;
-	void *const data[PB_N_BASE_FIELDS] = {
-	    [PB_BASE_LOGIT_DIFF] = base->logit_diff,
-	    [PB_BASE_LOGIT_ANSWER] = base->logit_answer,
-	    [PB_BASE_LOGIT_FOIL] = base->logit_foil,
-	    [PB_BASE_PROB_ANSWER] = base->prob_answer,
-	    [PB_BASE_PROB_FOIL] = base->prob_foil,
-	    [PB_BASE_LOGPROB_ANSWER] = base->logprob_answer,
-	    [PB_BASE_LOGPROB_FOIL] = base->logprob_foil,
-	    [PB_BASE_RANK_ANSWER] = base->rank_answer,
-	    [PB_BASE_RANK_FOIL] = base->rank_foil,
-	    [PB_BASE_ARGMAX] = base->argmax,
-	};
-	int f;
-
-	for (f = 0; f < PB_N_BASE_FIELDS; f++)
-		PB_TRY(append(a, pb_base_fields[f].type, n, data[f], err, "base.%s.%s", side,
-			      pb_base_fields[f].name));
-	status = PB_OK;
-cleanup:
-	return status;
-}
-
-/* All arrays of a chunk, in the order in which they are hashed. */
-static enum pb_status list_arrays(struct arrays *a, const struct pb_experiment *e,
-				  const struct pb_chunk_values *v, struct pb_error *err)
-{
-	enum pb_status status;
-	const size_t n_variants = v->checks.n_variants;
-	size_t s, count;
-	int m;
-
-	for (s = 0; s < 2; s++)
-		PB_TRY(append_base(a, &v->base[s], v->n_pairs, pb_side_names[s], err));
-	for (s = 0; s < e->n_sweeps; s++) {
-		for (m = 0; m < PB_N_METRICS; m++) {
-			if (!pb_experiment_has(e, (enum pb_metric)m))
-				continue;
-			PB_TRY(pb_metric_count(e, s, (enum pb_metric)m, v->n_pairs, &count, err));
-			PB_TRY(append(a, pb_metric_field((enum pb_metric)m).type, count,
-				      v->sweeps[s].metric[m], err, "sweep.%zu.%s", s,
-				      pb_metric_infos[m].name));
-		}
-	}
-	PB_TRY(append(a, PB_TYPE_F64, e->n_layers, v->checks.resid_pre_deviation, err,
-		      "checks.resid_pre_deviation"));
-	PB_TRY(pb_alloc((void **)&a->variant_ints, n_variants, VARIANT_INTS * sizeof(int32_t),
-			"checked variants", err));
-	PB_TRY(pb_alloc((void **)&a->variant_doubles, n_variants, VARIANT_DOUBLES * sizeof(double),
-			"checked variants", err));
-	PB_TRY(append(a, PB_TYPE_I32, n_variants * VARIANT_INTS, a->variant_ints, err,
-		      "checks.variants"));
-	PB_TRY(append(a, PB_TYPE_F64, n_variants * VARIANT_DOUBLES, a->variant_doubles, err,
-		      "checks.variant_logit_diffs"));
-cleanup:
-	return status;
-}
-
-static void pack_variants(struct arrays *a, const struct pb_chunk_checks *checks)
-{
-	size_t i;
-
-	for (i = 0; i < checks->n_variants; i++) {
-		const struct pb_checked_variant *v = &checks->variants[i];
-		const int32_t ints[VARIANT_INTS] = {v->sweep, v->pair, v->layer, v->head,
-						    v->position};
-
-		memcpy(a->variant_ints + i * VARIANT_INTS, ints, sizeof ints);
-		a->variant_doubles[i * VARIANT_DOUBLES] = v->logit_diff;
-		a->variant_doubles[i * VARIANT_DOUBLES + 1] = v->logit_diff_plain;
-	}
-}
-
-static void unpack_variants(const struct arrays *a, struct pb_chunk_checks *checks)
-{
-	size_t i;
-
-	for (i = 0; i < checks->n_variants; i++) {
-		const int32_t *ints = a->variant_ints + i * VARIANT_INTS;
-
-		checks->variants[i] = (struct pb_checked_variant){
-		    .sweep = ints[0],
-		    .pair = ints[1],
-		    .layer = ints[2],
-		    .head = ints[3],
-		    .position = ints[4],
-		    .logit_diff = a->variant_doubles[i * VARIANT_DOUBLES],
-		    .logit_diff_plain = a->variant_doubles[i * VARIANT_DOUBLES + 1],
-		};
-	}
-}
-
-/* SHA-256 over the part's figures and all its arrays. */
-static enum pb_status content_hash(const struct pb_experiment *e, const struct pb_part *part,
-				   const struct arrays *a, char hex[PB_SHA256_HEX],
-				   struct pb_error *err)
-{
-	enum pb_status status;
-	const struct pb_chunk_values *v = part->values;
-	char experiment[PB_SHA256_HEX], *head = NULL;
-	struct pb_sha256 *sha = NULL;
-	size_t i;
-
-	PB_TRY(pb_experiment_hash(e, experiment, err));
-	head =
-	    pb_format("%s %zu %zu %zu %zu %zu %a %a %" PRId64 " %s", experiment, v->chunk,
-		      v->first_pair, v->n_pairs, v->checks.n_resid_pre_pairs, v->checks.n_variants,
-		      v->checks.logit_largest, v->seconds, part->finished, part->isa);
-	if (head == NULL) {
-		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: the hash of a part");
-		goto cleanup;
-	}
-	PB_TRY(pb_sha256_begin(&sha, err));
-	PB_TRY(pb_sha256_add(sha, head, strlen(head) + 1, err));
-	for (i = 0; i < a->n; i++) {
-		const struct array *item = &a->items[i];
-
-		PB_TRY(pb_sha256_add(sha, item->data,
-				     item->count * H5Tget_size(pb_field_memory_type(item->type)),
-				     err));
-	}
-	status = pb_sha256_end(sha, hex, err);
-	sha = NULL;
-cleanup:
-	pb_sha256_free(sha);
-	free(head);
-	return status;
-}
-
 /* ---- writing --------------------------------------------------------------------------- */
 
-static enum pb_status write_array(hid_t file, const struct array *item, struct pb_error *err)
+static enum pb_status write_array(hid_t file, const struct pb_part_array *item, struct pb_error *err)
 {
 	enum pb_status status = PB_OK;
 	const hsize_t count = item->count;
@@ -233,6 +46,8 @@ static enum pb_status write_array(hid_t file, const struct array *item, struct p
 		0 ||
 	    H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, item->data) < 0)
 		status = pb_h5_fail(err, PB_ERR_IO, "cannot write part: dataset %s", item->name);
+	else
+		status = pb_h5_dataset_close(&dataset, item->name, err);
 	pb_h5_drop(dataset);
 	pb_h5_drop(plist);
 	pb_h5_drop(space);
@@ -270,7 +85,7 @@ enum pb_status pb_part_write(const struct pb_experiment *e, const struct pb_chun
 	    .values = (struct pb_chunk_values *)(uintptr_t)values, /* read only */
 	    .isa = (char *)(uintptr_t)(values->isa != NULL ? values->isa : ""),
 	    .finished = (int64_t)time(NULL)};
-	struct arrays a = {0};
+	struct pb_part_arrays a = {0};
 	struct pb_aside aside = {0};
 	char *path = pb_part_path(e, values->chunk), hex[PB_SHA256_HEX];
 	hid_t file = -1;
@@ -281,9 +96,9 @@ enum pb_status pb_part_write(const struct pb_experiment *e, const struct pb_chun
 		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: the name of a part");
 		goto cleanup;
 	}
-	PB_TRY(list_arrays(&a, e, values, err));
-	pack_variants(&a, &values->checks);
-	PB_TRY(content_hash(e, &part, &a, hex, err));
+	PB_TRY(pb_part_arrays_list(&a, e, values, err));
+	pb_part_arrays_pack(&a, &values->checks);
+	PB_TRY(pb_part_content_hash(e, &part, &a, hex, err));
 	PB_TRY(pb_aside_begin(&aside, path, err));
 	PB_TRY(pb_h5_file_create(&file, aside.temp_path, err));
 	PB_TRY(write_figures(file, e, &part, hex, err));
@@ -295,7 +110,7 @@ cleanup:
 	if (file >= 0)
 		(void)pb_h5_file_close(&file, "", NULL);
 	pb_aside_end(&aside);
-	arrays_free(&a);
+	pb_part_arrays_free(&a);
 	free(path);
 	return status;
 }
@@ -367,27 +182,27 @@ static enum pb_status read_content(struct pb_part *part, hid_t file, const struc
 				   struct pb_error *err)
 {
 	enum pb_status status;
-	struct arrays a = {0};
+	struct pb_part_arrays a = {0};
 	char *stored = NULL, hex[PB_SHA256_HEX];
 	size_t i;
 
 	PB_TRY(read_figures(file, part, err));
-	PB_TRY(list_arrays(&a, e, part->values, err));
+	PB_TRY(pb_part_arrays_list(&a, e, part->values, err));
 	for (i = 0; i < a.n; i++) {
-		const struct array *item = &a.items[i];
+		const struct pb_part_array *item = &a.items[i];
 
 		if (item->count > 0)
 			PB_TRY(pb_h5_read(file, item->name, pb_field_memory_type(item->type),
 					  item->count, item->data, err));
 	}
-	unpack_variants(&a, &part->values->checks);
-	PB_TRY(content_hash(e, part, &a, hex, err));
+	pb_part_arrays_unpack(&a, &part->values->checks);
+	PB_TRY(pb_part_content_hash(e, part, &a, hex, err));
 	PB_TRY(pb_h5_get_text(file, "content_sha256", &stored, err));
 	if (strcmp(hex, stored) != 0)
 		status = pb_fail(err, PB_ERR_CHECK, "its checksum is wrong");
 cleanup:
 	free(stored);
-	arrays_free(&a);
+	pb_part_arrays_free(&a);
 	return status;
 }
 

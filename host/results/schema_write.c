@@ -250,8 +250,9 @@ enum pb_status pb_layout_scale(const struct pb_layout *layout, enum pb_dim dim,
 		goto cleanup;
 	}
 	PB_TRY(put_attributes(dataset, &field, info->long_name, false, err));
-	status =
-	    pb_h5_write_rows(dataset, info->name, H5T_NATIVE_INT32, 0, (size_t)size, values, err);
+	PB_TRY(pb_h5_write_rows(dataset, info->name, H5T_NATIVE_INT32, 0, (size_t)size, values,
+				err));
+	status = pb_h5_dataset_close(&dataset, info->name, err);
 cleanup:
 	pb_h5_drop(dataset);
 	free(values);
@@ -321,6 +322,8 @@ static enum pb_status write_all(const struct pb_layout *layout, hid_t group,
 		     type >= 0 ? type : pb_field_memory_type(mask ? PB_TYPE_FLAG : field->type),
 		     H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0)
 		status = pb_h5_fail(err, PB_ERR_IO, "cannot write dataset: %s", field->name);
+	else
+		status = pb_h5_dataset_close(&dataset, field->name, err);
 cleanup:
 	pb_h5_drop(type);
 	pb_h5_drop(dataset);

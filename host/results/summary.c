@@ -10,79 +10,6 @@
 #include "results/assemble.h"
 
 #define BLOCK_BYTES ((size_t)64 << 20) /* of one array of a block, where one head allows it */
-#define N_SUBSETS 2
-
-static const char *const suffixes[N_SUBSETS] = {"", "_right"};
-
-char *pb_sweep_group_name(const struct pb_experiment *e, size_t sweep)
-{
-	const struct pb_sweep *s = &e->sweeps[sweep];
-
-	return pb_format("%zu_%s_%s_%s_%s", sweep, pb_intervention_names[s->intervention],
-			 pb_site_names[s->site], pb_direction_names[s->direction],
-			 pb_positions_names[s->positions]);
-}
-
-bool pb_pairs_equal_length(const struct pb_pairs *pairs)
-{
-	size_t i;
-
-	for (i = 0; i < pairs->n; i++)
-		if (pairs->items[i].length != pairs->max_length)
-			return false;
-	return true;
-}
-
-enum pb_dim pb_sweep_axis(const struct pb_experiment *e, size_t sweep)
-{
-	return e->sweeps[sweep].positions == PB_POSITIONS_EACH ? PB_DIM_POSITION : PB_DIM_NONE;
-}
-
-enum pb_dim pb_summary_axis(const struct pb_experiment *e, size_t sweep)
-{
-	if (pb_sweep_axis(e, sweep) == PB_DIM_NONE)
-		return PB_DIM_NONE;
-	return pb_pairs_equal_length(e->pairs) ? PB_DIM_POSITION : PB_DIM_POSITION_FROM_END;
-}
-
-/* ---- what all sweeps share --------------------------------------------------------------- */
-
-enum pb_status pb_summary_shared_new(struct pb_summary_shared *shared,
-				     const struct pb_experiment *e, const struct pb_layout *layout,
-				     const double *clean, const double *corrupted,
-				     const struct pb_pair_facts *facts, struct pb_error *err)
-{
-	enum pb_status status;
-	size_t n[N_SUBSETS] = {0, 0}, i;
-	int s;
-
-	*shared = (struct pb_summary_shared){
-	    .e = e, .layout = layout, .logit_diff = {clean, corrupted}, .facts = facts};
-	for (s = 0; s < N_SUBSETS; s++)
-		PB_TRY(pb_alloc((void **)&shared->rows[s], e->pairs->n, sizeof(size_t), "summary",
-				err));
-	for (i = 0; i < e->pairs->n; i++) {
-		shared->rows[0][n[0]++] = i;
-		if (facts->right[i])
-			shared->rows[1][n[1]++] = i;
-	}
-	for (s = 0; s < N_SUBSETS; s++)
-		PB_TRY(pb_stats_plan_new(&shared->plan[s], n[s], e->seed, err));
-	return PB_OK;
-cleanup:
-	pb_summary_shared_free(shared);
-	return status;
-}
-
-void pb_summary_shared_free(struct pb_summary_shared *shared)
-{
-	int s;
-
-	for (s = 0; s < N_SUBSETS; s++) {
-		free(shared->rows[s]);
-		pb_stats_plan_free(&shared->plan[s]);
-	}
-}
 
 /* ---- one sweep --------------------------------------------------------------------------- */
 
@@ -100,8 +27,8 @@ struct summary {
 	size_t n_pairs, n_positions, n_cells;
 	const double *recipient; /* logit differences, [n_pairs] */
 	hid_t group;             /* of the sweep */
-	struct pb_stats stats[N_SUBSETS];
-	struct restored restored[N_SUBSETS];
+	struct pb_stats stats[PB_N_SUBSETS];
+	struct restored restored[PB_N_SUBSETS];
 };
 
 /* Cells (layer, head, position) with layer and head in a range; positions are always whole. */
@@ -336,12 +263,12 @@ static enum pb_status write_subset(const struct summary *s, hid_t group, int sub
 	for (i = 0; i < sizeof reals / sizeof *reals; i++)
 		PB_TRY(pb_field_write_masked(s->shared->layout, group,
 					     &pb_summary_fields[reals[i].field], s->axis,
-					     suffixes[subset], reals[i].values, err));
+					     pb_subset_suffixes[subset], reals[i].values, err));
 	PB_TRY(pb_field_write(s->shared->layout, group, &pb_summary_fields[PB_SUMMARY_N_PAIRS],
-			      s->axis, suffixes[subset], c->n, err));
+			      s->axis, pb_subset_suffixes[subset], c->n, err));
 	PB_TRY(pb_field_write(s->shared->layout, group,
 			      &pb_summary_fields[PB_SUMMARY_RESTORATION_N_PAIRS], s->axis,
-			      suffixes[subset], r->n, err));
+			      pb_subset_suffixes[subset], r->n, err));
 cleanup:
 	return status;
 }
@@ -391,7 +318,7 @@ static enum pb_status write_attributes(const struct summary *s, hid_t group, str
 
 	PB_TRY(pb_h5_put_int(group, "n_resamples", PB_STATS_RESAMPLES, err));
 	PB_TRY(pb_h5_put_int(group, "n_cells", (int64_t)s->n_cells, err));
-	for (subset = 0; subset < N_SUBSETS; subset++) {
+	for (subset = 0; subset < PB_N_SUBSETS; subset++) {
 		const struct pb_stats_plan *plan = &shared->plan[subset];
 		int64_t distractors = 0, small = 0;
 		size_t r;
@@ -404,7 +331,7 @@ static enum pb_status write_attributes(const struct summary *s, hid_t group, str
 		}
 #define PUT(put, label, value)                                                                     \
 	do {                                                                                       \
-		snprintf(name, sizeof name, label "%s", suffixes[subset]);                         \
+		snprintf(name, sizeof name, label "%s", pb_subset_suffixes[subset]);                         \
 		PB_TRY(put(group, name, value, err));                                              \
 	} while (0)
 		PUT(pb_h5_put_int, "n_pairs_total", (int64_t)plan->n);
@@ -424,7 +351,7 @@ static void summary_free(struct summary *s)
 {
 	int subset;
 
-	for (subset = 0; subset < N_SUBSETS; subset++) {
+	for (subset = 0; subset < PB_N_SUBSETS; subset++) {
 		struct restored *r = &s->restored[subset];
 
 		pb_stats_free(&s->stats[subset]);
@@ -442,7 +369,7 @@ static enum pb_status summary_new(struct summary *s, struct pb_error *err)
 	const size_t n = s->n_cells;
 	int subset;
 
-	for (subset = 0; subset < N_SUBSETS; subset++) {
+	for (subset = 0; subset < PB_N_SUBSETS; subset++) {
 		struct restored *r = &s->restored[subset];
 
 		PB_TRY(pb_stats_begin(&s->stats[subset], &s->shared->plan[subset], n, err));

@@ -5,7 +5,7 @@
 #define CHUNK 2048
 
 static inline __attribute__((always_inline)) void run(enum pb_activation kind, const float *h,
-                                                      float *a, size_t n)
+						      float *a, size_t n)
 {
 #pragma omp simd
 	for (size_t i = 0; i < n; i++)
@@ -21,7 +21,7 @@ run_delta(enum pb_activation kind, float *dh, const float *h0, const float *a0, 
 }
 
 enum pb_status PB_KERNEL(activation)(struct pb_device *dev, const struct pb_activation_op *op,
-                                     struct pb_error *err)
+				     struct pb_error *err)
 {
 	size_t n = op->n_rows * op->width;
 
@@ -52,8 +52,8 @@ enum pb_status PB_KERNEL(activation)(struct pb_device *dev, const struct pb_acti
 }
 
 enum pb_status PB_KERNEL(activation_delta)(struct pb_device *dev,
-                                           const struct pb_activation_delta *op,
-                                           struct pb_error *err)
+					   const struct pb_activation_delta *op,
+					   struct pb_error *err)
 {
 	const int32_t *base_row = op->base_row.address;
 	size_t n = op->width;

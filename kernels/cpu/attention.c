@@ -6,15 +6,16 @@
 
 #include <omp.h>
 
-/* ---- the recipient's side, shared by all variants of one pair ---------------------------------- */
+/* ---- the recipient's side, shared by all variants of one pair ----------------------------------
+ */
 
 struct side {
 	size_t length, lanes_length; /* keys, and keys rounded up to whole vectors */
 	size_t head, kv, stride;     /* this query head, its KV head, floats a qkv row */
 	size_t d_head, lanes_head;
-	const float *rows;           /* qkv of position 0 */
-	float *kt;                   /* [d_head, lanes_length]: keys transposed */
-	float *v;                    /* [length, lanes_head] */
+	const float *rows; /* qkv of position 0 */
+	float *kt;         /* [d_head, lanes_length]: keys transposed */
+	float *v;          /* [length, lanes_head] */
 };
 
 static inline const float *query_of(const struct pb_heads *hd, const float *row, size_t head)
@@ -45,7 +46,7 @@ static inline float *take(float **scratch, size_t count)
 }
 
 static void load_side(struct side *s, const struct pb_heads *hd, const float *qkv, size_t base,
-                      size_t length, size_t head, float **scratch)
+		      size_t length, size_t head, float **scratch)
 {
 	s->length = length;
 	s->lanes_length = pb_round_lanes(length);
@@ -81,7 +82,7 @@ static inline size_t keys_until(size_t last, size_t lanes_length)
 
 /* Patterns of `n` query rows q [n, d_head] (already scaled) at positions first..: a [n, ld]. */
 static void patterns(const struct pb_heads *hd, const float *q, const float *kt, size_t ld,
-                     size_t first, size_t n, float *a)
+		     size_t first, size_t n, float *a)
 {
 	for (size_t i = 0; i < n; i += PB_MM_ROWS) {
 		size_t m = n - i < PB_MM_ROWS ? n - i : PB_MM_ROWS;
@@ -90,14 +91,15 @@ static void patterns(const struct pb_heads *hd, const float *q, const float *kt,
 		pb_mm(a + i * ld, ld, q + i * hd->d_head, hd->d_head, kt, ld, m, keys, hd->d_head,
 		      false);
 		for (size_t r = i; r < i + m; r++)
-			pb_softmax(a + r * ld, ld, pb_first_visible(first + r, hd->window), first + r);
+			pb_softmax(a + r * ld, ld, pb_first_visible(first + r, hd->window),
+				   first + r);
 	}
 }
 
 /* ---- base runs ------------------------------------------------------------------------------- */
 
 static void attend_prompt(const struct pb_attention *op, const struct pb_span *p, size_t head,
-                          float *scratch)
+			  float *scratch)
 {
 	const struct pb_heads *hd = &op->heads;
 	size_t n = (size_t)p->length, width = hd->n_heads * hd->d_head;
@@ -114,7 +116,8 @@ static void attend_prompt(const struct pb_attention *op, const struct pb_span *p
 		for (size_t r = 0; r < m; r++)
 			for (size_t d = 0; d < s.d_head; d++)
 				q[r * s.d_head + d] =
-					query_of(hd, s.rows + (i + r) * s.stride, head)[d] * hd->score_scale;
+				    query_of(hd, s.rows + (i + r) * s.stride, head)[d] *
+				    hd->score_scale;
 		patterns(hd, q, s.kt, s.lanes_length, i, m, a);
 		pb_mm(z, s.lanes_head, a, s.lanes_length, s.v, s.lanes_head, m, s.lanes_head, i + m,
 		      false);
@@ -125,7 +128,7 @@ static void attend_prompt(const struct pb_attention *op, const struct pb_span *p
 }
 
 enum pb_status PB_KERNEL(attention)(struct pb_device *dev, const struct pb_attention *op,
-                                    struct pb_error *err)
+				    struct pb_error *err)
 {
 	struct pb_cpu *cpu = pb_cpu_of(dev);
 	size_t n_tasks = op->n_prompts * op->heads.n_heads;
@@ -134,7 +137,7 @@ enum pb_status PB_KERNEL(attention)(struct pb_device *dev, const struct pb_atten
 #pragma omp parallel for schedule(dynamic, 1)
 	for (size_t t = 0; t < n_tasks; t++)
 		attend_prompt(op, &op->prompts[t / op->heads.n_heads], t % op->heads.n_heads,
-		              cpu->scratch[omp_get_thread_num()]);
+			      cpu->scratch[omp_get_thread_num()]);
 	return PB_OK;
 }
 
@@ -143,8 +146,8 @@ enum pb_status PB_KERNEL(attention)(struct pb_device *dev, const struct pb_atten
 /* One head of one variant. kt is this variant's own copy of the transposed keys; its columns from
  * `lowest` on are rewritten. a0 holds the recipient's patterns from position `lowest` on. */
 static void attend_variant(const struct pb_attention_delta *op, const struct pb_span *p,
-                           const struct side *s, const float *a0, size_t lowest, float *kt,
-                           float *scratch)
+			   const struct side *s, const float *a0, size_t lowest, float *kt,
+			   float *scratch)
 {
 	const struct pb_heads *hd = &op->heads;
 	size_t first = (size_t)p->first, n = s->length - first, ld = s->lanes_length;
@@ -175,7 +178,7 @@ static void attend_variant(const struct pb_attention_delta *op, const struct pb_
 
 		for (size_t r = 0; r < m; r++) {
 			const float *q0 =
-				query_of(hd, s->rows + (first + i + r) * s->stride, s->head);
+			    query_of(hd, s->rows + (first + i + r) * s->stride, s->head);
 			const float *dq = query_of(hd, rows + (i + r) * s->stride, s->head);
 
 			for (size_t d = 0; d < s->d_head; d++)
@@ -191,18 +194,18 @@ static void attend_variant(const struct pb_attention_delta *op, const struct pb_
 			for (size_t j = 0; j < first + i + m; j++)
 				a[r * ld + j] -= base[j];
 		}
-		pb_mm(z, s->lanes_head, a, ld, s->v, s->lanes_head, m, s->lanes_head,
-		      first + i + m, true);
+		pb_mm(z, s->lanes_head, a, ld, s->v, s->lanes_head, m, s->lanes_head, first + i + m,
+		      true);
 		for (size_t r = 0; r < m; r++)
 			memcpy(pb_out(op->dz) + ((size_t)p->row + i + r) * width +
-			               s->head * s->d_head,
+				   s->head * s->d_head,
 			       z + r * s->lanes_head, s->d_head * sizeof(float));
 	}
 }
 
 /* The variants v0 .. v1-1, all of one recipient, for one head. */
 static void attend_group(const struct pb_attention_delta *op, size_t v0, size_t v1, size_t head,
-                         float *scratch)
+			 float *scratch)
 {
 	const struct pb_heads *hd = &op->heads;
 	size_t length = (size_t)op->variants[v0].length, lowest = length, n;
@@ -243,8 +246,7 @@ static size_t group_end(const struct pb_span *variants, size_t n, size_t v0, siz
 #define GROUP_MOST 32
 
 enum pb_status PB_KERNEL(attention_delta)(struct pb_device *dev,
-                                          const struct pb_attention_delta *op,
-                                          struct pb_error *err)
+					  const struct pb_attention_delta *op, struct pb_error *err)
 {
 	struct pb_cpu *cpu = pb_cpu_of(dev);
 	size_t n_heads = op->heads.n_heads;
@@ -256,20 +258,21 @@ enum pb_status PB_KERNEL(attention_delta)(struct pb_device *dev,
 
 		bounds[0] = start;
 		while (n_groups < 64 && bounds[n_groups] < op->n_variants) {
-			bounds[n_groups + 1] = group_end(op->variants, op->n_variants,
-			                                 bounds[n_groups], GROUP_MOST);
+			bounds[n_groups + 1] =
+			    group_end(op->variants, op->n_variants, bounds[n_groups], GROUP_MOST);
 			n_groups++;
 		}
 #pragma omp parallel for schedule(dynamic, 1)
 		for (size_t t = 0; t < n_groups * n_heads; t++)
 			attend_group(op, bounds[t / n_heads], bounds[t / n_heads + 1], t % n_heads,
-			             cpu->scratch[omp_get_thread_num()]);
+				     cpu->scratch[omp_get_thread_num()]);
 		start = bounds[n_groups];
 	}
 	return PB_OK;
 }
 
-/* ---- the last layer, answer position only ------------------------------------------------------ */
+/* ---- the last layer, answer position only ------------------------------------------------------
+ */
 
 static void attend_last(const struct pb_attention_last *op, size_t v, float *scratch)
 {
@@ -295,13 +298,16 @@ static void attend_last(const struct pb_attention_last *op, size_t v, float *scr
 			a[j] = pb_dot(q, k0, hd->d_head);
 			if (j >= first && op->qk.address)
 				a[j] += pb_dot(pb_in(op->qk) + (v * hd->n_heads + h) * op->d_model,
-				               pb_in(op->dn) + ((size_t)p->row + j - first) * op->d_model,
-				               op->d_model);
+					       pb_in(op->dn) +
+						   ((size_t)p->row + j - first) * op->d_model,
+					       op->d_model);
 			else if (j >= first)
-				a[j] += pb_dot(q,
-				               pb_in(op->dk) + (((size_t)p->row + j - first) * hd->n_kv_heads +
-				                                kv) * hd->d_head,
-				               hd->d_head);
+				a[j] += pb_dot(
+				    q,
+				    pb_in(op->dk) +
+					(((size_t)p->row + j - first) * hd->n_kv_heads + kv) *
+					    hd->d_head,
+				    hd->d_head);
 			a[j] *= hd->score_scale;
 		}
 		pb_softmax(a0, length, lo, length - 1);
@@ -329,7 +335,7 @@ static void attend_last(const struct pb_attention_last *op, size_t v, float *scr
 }
 
 enum pb_status PB_KERNEL(attention_last)(struct pb_device *dev, const struct pb_attention_last *op,
-                                         struct pb_error *err)
+					 struct pb_error *err)
 {
 	struct pb_cpu *cpu = pb_cpu_of(dev);
 

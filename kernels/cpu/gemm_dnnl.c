@@ -55,7 +55,7 @@ static enum pb_status check(dnnl_status_t got, const char *what, struct pb_error
 	if (got == dnnl_success)
 		return PB_OK;
 	return pb_fail(err, got == dnnl_out_of_memory ? PB_ERR_MEMORY : PB_ERR_INTERNAL,
-	               "oneDNN refused to %s (status %d)", what, (int)got);
+		       "oneDNN refused to %s (status %d)", what, (int)got);
 }
 
 const char *pb_cpu_gemm_library(void)
@@ -75,11 +75,11 @@ static enum pb_status matrix(dnnl_memory_desc_t *md, size_t rows, size_t columns
 	dnnl_dims_t strides = {(dnnl_dim_t)columns, 1};
 
 	return check(dnnl_memory_desc_init_by_strides(md, 2, dims, dnnl_f32, strides),
-	             "describe a matrix", NULL);
+		     "describe a matrix", NULL);
 }
 
 static enum pb_status describe(struct pb_gemm_cache *cache, struct primitive *p, bool any_layout,
-                               dnnl_primitive_desc_t *out, struct pb_error *err)
+			       dnnl_primitive_desc_t *out, struct pb_error *err)
 {
 	dnnl_memory_desc_t w = p->layout;
 	dnnl_matmul_desc_t op;
@@ -92,22 +92,22 @@ static enum pb_status describe(struct pb_gemm_cache *cache, struct primitive *p,
 	PB_TRY(matrix(&p->x, p->rows, p->n_in));
 	PB_TRY(matrix(&p->y, p->rows, p->n_out));
 	PB_TRY(check(dnnl_memory_desc_init_by_strides(&p->b, 2, bias_dims, dnnl_f32, bias_strides),
-	             "describe a bias", err));
+		     "describe a bias", err));
 	if (any_layout)
-		PB_TRY(check(dnnl_memory_desc_init_by_tag(&w, 2, dims, dnnl_f32,
-		                                          dnnl_format_tag_any),
-		             "describe a weight", err));
+		PB_TRY(
+		    check(dnnl_memory_desc_init_by_tag(&w, 2, dims, dnnl_f32, dnnl_format_tag_any),
+			  "describe a weight", err));
 	PB_TRY(check(dnnl_matmul_desc_init(&op, &p->x, &w, p->bias ? &p->b : NULL, &p->y),
-	             "describe a product", err));
+		     "describe a product", err));
 	PB_TRY(check(dnnl_primitive_attr_create(&attr), "create attributes", err));
 	PB_TRY(check(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user),
-	             "set the scratchpad's owner", err));
+		     "set the scratchpad's owner", err));
 	PB_TRY(check(dnnl_post_ops_create(&post), "create post-operations", err));
 	if (p->accumulate)
 		PB_TRY(check(dnnl_post_ops_append_sum(post, 1.0f), "append a sum", err));
 	PB_TRY(check(dnnl_primitive_attr_set_post_ops(attr, post), "set post-operations", err));
 	PB_TRY(check(dnnl_primitive_desc_create(out, &op, attr, cache->engine, NULL),
-	             "plan a product", err));
+		     "plan a product", err));
 cleanup:
 	dnnl_post_ops_destroy(post);
 	dnnl_primitive_attr_destroy(attr);
@@ -141,7 +141,7 @@ void pb_cpu_unpack(struct pb_device *dev, struct pb_packed *packed)
 }
 
 static enum pb_status reorder(struct pb_gemm_cache *cache, struct pb_packed *packed,
-                              const float *plain, struct pb_error *err)
+			      const float *plain, struct pb_error *err)
 {
 	dnnl_memory_desc_t from;
 	dnnl_primitive_desc_t desc = NULL;
@@ -153,13 +153,13 @@ static enum pb_status reorder(struct pb_gemm_cache *cache, struct pb_packed *pac
 
 	PB_TRY(matrix(&from, packed->n_in, packed->n_out));
 	PB_TRY(check(dnnl_reorder_primitive_desc_create(&desc, &from, cache->engine,
-	                                                &packed->layout, cache->engine, NULL),
-	             "plan a reorder", err));
+							&packed->layout, cache->engine, NULL),
+		     "plan a reorder", err));
 	PB_TRY(check(dnnl_primitive_create(&primitive, desc), "create a reorder", err));
 	PB_TRY(check(dnnl_memory_create(&source, &from, cache->engine, (void *)(uintptr_t)plain),
-	             "wrap a weight", err));
+		     "wrap a weight", err));
 	PB_TRY(check(dnnl_memory_create(&target, &packed->layout, cache->engine, packed->data),
-	             "wrap a packed weight", err));
+		     "wrap a packed weight", err));
 	args[0] = (dnnl_exec_arg_t){DNNL_ARG_FROM, source};
 	args[1] = (dnnl_exec_arg_t){DNNL_ARG_TO, target};
 	PB_TRY(check(dnnl_primitive_execute(primitive, stream, 2, args), "pack a weight", err));
@@ -173,7 +173,7 @@ cleanup:
 }
 
 enum pb_status pb_cpu_pack(struct pb_device *dev, const struct pb_weight *views, size_t n,
-                           struct pb_packed **out, struct pb_error *err)
+			   struct pb_packed **out, struct pb_error *err)
 {
 	struct pb_gemm_cache *cache = pb_cpu_of(dev)->gemm;
 	struct primitive shape = {.rows = PANEL_MOST};
@@ -195,11 +195,11 @@ enum pb_status pb_cpu_pack(struct pb_device *dev, const struct pb_weight *views,
 	packed->data = aligned_alloc(64, (packed->bytes + 63) / 64 * 64);
 	if (!packed->data) {
 		status = pb_fail(err, PB_ERR_MEMORY, "no memory for a packed weight of %zu bytes",
-		                 packed->bytes);
+				 packed->bytes);
 		goto cleanup;
 	}
 	PB_TRY(pb_alloc((void **)&plain, packed->n_in * packed->n_out, sizeof(float),
-	                "a weight being packed", err));
+			"a weight being packed", err));
 	widen(views, n, packed->n_in, packed->n_out, plain);
 	PB_TRY(reorder(cache, packed, plain, err));
 	*out = packed;
@@ -220,7 +220,7 @@ static bool same_primitive(const struct primitive *a, const struct primitive *b)
 }
 
 static enum pb_status grow(void **buffer, size_t *have, size_t need, size_t size,
-                           struct pb_error *err)
+			   struct pb_error *err)
 {
 	void *fresh;
 
@@ -229,7 +229,7 @@ static enum pb_status grow(void **buffer, size_t *have, size_t need, size_t size
 	fresh = aligned_alloc(64, (need * size + 63) / 64 * 64);
 	if (!fresh)
 		return pb_fail(err, PB_ERR_MEMORY, "no memory for a product's scratch of %zu bytes",
-		               need * size);
+			       need * size);
 	free(*buffer);
 	*buffer = fresh;
 	*have = need;
@@ -237,15 +237,15 @@ static enum pb_status grow(void **buffer, size_t *have, size_t need, size_t size
 }
 
 /* The primitive for this call and panel height, made on first use. */
-static enum pb_status find(struct pb_cpu *cpu, const struct pb_gemm *op, size_t rows,
-                           size_t *index, struct pb_error *err)
+static enum pb_status find(struct pb_cpu *cpu, const struct pb_gemm *op, size_t rows, size_t *index,
+			   struct pb_error *err)
 {
 	struct pb_gemm_cache *cache = cpu->gemm;
 	struct primitive p = {.rows = rows,
-	                      .n_in = op->w->n_in,
-	                      .n_out = op->w->n_out,
-	                      .bias = op->bias.address != NULL,
-	                      .accumulate = op->accumulate};
+			      .n_in = op->w->n_in,
+			      .n_out = op->w->n_out,
+			      .bias = op->bias.address != NULL,
+			      .accumulate = op->accumulate};
 	dnnl_primitive_desc_t desc = NULL;
 	enum pb_status status = PB_OK;
 	int threads = omp_get_max_threads();
@@ -263,13 +263,14 @@ static enum pb_status find(struct pb_cpu *cpu, const struct pb_gemm *op, size_t 
 	for (int t = 0; t < cpu->n_threads; t++) {
 		struct worker *w = &cache->workers[t];
 
-		PB_TRY(grow(&w->scratch, &w->scratch_bytes, dnnl_memory_desc_get_size(&p.scratch) + 64,
-		            1, err));
+		PB_TRY(grow(&w->scratch, &w->scratch_bytes,
+			    dnnl_memory_desc_get_size(&p.scratch) + 64, 1, err));
 		PB_TRY(grow((void **)&w->x, &w->x_floats, PANEL_MOST * p.n_in, sizeof(float), err));
-		PB_TRY(grow((void **)&w->y, &w->y_floats, PANEL_MOST * p.n_out, sizeof(float), err));
+		PB_TRY(
+		    grow((void **)&w->y, &w->y_floats, PANEL_MOST * p.n_out, sizeof(float), err));
 	}
-	PB_TRY(pb_grow((void **)&cache->items, &cache->capacity, cache->n + 1,
-	               sizeof *cache->items, "the list of products", err));
+	PB_TRY(pb_grow((void **)&cache->items, &cache->capacity, cache->n + 1, sizeof *cache->items,
+		       "the list of products", err));
 	cache->items[cache->n] = p;
 	*index = cache->n++;
 cleanup:
@@ -281,28 +282,28 @@ cleanup:
 }
 
 static enum pb_status execute(struct pb_gemm_cache *cache, struct worker *w,
-                              const struct primitive *p, const struct pb_gemm *op, const float *x,
-                              float *y, struct pb_error *err)
+			      const struct primitive *p, const struct pb_gemm *op, const float *x,
+			      float *y, struct pb_error *err)
 {
 	dnnl_memory_t m[5] = {NULL, NULL, NULL, NULL, NULL};
 	dnnl_exec_arg_t args[5];
 	enum pb_status status;
 	int n = 0;
 
-	PB_TRY(check(dnnl_memory_create(&m[0], &p->x, cache->engine, (void *)(uintptr_t)x), "wrap x",
-	             err));
+	PB_TRY(check(dnnl_memory_create(&m[0], &p->x, cache->engine, (void *)(uintptr_t)x),
+		     "wrap x", err));
 	args[n++] = (dnnl_exec_arg_t){DNNL_ARG_SRC, m[0]};
 	PB_TRY(check(dnnl_memory_create(&m[1], &p->layout, cache->engine, op->w->data), "wrap W",
-	             err));
+		     err));
 	args[n++] = (dnnl_exec_arg_t){DNNL_ARG_WEIGHTS, m[1]};
 	PB_TRY(check(dnnl_memory_create(&m[2], &p->y, cache->engine, y), "wrap y", err));
 	args[n++] = (dnnl_exec_arg_t){DNNL_ARG_DST, m[2]};
 	PB_TRY(check(dnnl_memory_create(&m[3], &p->scratch, cache->engine, w->scratch),
-	             "wrap the scratchpad", err));
+		     "wrap the scratchpad", err));
 	args[n++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, m[3]};
 	if (p->bias) {
 		PB_TRY(check(dnnl_memory_create(&m[4], &p->b, cache->engine, op->bias.address),
-		             "wrap the bias", err));
+			     "wrap the bias", err));
 		args[n++] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, m[4]};
 	}
 	PB_TRY(check(dnnl_primitive_execute(p->handle, w->stream, n, args), "run a product", err));
@@ -316,8 +317,8 @@ cleanup:
 /* Rows row .. row+count-1 of the product, where count <= p->rows; a short or strided panel goes
  * through the worker's own buffers. */
 static enum pb_status panel(struct pb_gemm_cache *cache, struct worker *w,
-                            const struct primitive *p, const struct pb_gemm *op, size_t row,
-                            size_t count, struct pb_error *err)
+			    const struct primitive *p, const struct pb_gemm *op, size_t row,
+			    size_t count, struct pb_error *err)
 {
 	bool direct = count == p->rows && op->x_stride == p->n_in && op->y_stride == p->n_out;
 	const float *x = (const float *)op->x.address + row * op->x_stride;
@@ -371,14 +372,15 @@ enum pb_status pb_cpu_gemm(struct pb_device *dev, const struct pb_gemm *op, stru
 #pragma omp parallel for schedule(dynamic, 1)
 	for (size_t i = 0; i < n_panels + n_tails; i++) {
 		struct worker *w = &cache->workers[omp_get_thread_num()];
-		size_t tail = i - n_panels, row = i < n_panels ? i * height : whole + tail * tail_height;
+		size_t tail = i - n_panels,
+		       row = i < n_panels ? i * height : whole + tail * tail_height;
 		size_t count = i < n_panels ? height : tail_height;
 		struct pb_error mine = {0};
 
 		if (row + count > op->m)
 			count = op->m - row;
 		if (panel(cache, w, &cache->items[i < n_panels ? full : tail_full], op, row, count,
-		          &mine) != PB_OK) {
+			  &mine) != PB_OK) {
 #pragma omp critical(pb_gemm_error)
 			if (first.status == PB_OK)
 				first = mine;
@@ -399,8 +401,12 @@ static enum pb_status test_rows(struct pb_cpu *cpu, struct pb_error *err)
 	static const size_t heights[] = {96, 48, 16};
 	float *weights = NULL, *x = NULL, *y = NULL;
 	struct pb_packed *packed = NULL;
-	struct pb_weight view = {.dtype = PB_F32, .n_in = N_IN, .n_groups = 1,
-	                         .group_size = N_OUT, .stride_in = N_OUT, .stride_out = 1};
+	struct pb_weight view = {.dtype = PB_F32,
+				 .n_in = N_IN,
+				 .n_groups = 1,
+				 .group_size = N_OUT,
+				 .stride_in = N_OUT,
+				 .stride_out = 1};
 	bool same = true;
 	enum pb_status status;
 
@@ -421,8 +427,8 @@ static enum pb_status test_rows(struct pb_cpu *cpu, struct pb_error *err)
 		op.y.address = y + h * ROWS * N_OUT;
 		PB_TRY(find(cpu, &op, heights[h], &index, err));
 		for (size_t row = 0; row < ROWS; row += heights[h])
-			PB_TRY(panel(cpu->gemm, cpu->gemm->workers, &cpu->gemm->items[index], &op, row,
-			             heights[h], err));
+			PB_TRY(panel(cpu->gemm, cpu->gemm->workers, &cpu->gemm->items[index], &op,
+				     row, heights[h], err));
 		same = same && memcmp(y, op.y.address, ROWS * N_OUT * sizeof(float)) == 0;
 	}
 	cpu->gemm->rows_are_free = same;
@@ -443,11 +449,11 @@ enum pb_status pb_cpu_gemm_open(struct pb_cpu *cpu, struct pb_error *err)
 	cpu->gemm = cache;
 	PB_TRY(check(dnnl_engine_create(&cache->engine, dnnl_cpu, 0), "open the processor", err));
 	PB_TRY(pb_alloc((void **)&cache->workers, (size_t)cpu->n_threads, sizeof *cache->workers,
-	                "the products' threads", err));
+			"the products' threads", err));
 	for (int t = 0; t < cpu->n_threads; t++)
 		PB_TRY(check(dnnl_stream_create(&cache->workers[t].stream, cache->engine,
-		                                dnnl_stream_default_flags),
-		             "create a stream", err));
+						dnnl_stream_default_flags),
+			     "create a stream", err));
 	PB_TRY(test_rows(cpu, err));
 cleanup:
 	return status;

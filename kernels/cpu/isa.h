@@ -13,7 +13,8 @@
 #define PB_PASTE(a, b) PB_PASTE2(a, b)
 #define PB_KERNEL(name) PB_PASTE(pb_cpu_##name, PB_ISA)
 
-/* Floats in a vector register, and registers' worth of columns that one block of a product holds. */
+/* Floats in a vector register, and registers' worth of columns that one block of a product holds.
+ */
 #if defined(__AVX512F__)
 #define PB_LANES 16
 #define PB_BLOCK_VECS 4
@@ -78,8 +79,8 @@ static inline float pb_expf(float x)
 	return p * a.f * b.f;
 }
 
-/* erf(t) in float32, absolute error below 1.6e-7: t P(t^2) for |t| < 1, else 1 - exp(-t^2) Q(u) with
- * u = 1 / (1 + |t|/2); both polynomials are Chebyshev fits made in float64. */
+/* erf(t) in float32, absolute error below 1.6e-7: t P(t^2) for |t| < 1, else 1 - exp(-t^2) Q(u)
+ * with u = 1 / (1 + |t|/2); both polynomials are Chebyshev fits made in float64. */
 static inline float pb_erff(float t)
 {
 	float s = fabsf(t), s2 = s * s, u = 1.0f / (1.0f + 0.5f * s), p, q, big;
@@ -131,9 +132,10 @@ static inline size_t pb_round_lanes(size_t n)
  * n is a multiple of PB_LANES. Each element is one chain of multiply-adds over k in order, so its
  * bits do not depend on m, on n or on where it lies. */
 
-static inline __attribute__((always_inline)) void
-pb_mm_block(float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t ldb, size_t k,
-            bool accumulate, const int rows, const int vecs)
+static inline __attribute__((always_inline)) void pb_mm_block(float *c, size_t ldc, const float *a,
+							      size_t lda, const float *b,
+							      size_t ldb, size_t k, bool accumulate,
+							      const int rows, const int vecs)
 {
 	pb_vec acc[6][PB_BLOCK_VECS];
 
@@ -157,9 +159,10 @@ pb_mm_block(float *c, size_t ldc, const float *a, size_t lda, const float *b, si
 			pb_store(c + i * ldc + v * PB_LANES, acc[i][v]);
 }
 
-static inline __attribute__((always_inline)) void
-pb_mm_rows(float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t ldb, size_t n,
-           size_t k, bool accumulate, const int rows)
+static inline __attribute__((always_inline)) void pb_mm_rows(float *c, size_t ldc, const float *a,
+							     size_t lda, const float *b, size_t ldb,
+							     size_t n, size_t k, bool accumulate,
+							     const int rows)
 {
 	size_t j = 0;
 
@@ -173,12 +176,13 @@ pb_mm_rows(float *c, size_t ldc, const float *a, size_t lda, const float *b, siz
 #define PB_MM_ROWS 6
 
 static inline void pb_mm(float *c, size_t ldc, const float *a, size_t lda, const float *b,
-                         size_t ldb, size_t m, size_t n, size_t k, bool accumulate)
+			 size_t ldb, size_t m, size_t n, size_t k, bool accumulate)
 {
 	size_t i = 0;
 
 	for (; i + PB_MM_ROWS <= m; i += PB_MM_ROWS)
-		pb_mm_rows(c + i * ldc, ldc, a + i * lda, lda, b, ldb, n, k, accumulate, PB_MM_ROWS);
+		pb_mm_rows(c + i * ldc, ldc, a + i * lda, lda, b, ldb, n, k, accumulate,
+			   PB_MM_ROWS);
 	for (; i + 2 <= m; i += 2)
 		pb_mm_rows(c + i * ldc, ldc, a + i * lda, lda, b, ldb, n, k, accumulate, 2);
 	for (; i < m; i++)

@@ -26,23 +26,23 @@ static inline struct pb_cpu *pb_cpu_of(struct pb_device *dev)
 size_t pb_cpu_scratch_floats(const struct pb_arch *arch, size_t max_length);
 
 /* The operations that are compiled for each instruction set. */
-#define PB_CPU_EACH(X)                                     \
-	X(norm, pb_norm_op)                                \
-	X(norm_delta, pb_norm_delta)                       \
-	X(rotary, pb_rotary)                               \
-	X(attention, pb_attention)                         \
-	X(attention_delta, pb_attention_delta)             \
-	X(attention_last, pb_attention_last)               \
-	X(activation, pb_activation_op)                    \
-	X(activation_delta, pb_activation_delta)           \
-	X(rows, pb_rows)                                   \
-	X(dots, pb_dots)                                   \
-	X(vocabulary, pb_vocabulary)                       \
+#define PB_CPU_EACH(X)                                                                             \
+	X(norm, pb_norm_op)                                                                        \
+	X(norm_delta, pb_norm_delta)                                                               \
+	X(rotary, pb_rotary)                                                                       \
+	X(attention, pb_attention)                                                                 \
+	X(attention_delta, pb_attention_delta)                                                     \
+	X(attention_last, pb_attention_last)                                                       \
+	X(activation, pb_activation_op)                                                            \
+	X(activation_delta, pb_activation_delta)                                                   \
+	X(rows, pb_rows)                                                                           \
+	X(dots, pb_dots)                                                                           \
+	X(vocabulary, pb_vocabulary)                                                               \
 	X(differ, pb_differ)
 
-#define PB_CPU_DECLARE(name, args, isa)                                                \
-	enum pb_status pb_cpu_##name##_##isa(struct pb_device *, const struct args *,  \
-	                                     struct pb_error *);
+#define PB_CPU_DECLARE(name, args, isa)                                                            \
+	enum pb_status pb_cpu_##name##_##isa(struct pb_device *, const struct args *,              \
+					     struct pb_error *);
 #define PB_CPU_V2(name, args) PB_CPU_DECLARE(name, args, v2)
 #define PB_CPU_V3(name, args) PB_CPU_DECLARE(name, args, v3)
 #define PB_CPU_V4(name, args) PB_CPU_DECLARE(name, args, v4)
@@ -59,7 +59,7 @@ PB_CPU_EACH(PB_CPU_BASE)
 enum pb_status pb_cpu_embed(struct pb_device *, const struct pb_embed *, struct pb_error *);
 enum pb_status pb_cpu_gemm(struct pb_device *, const struct pb_gemm *, struct pb_error *);
 enum pb_status pb_cpu_pack(struct pb_device *, const struct pb_weight *, size_t,
-                           struct pb_packed **, struct pb_error *);
+			   struct pb_packed **, struct pb_error *);
 void pb_cpu_unpack(struct pb_device *, struct pb_packed *);
 
 enum pb_status pb_cpu_gemm_open(struct pb_cpu *cpu, struct pb_error *err);

@@ -33,7 +33,7 @@ static inline double row_squares(const float *x, float mean, size_t n)
 }
 
 enum pb_status PB_KERNEL(norm)(struct pb_device *dev, const struct pb_norm_op *op,
-                               struct pb_error *err)
+			       struct pb_error *err)
 {
 	const float *w = pb_in(op->weight), *b = pb_in(op->bias);
 	size_t n = op->d_model;
@@ -58,10 +58,10 @@ enum pb_status PB_KERNEL(norm)(struct pb_device *dev, const struct pb_norm_op *o
 }
 
 /* With c0 = x0 - mean0, e = delta - mean(delta):  var1 - var0 = mean(e (2 c0 + e)), computed so;
- * rstd1 - rstd0 = -(var1 - var0) rstd0 rstd1 / (1/rstd0 + 1/rstd1); and the change of the normed row
- * is (e rstd1 + c0 (rstd1 - rstd0)) w. Nothing cancels, so rounding is relative to delta. */
+ * rstd1 - rstd0 = -(var1 - var0) rstd0 rstd1 / (1/rstd0 + 1/rstd1); and the change of the normed
+ * row is (e rstd1 + c0 (rstd1 - rstd0)) w. Nothing cancels, so rounding is relative to delta. */
 enum pb_status PB_KERNEL(norm_delta)(struct pb_device *dev, const struct pb_norm_delta *op,
-                                     struct pb_error *err)
+				     struct pb_error *err)
 {
 	const int32_t *base_row = op->base_row.address;
 	const float *w = pb_in(op->weight);

@@ -2,7 +2,7 @@
 #include "cpu/isa.h"
 
 enum pb_status PB_KERNEL(rotary)(struct pb_device *dev, const struct pb_rotary *op,
-                                 struct pb_error *err)
+				 struct pb_error *err)
 {
 	const int32_t *position = op->position.address;
 	size_t half = op->rotary_dims / 2;

@@ -7,7 +7,7 @@ static inline size_t index_of(const int32_t *index, size_t i)
 }
 
 enum pb_status PB_KERNEL(rows)(struct pb_device *dev, const struct pb_rows *op,
-                               struct pb_error *err)
+			       struct pb_error *err)
 {
 	const int32_t *a_row = op->a_row.address, *b_row = op->b_row.address;
 	const int32_t *out_row = op->out_row.address;
@@ -17,9 +17,8 @@ enum pb_status PB_KERNEL(rows)(struct pb_device *dev, const struct pb_rows *op,
 #pragma omp parallel for schedule(dynamic, 32)
 	for (size_t i = 0; i < op->n_rows; i++) {
 		const float *a = pb_in(op->a) + index_of(a_row, i) * op->a_stride;
-		const float *b = op->b.address
-		                         ? pb_in(op->b) + index_of(b_row, i) * op->b_stride
-		                         : NULL;
+		const float *b =
+		    op->b.address ? pb_in(op->b) + index_of(b_row, i) * op->b_stride : NULL;
 		float *out = pb_out(op->out) + index_of(out_row, i) * op->out_stride;
 
 		for (size_t j = 0; j < op->columns; j++) {
@@ -32,7 +31,7 @@ enum pb_status PB_KERNEL(rows)(struct pb_device *dev, const struct pb_rows *op,
 }
 
 enum pb_status PB_KERNEL(differ)(struct pb_device *dev, const struct pb_differ *op,
-                                 struct pb_error *err)
+				 struct pb_error *err)
 {
 	size_t width = op->n_heads * op->d_head;
 
@@ -47,7 +46,7 @@ enum pb_status PB_KERNEL(differ)(struct pb_device *dev, const struct pb_differ *
 			uint8_t flag = 0;
 
 			for (size_t j = h * op->d_head; j < (h + 1) * op->d_head; j++)
-				flag |= (uint8_t)!(a[j] == b[j]); /* NaN differs */
+				flag |= (uint8_t) !(a[j] == b[j]); /* NaN differs */
 			op->flag[i * op->n_heads + h] = flag;
 		}
 	}

@@ -2,7 +2,7 @@
 #include "cpu/isa.h"
 
 enum pb_status PB_KERNEL(dots)(struct pb_device *dev, const struct pb_dots *op,
-                               struct pb_error *err)
+			       struct pb_error *err)
 {
 	(void)dev;
 	(void)err;
@@ -27,7 +27,7 @@ enum pb_status PB_KERNEL(dots)(struct pb_device *dev, const struct pb_dots *op,
  * KL = log sum P exp(d - m) = log1p(sum P (expm1(e) - e)) for e = d - m. Every term is of second
  * order in d, so a small KL keeps its digits. */
 static double kl_divergence(const float *p, double lse_p, const float *q_base, const float *delta,
-                            size_t n)
+			    size_t n)
 {
 	double mean = 0.0, sum = 0.0;
 
@@ -70,8 +70,8 @@ static void score_row(const struct pb_vocabulary *op, size_t i)
 	double best = -INFINITY;
 
 	s->lse = log_sum_exp(base, delta, n);
-	s->logit_answer = (double)base[op->answer[i]] +
-	                  (delta ? (double)delta[op->answer[i]] : 0.0);
+	s->logit_answer =
+	    (double)base[op->answer[i]] + (delta ? (double)delta[op->answer[i]] : 0.0);
 	s->logit_foil = (double)base[op->foil[i]] + (delta ? (double)delta[op->foil[i]] : 0.0);
 	s->rank_answer = s->rank_foil = s->argmax = 0;
 	for (size_t j = 0; j < op->n_valid; j++) {
@@ -88,14 +88,13 @@ static void score_row(const struct pb_vocabulary *op, size_t i)
 	if (op->donor) {
 		const float *donor = pb_in(op->logits0) + (size_t)op->donor[i] * n;
 
-		s->kl_recipient =
-			kl_divergence(base, log_sum_exp(base, NULL, n), base, delta, n);
+		s->kl_recipient = kl_divergence(base, log_sum_exp(base, NULL, n), base, delta, n);
 		s->kl_donor = kl_divergence(donor, log_sum_exp(donor, NULL, n), base, delta, n);
 	}
 }
 
 enum pb_status PB_KERNEL(vocabulary)(struct pb_device *dev, const struct pb_vocabulary *op,
-                                     struct pb_error *err)
+				     struct pb_error *err)
 {
 	(void)dev;
 	(void)err;

@@ -9,7 +9,7 @@
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 static enum pb_status cpu_alloc(struct pb_device *dev, size_t bytes, struct pb_dev *out,
-                                struct pb_error *err)
+				struct pb_error *err)
 {
 	size_t rounded = (bytes + 63) / 64 * 64;
 
@@ -19,9 +19,9 @@ static enum pb_status cpu_alloc(struct pb_device *dev, size_t bytes, struct pb_d
 	out->address = aligned_alloc(64, rounded ? rounded : 64);
 	if (!out->address)
 		return pb_fail(err, PB_ERR_MEMORY,
-		               "no memory for %zu bytes: give less with --memory, or use a "
-		               "smaller engine.chunk",
-		               bytes);
+			       "no memory for %zu bytes: give less with --memory, or use a "
+			       "smaller engine.chunk",
+			       bytes);
 	memset(out->address, 0, rounded);
 	return PB_OK;
 }
@@ -40,7 +40,7 @@ static enum pb_status cpu_copy(void *to, const void *from, size_t bytes)
 }
 
 static enum pb_status cpu_upload(struct pb_device *dev, struct pb_dev to, const void *from,
-                                 size_t bytes, struct pb_error *err)
+				 size_t bytes, struct pb_error *err)
 {
 	(void)dev;
 	(void)err;
@@ -48,7 +48,7 @@ static enum pb_status cpu_upload(struct pb_device *dev, struct pb_dev to, const 
 }
 
 static enum pb_status cpu_download(struct pb_device *dev, void *to, struct pb_dev from,
-                                   size_t bytes, struct pb_error *err)
+				   size_t bytes, struct pb_error *err)
 {
 	(void)dev;
 	(void)err;
@@ -56,7 +56,7 @@ static enum pb_status cpu_download(struct pb_device *dev, void *to, struct pb_de
 }
 
 static enum pb_status cpu_zero(struct pb_device *dev, struct pb_dev to, size_t bytes,
-                               struct pb_error *err)
+			       struct pb_error *err)
 {
 	(void)dev;
 	(void)err;
@@ -75,14 +75,14 @@ size_t pb_cpu_scratch_floats(const struct pb_arch *arch, size_t max_length)
 }
 
 static size_t cpu_prepare_bytes(struct pb_device *dev, const struct pb_arch *arch,
-                                size_t max_length)
+				size_t max_length)
 {
 	return pb_cpu_scratch_floats(arch, max_length) * sizeof(float) *
 	       (size_t)pb_cpu_of(dev)->n_threads;
 }
 
 static enum pb_status cpu_prepare(struct pb_device *dev, const struct pb_arch *arch,
-                                  size_t max_length, struct pb_error *err)
+				  size_t max_length, struct pb_error *err)
 {
 	struct pb_cpu *cpu = pb_cpu_of(dev);
 	size_t floats = pb_cpu_scratch_floats(arch, max_length);
@@ -93,8 +93,8 @@ static enum pb_status cpu_prepare(struct pb_device *dev, const struct pb_arch *a
 		free(cpu->scratch[t]);
 		cpu->scratch[t] = aligned_alloc(64, (floats * sizeof(float) + 63) / 64 * 64);
 		if (!cpu->scratch[t])
-			return pb_fail(err, PB_ERR_MEMORY, "no memory for attention over %zu tokens",
-			               max_length);
+			return pb_fail(err, PB_ERR_MEMORY,
+				       "no memory for attention over %zu tokens", max_length);
 	}
 	cpu->scratch_floats = floats;
 	return PB_OK;
@@ -124,21 +124,21 @@ static const char *cpu_isa(struct pb_device *dev)
 }
 
 #define PB_CPU_ENTRY(name, isa_suffix) .name = pb_cpu_##name##_##isa_suffix,
-#define PB_CPU_TABLE(isa_suffix)                                                                 \
-	{                                                                                        \
-		.name = "cpu", .close = cpu_close, .describe = cpu_describe, .isa = cpu_isa,     \
-		.alloc = cpu_alloc, .release = cpu_release, .upload = cpu_upload,                \
-		.download = cpu_download, .zero = cpu_zero, .prepare = cpu_prepare,              \
-		.prepare_bytes = cpu_prepare_bytes, .pack = pb_cpu_pack, .unpack = pb_cpu_unpack, \
-		.gemm = pb_cpu_gemm, .embed = pb_cpu_embed,                                      \
-		PB_CPU_ENTRIES(isa_suffix)                                                       \
+#define PB_CPU_TABLE(isa_suffix)                                                                   \
+	{                                                                                          \
+		.name = "cpu", .close = cpu_close, .describe = cpu_describe, .isa = cpu_isa,       \
+		.alloc = cpu_alloc, .release = cpu_release, .upload = cpu_upload,                  \
+		.download = cpu_download, .zero = cpu_zero, .prepare = cpu_prepare,                \
+		.prepare_bytes = cpu_prepare_bytes, .pack = pb_cpu_pack, .unpack = pb_cpu_unpack,  \
+		.gemm = pb_cpu_gemm, .embed = pb_cpu_embed, PB_CPU_ENTRIES(isa_suffix)             \
 	}
-#define PB_CPU_ENTRIES(s)                                                                        \
-	PB_CPU_ENTRY(norm, s) PB_CPU_ENTRY(norm_delta, s) PB_CPU_ENTRY(rotary, s)                \
-	PB_CPU_ENTRY(attention, s) PB_CPU_ENTRY(attention_delta, s)                              \
-	PB_CPU_ENTRY(attention_last, s) PB_CPU_ENTRY(activation, s)                              \
-	PB_CPU_ENTRY(activation_delta, s) PB_CPU_ENTRY(rows, s) PB_CPU_ENTRY(dots, s)            \
-	PB_CPU_ENTRY(vocabulary, s) PB_CPU_ENTRY(differ, s)
+#define PB_CPU_ENTRIES(s)                                                                          \
+	PB_CPU_ENTRY(norm, s)                                                                      \
+	PB_CPU_ENTRY(norm_delta, s) PB_CPU_ENTRY(rotary, s) PB_CPU_ENTRY(attention, s)             \
+	    PB_CPU_ENTRY(attention_delta, s) PB_CPU_ENTRY(attention_last, s)                       \
+		PB_CPU_ENTRY(activation, s) PB_CPU_ENTRY(activation_delta, s)                      \
+		    PB_CPU_ENTRY(rows, s) PB_CPU_ENTRY(dots, s) PB_CPU_ENTRY(vocabulary, s)        \
+			PB_CPU_ENTRY(differ, s)
 
 struct isa {
 	const char *name;
@@ -147,9 +147,9 @@ struct isa {
 
 #if defined(__x86_64__)
 static const struct isa isas[] = {
-	{"x86-64-v4", PB_CPU_TABLE(v4)},
-	{"x86-64-v3", PB_CPU_TABLE(v3)},
-	{"x86-64-v2", PB_CPU_TABLE(v2)},
+    {"x86-64-v4", PB_CPU_TABLE(v4)},
+    {"x86-64-v3", PB_CPU_TABLE(v3)},
+    {"x86-64-v2", PB_CPU_TABLE(v2)},
 };
 
 static bool isa_runs(const char *name)
@@ -186,11 +186,11 @@ static enum pb_status choose_isa(const struct isa **out, struct pb_error *err)
 		}
 	if (wanted && *wanted)
 		return pb_fail(err, PB_ERR_INPUT,
-		               "instruction set '%s' is unknown or does not run here: PB_CPU_ISA: "
-		               "unset it, or use x86-64-v2, x86-64-v3 or x86-64-v4",
-		               wanted);
+			       "instruction set '%s' is unknown or does not run here: PB_CPU_ISA: "
+			       "unset it, or use x86-64-v2, x86-64-v3 or x86-64-v4",
+			       wanted);
 	return pb_fail(err, PB_ERR_INPUT,
-	               "this processor is too old: x86-64-v2 (SSE4.2) is needed at least");
+		       "this processor is too old: x86-64-v2 (SSE4.2) is needed at least");
 }
 
 static void processor_name(char *out, size_t size)
@@ -227,11 +227,11 @@ enum pb_status pb_cpu_open(struct pb_device **out, int n_threads, struct pb_erro
 	cpu->n_threads = n_threads;
 	omp_set_num_threads(n_threads);
 	PB_TRY(pb_alloc((void **)&cpu->scratch, (size_t)n_threads, sizeof *cpu->scratch,
-	                "the cpu backend's threads", err));
+			"the cpu backend's threads", err));
 	PB_TRY(pb_cpu_gemm_open(cpu, err));
 	processor_name(name, sizeof name);
 	snprintf(cpu->description, sizeof cpu->description, "%s, %s, %d thread%s", name, isa->name,
-	         n_threads, n_threads == 1 ? "" : "s");
+		 n_threads, n_threads == 1 ? "" : "s");
 	*out = &cpu->base;
 	cpu = NULL;
 cleanup:

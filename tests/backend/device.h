@@ -53,10 +53,16 @@ struct rig {
 	double worst; /* largest share of a tolerance that was used */
 };
 
+/* An assertion that costs nothing where it holds: there are millions. */
+#define CHECK(holds, ...)                                                                          \
+	do {                                                                                       \
+		if (!(holds))                                                                      \
+			cr_assert_fail(__VA_ARGS__);                                               \
+	} while (0)
 #define MUST(r, expr)                                                                              \
 	do {                                                                                       \
 		struct pb_error error_ = {0}, *err = &error_;                                      \
-		cr_assert((expr) == PB_OK, "%s: %s: %s", (r)->label, #expr, error_.message);       \
+		CHECK((expr) == PB_OK, "%s: %s: %s", (r)->label, #expr, error_.message);           \
 	} while (0)
 /* Run an operation: RUN(r, norm, &op). */
 #define RUN(r, operation, op) MUST(r, (r)->ops->operation((r)->dev, op, err))
@@ -85,8 +91,8 @@ static inline struct pb_device *open_device(const char *name, const char *isa, i
 		cr_assert_eq(setenv("PB_CPU_ISA", isa, 1), 0);
 	if (pb_device_open(&dev, name, n_threads, &err) == PB_OK)
 		return dev;
-	cr_assert(*isa && err.status == PB_ERR_INPUT && strstr(err.message, "does not run here"),
-		  "%s %s: %s", name, isa, err.message);
+	CHECK(*isa && err.status == PB_ERR_INPUT && strstr(err.message, "does not run here"),
+	      "%s %s: %s", name, isa, err.message);
 	return NULL;
 }
 
@@ -195,10 +201,10 @@ static inline void note(struct rig *r, const void *data, size_t bytes)
 	for (size_t i = 0; i < bytes; i++)
 		hash = (hash ^ p[i]) * UINT64_C(1099511628211);
 	if (r->replay) {
-		cr_assert_lt(r->at, r->n_trace, "%s: more results than before", r->label);
+		CHECK(r->at < r->n_trace, "%s: more results than before", r->label);
 		t = &r->trace[r->at++];
-		cr_assert_str_eq(t->label, r->label, "the cases are others than before");
-		cr_assert_eq(t->hash, hash, "%s: bits depend on the number of threads", r->label);
+		CHECK(strcmp(t->label, r->label) == 0, "%s: the cases are others", r->label);
+		CHECK(t->hash == hash, "%s: bits depend on the number of threads", r->label);
 		return;
 	}
 	MUST(r, pb_grow((void **)&r->trace, &r->trace_capacity, r->n_trace + 1, sizeof *r->trace,
@@ -215,8 +221,8 @@ static inline float *fetch(struct rig *r, struct pb_dev d, size_t n)
 
 	MUST(r, r->ops->download(r->dev, values, d, (n + GUARD) * sizeof *values, err));
 	for (size_t i = 0; i < GUARD; i++)
-		cr_assert(values[n + i] == SENTINEL, "%s: written %zu floats past the end",
-			  r->label, i);
+		CHECK(values[n + i] == SENTINEL, "%s: written %zu floats past the end", r->label,
+		      i);
 	note(r, values, n * sizeof *values);
 	return values;
 }
@@ -299,8 +305,8 @@ static inline void check_value(struct rig *r, const char *what, size_t i, double
 	double diff = fabs(got - want);
 
 	if (isnan(want) || (isinf(want) && got == want)) {
-		cr_assert(isnan(want) == isnan(got), "%s: %s[%zu] is %.9g, not %.9g", r->label,
-			  what, i, got, want);
+		CHECK(isnan(want) == isnan(got), "%s: %s[%zu] is %.9g, not %.9g", r->label, what, i,
+		      got, want);
 		return;
 	}
 	if (!(diff <= tolerance))
@@ -322,9 +328,11 @@ static inline void check_bits(struct rig *r, const char *what, const void *got, 
 {
 	const unsigned char *a = got, *b = want;
 
+	if (bytes == 0 || memcmp(a, b, bytes) == 0)
+		return;
 	for (size_t i = 0; i < bytes; i++)
-		cr_assert(a[i] == b[i], "%s: %s: other bits at byte %zu of %zu", r->label, what, i,
-			  bytes);
+		CHECK(a[i] == b[i], "%s: %s: other bits at byte %zu of %zu", r->label, what, i,
+		      bytes);
 }
 
 /* Every one of n floats of device memory is still SENTINEL. */
@@ -333,7 +341,7 @@ static inline void check_untouched(struct rig *r, const char *what, struct pb_de
 	const float *values = fetch(r, d, n);
 
 	for (size_t i = 0; i < n; i++)
-		cr_assert(values[i] == SENTINEL, "%s: %s[%zu] was written", r->label, what, i);
+		CHECK(values[i] == SENTINEL, "%s: %s[%zu] was written", r->label, what, i);
 }
 
 /* ---- running --------------------------------------------------------------------------------- */

@@ -229,8 +229,8 @@ static void norm_delta_case(struct rig *r, enum pb_norm kind, size_t d, size_t n
 
 		/* Said plainly where nothing in the change itself cancels. */
 		if (d >= 15 && c.base_row[i] % N_ROWS_KINDS != OUTLIERS)
-			cr_assert(relative <= 1e-5, "%s: row %zu is off by %g of the change",
-				  r->label, i, relative);
+			CHECK(relative <= 1e-5, "%s: row %zu is off by %g of the change", r->label,
+			      i, relative);
 	}
 
 	c.op.y = put_sentinel(r, n * d);
@@ -287,8 +287,8 @@ OPS_TEST(ops_norm, special_deltas)
 		for (size_t i = 0; i < 4; i++)
 			check_delta_row(r, &c, i, y + i * D);
 		for (size_t i = 0; i < D; i++)
-			cr_assert(y[i] == 0.0f, "%s: y[%zu] is %g without a delta", r->label, i,
-				  (double)y[i]);
+			CHECK(y[i] == 0.0f, "%s: y[%zu] is %g without a delta", r->label, i,
+			      (double)y[i]);
 	}
 }
 

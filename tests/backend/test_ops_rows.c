@@ -124,7 +124,7 @@ static void differ_case(struct rig *r, size_t n, size_t n_heads, size_t d_head)
 	RUN(r, differ, &op);
 	note(r, op.flag, n * n_heads);
 	for (size_t i = 0; i < n * n_heads; i++)
-		cr_assert_eq(op.flag[i], want[i], "%s: flag[%zu]", r->label, i);
+		CHECK(op.flag[i] == want[i], "%s: flag[%zu]", r->label, i);
 }
 
 OPS_TEST(ops_rows, differ)
@@ -150,8 +150,8 @@ OPS_TEST(ops_rows, differ_of_nan)
 	begin_case(r, "differ of NaN");
 	op.z = put(r, z, 6);
 	RUN(r, differ, &op);
-	cr_assert(flag[0] == 1 && flag[1] == 0 && flag[2] == 0, "%s: %d %d %d", r->label, flag[0],
-		  flag[1], flag[2]);
+	CHECK(flag[0] == 1 && flag[1] == 0 && flag[2] == 0, "%s: %d %d %d", r->label, flag[0],
+	      flag[1], flag[2]);
 }
 
 /* ---- embed ----------------------------------------------------------------------------------- */

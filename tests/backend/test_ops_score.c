@@ -156,9 +156,9 @@ static void check_alone(struct rig *r, const struct vocabulary_case *c)
 		check_bits(r, "kl_recipient alone", &s.kl_recipient, &all->kl_recipient,
 			   sizeof s.kl_recipient);
 		check_bits(r, "kl_donor alone", &s.kl_donor, &all->kl_donor, sizeof s.kl_donor);
-		cr_assert(s.argmax == all->argmax && s.rank_answer == all->rank_answer &&
-			      s.rank_foil == all->rank_foil,
-			  "%s: ranks of row %zu alone", r->label, i);
+		CHECK(s.argmax == all->argmax && s.rank_answer == all->rank_answer &&
+			  s.rank_foil == all->rank_foil,
+		      "%s: ranks of row %zu alone", r->label, i);
 	}
 }
 
@@ -214,7 +214,7 @@ OPS_TEST(ops_score, extreme_logits)
 	run_vocabulary(r, &c);
 	for (size_t i = 0; i < 3; i++)
 		check_score(r, &c, i);
-	cr_assert(isnan(c.op.out[3].lse), "%s: lse of a NaN is %g", r->label, c.op.out[3].lse);
+	CHECK(isnan(c.op.out[3].lse), "%s: lse of a NaN is %g", r->label, c.op.out[3].lse);
 }
 
 /* ---- KL -------------------------------------------------------------------------------------- */

@@ -14,10 +14,10 @@ struct setup {
 	struct pb_chunk_run run;
 };
 
-#define MUST(expr)                                                        \
-	do {                                                              \
-		struct pb_error error_ = {0}, *err = &error_;             \
-		cr_assert((expr) == PB_OK, "%s: %s", #expr, error_.message); \
+#define MUST(expr)                                                                                 \
+	do {                                                                                       \
+		struct pb_error error_ = {0}, *err = &error_;                                      \
+		cr_assert((expr) == PB_OK, "%s: %s", #expr, error_.message);                       \
 	} while (0)
 
 /* Pairs of different lengths: a difference in the middle, at the first token, at the last, at two
@@ -26,7 +26,8 @@ static void make_pairs(struct pb_pairs *pairs, size_t n_vocab)
 {
 	static const struct {
 		size_t length, first, second;
-	} shapes[] = {{7, 3, 3}, {12, 0, 0}, {5, 4, 4}, {9, 2, 6}, {6, 6, 6}, {1, 0, 0}, {23, 1, 1}};
+	} shapes[] = {{7, 3, 3}, {12, 0, 0}, {5, 4, 4}, {9, 2, 6},
+		      {6, 6, 6}, {1, 0, 0},  {23, 1, 1}};
 	struct pb_rng rng;
 
 	pb_rng_seed(&rng, 4, 5, 6, 7);
@@ -76,13 +77,17 @@ static void tear_down(struct setup *s)
 
 /* Logit difference of a z patch by the plain forward. */
 static double plain(struct setup *s, int recipient, size_t pair, size_t layer, size_t head,
-                    size_t first, size_t last)
+		    size_t first, size_t last)
 {
 	const struct pb_pair *p = &s->pairs.items[pair];
 	const int32_t *tokens = recipient ? p->corrupted : p->clean;
 	size_t donor = (size_t)s->run.batch.spans[2 * pair + (size_t)(1 - recipient)].base;
-	struct pb_override o = {.layer = layer, .head = head, .first = first, .last = last,
-	                        .from = s->run.cache.z[layer], .from_row = donor + first};
+	struct pb_override o = {.layer = layer,
+				.head = head,
+				.first = first,
+				.last = last,
+				.from = s->run.cache.z[layer],
+				.from_row = donor + first};
 	struct pb_batch batch = {0};
 	struct pb_cache cache = {0};
 	int32_t rows[2] = {0, 0}, targets[2];
@@ -94,9 +99,13 @@ static double plain(struct setup *s, int recipient, size_t pair, size_t layer, s
 	MUST(pb_cache_new(&cache, &s->e, p->length, 1, true, err));
 	MUST(pb_forward(&s->e, &batch, &cache, &o, 1, PB_STAGE_CHECK, err));
 	{
-		struct pb_dots dots = {.n = 2, .d_model = s->e.arch.d_model, .x = cache.n_answer,
-		                       .t = s->run.targets, .x_row = rows, .t_row = targets,
-		                       .out = logit};
+		struct pb_dots dots = {.n = 2,
+				       .d_model = s->e.arch.d_model,
+				       .x = cache.n_answer,
+				       .t = s->run.targets,
+				       .x_row = rows,
+				       .t_row = targets,
+				       .out = logit};
 
 		MUST(s->e.ops->dots(s->dev, &dots, err));
 	}
@@ -107,16 +116,19 @@ static double plain(struct setup *s, int recipient, size_t pair, size_t layer, s
 
 /* A sweep's logit differences, with waves of at most rows_most rows. */
 static double *sweep(struct setup *s, enum pb_direction direction, enum pb_positions positions,
-                     size_t rows_most, size_t variants_most)
+		     size_t rows_most, size_t variants_most)
 {
 	const struct pb_arch *a = &s->e.arch;
 	struct pb_sweep w = {.direction = direction, .positions = positions};
 	size_t cells = s->pairs.n * a->n_layers * a->n_heads *
-	               (positions == PB_POSITIONS_EACH ? s->pairs.max_length : 1);
+		       (positions == PB_POSITIONS_EACH ? s->pairs.max_length : 1);
 	struct pb_sweep_values values = {0};
-	struct pb_sweep_target target = {.sweep = &w, .metrics = 1u << PB_METRIC_LOGIT_DIFF,
-	                                 .max_candidates = 3, .max_length = s->pairs.max_length,
-	                                 .n_valid = a->n_vocab, .values = &values};
+	struct pb_sweep_target target = {.sweep = &w,
+					 .metrics = 1u << PB_METRIC_LOGIT_DIFF,
+					 .max_candidates = 3,
+					 .max_length = s->pairs.max_length,
+					 .n_valid = a->n_vocab,
+					 .values = &values};
 	struct pb_wave_memory memory;
 	struct pb_progress progress;
 	double *ld = malloc(cells * sizeof *ld);
@@ -126,8 +138,8 @@ static double *sweep(struct setup *s, enum pb_direction direction, enum pb_posit
 		ld[i] = NAN;
 	values.metric[PB_METRIC_LOGIT_DIFF] = ld;
 	pb_progress_begin(&progress, "patches", (double)cells);
-	MUST(pb_wave_memory_new(&memory, &s->e, rows_most, variants_most, s->pairs.max_length, false,
-	                        err));
+	MUST(pb_wave_memory_new(&memory, &s->e, rows_most, variants_most, s->pairs.max_length,
+				false, err));
 	MUST(pb_sweep_run(&s->e, &memory, &s->run, &target, &progress, err));
 	pb_wave_memory_free(&memory, &s->e);
 	return ld;
@@ -148,14 +160,16 @@ static void check_sweep(struct setup *s, enum pb_direction direction, enum pb_po
 
 		for (size_t l = 0; l < a->n_layers; l++)
 			for (size_t h = 0; h < a->n_heads; h++)
-				for (size_t i = 0; i < (positions == PB_POSITIONS_EACH ? length : 1); i++) {
+				for (size_t i = 0;
+				     i < (positions == PB_POSITIONS_EACH ? length : 1); i++) {
 					size_t first = positions == PB_POSITIONS_EACH   ? i
-					               : positions == PB_POSITIONS_LAST ? length - 1
-					                                                : 0;
-					size_t last = positions == PB_POSITIONS_EACH ? i : length - 1;
+						       : positions == PB_POSITIONS_LAST ? length - 1
+											: 0;
+					size_t last =
+					    positions == PB_POSITIONS_EACH ? i : length - 1;
 					double want = plain(s, recipient, p, l, h, first, last);
-					double got = ld[pb_cell_index(a, positions,
-					                              s->pairs.max_length, p, l, h, i)];
+					double got = ld[pb_cell_index(
+					    a, positions, s->pairs.max_length, p, l, h, i)];
 
 					if (!(fabs(got - want) <= worst))
 						worst = fabs(got - want);
@@ -164,7 +178,7 @@ static void check_sweep(struct setup *s, enum pb_direction direction, enum pb_po
 	}
 	cr_expect(largest > 0.3, "effects are too small to test anything: %g", largest);
 	cr_expect(worst <= 1e-4 * largest, "%s %s: worst deviation %g, largest effect %g",
-	          pb_direction_names[direction], pb_positions_names[positions], worst, largest);
+		  pb_direction_names[direction], pb_positions_names[positions], worst, largest);
 	free(ld);
 }
 
@@ -179,9 +193,18 @@ static void check_model(const struct tiny_options *o)
 	tear_down(&s);
 }
 
-static const struct tiny_options learned = {.n_layers = 3, .n_heads = 3, .n_kv_heads = 3,
-	.d_head = 5, .d_model = 15, .d_mlp = 44, .n_vocab = 37, .n_context = 32,
-	.learned_positions = true, .activation = PB_ACT_GELU_TANH, .scale = 1.6f, .seed = 1};
+static const struct tiny_options learned = {.n_layers = 3,
+					    .n_heads = 3,
+					    .n_kv_heads = 3,
+					    .d_head = 5,
+					    .d_model = 15,
+					    .d_mlp = 44,
+					    .n_vocab = 37,
+					    .n_context = 32,
+					    .learned_positions = true,
+					    .activation = PB_ACT_GELU_TANH,
+					    .scale = 1.6f,
+					    .seed = 1};
 
 Test(waves, learned_positions_sequential)
 {
@@ -292,8 +315,8 @@ Test(waves, same_bits_whatever_the_waves)
 				ld = sweep(&s, PB_DENOISE, (enum pb_positions)p, rows, rows);
 				if (first)
 					cr_expect(memcmp(first, ld, cells * sizeof *ld) == 0,
-					          "%s: %d threads, waves of %zu rows",
-					          pb_positions_names[p], threads, rows);
+						  "%s: %d threads, waves of %zu rows",
+						  pb_positions_names[p], threads, rows);
 				else
 					first = ld;
 				if (ld != first)

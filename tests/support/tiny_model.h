@@ -35,8 +35,7 @@ static float *tiny_values(size_t n, float centre, float scale)
 	return v;
 }
 
-static struct pb_weight tiny_weight(size_t n_in, size_t groups, size_t size,
-				    float scale)
+static struct pb_weight tiny_weight(size_t n_in, size_t groups, size_t size, float scale)
 {
 	size_t n_out = groups * size;
 
@@ -50,8 +49,7 @@ static struct pb_weight tiny_weight(size_t n_in, size_t groups, size_t size,
 				  .stride_out = 1};
 }
 
-static struct pb_vector tiny_vector(size_t groups, size_t size, float centre,
-				    float scale)
+static struct pb_vector tiny_vector(size_t groups, size_t size, float centre, float scale)
 {
 	return (struct pb_vector){.data = tiny_values(groups * size, centre, scale),
 				  .dtype = PB_F32,

@@ -1,0 +1,77 @@
+/* What the summaries of all sweeps of a run share: their pairs, draws and axes. */
+#include <stdlib.h>
+
+#include "patchbay/base.h"
+#include "results/assemble.h"
+
+const char *const pb_subset_suffixes[PB_N_SUBSETS] = {"", "_right"};
+
+char *pb_sweep_group_name(const struct pb_experiment *e, size_t sweep)
+{
+	const struct pb_sweep *s = &e->sweeps[sweep];
+
+	return pb_format("%zu_%s_%s_%s_%s", sweep, pb_intervention_names[s->intervention],
+			 pb_site_names[s->site], pb_direction_names[s->direction],
+			 pb_positions_names[s->positions]);
+}
+
+bool pb_pairs_equal_length(const struct pb_pairs *pairs)
+{
+	size_t i;
+
+	for (i = 0; i < pairs->n; i++)
+		if (pairs->items[i].length != pairs->max_length)
+			return false;
+	return true;
+}
+
+enum pb_dim pb_sweep_axis(const struct pb_experiment *e, size_t sweep)
+{
+	return e->sweeps[sweep].positions == PB_POSITIONS_EACH ? PB_DIM_POSITION : PB_DIM_NONE;
+}
+
+enum pb_dim pb_summary_axis(const struct pb_experiment *e, size_t sweep)
+{
+	if (pb_sweep_axis(e, sweep) == PB_DIM_NONE)
+		return PB_DIM_NONE;
+	return pb_pairs_equal_length(e->pairs) ? PB_DIM_POSITION : PB_DIM_POSITION_FROM_END;
+}
+
+/* ---- what all sweeps share --------------------------------------------------------------- */
+
+enum pb_status pb_summary_shared_new(struct pb_summary_shared *shared,
+				     const struct pb_experiment *e, const struct pb_layout *layout,
+				     const double *clean, const double *corrupted,
+				     const struct pb_pair_facts *facts, struct pb_error *err)
+{
+	enum pb_status status;
+	size_t n[PB_N_SUBSETS] = {0, 0}, i;
+	int s;
+
+	*shared = (struct pb_summary_shared){
+	    .e = e, .layout = layout, .logit_diff = {clean, corrupted}, .facts = facts};
+	for (s = 0; s < PB_N_SUBSETS; s++)
+		PB_TRY(pb_alloc((void **)&shared->rows[s], e->pairs->n, sizeof(size_t), "summary",
+				err));
+	for (i = 0; i < e->pairs->n; i++) {
+		shared->rows[0][n[0]++] = i;
+		if (facts->right[i])
+			shared->rows[1][n[1]++] = i;
+	}
+	for (s = 0; s < PB_N_SUBSETS; s++)
+		PB_TRY(pb_stats_plan_new(&shared->plan[s], n[s], e->seed, err));
+	return PB_OK;
+cleanup:
+	pb_summary_shared_free(shared);
+	return status;
+}
+
+void pb_summary_shared_free(struct pb_summary_shared *shared)
+{
+	int s;
+
+	for (s = 0; s < PB_N_SUBSETS; s++) {
+		free(shared->rows[s]);
+		pb_stats_plan_free(&shared->plan[s]);
+	}
+}
