@@ -268,9 +268,8 @@ cleanup:
 	return status;
 }
 
-static void print_profile(const struct run *r, FILE *out)
+static void print_profile(const struct run *r, const struct pb_profile *p, FILE *out)
 {
-	const struct pb_profile *p = &r->engine.profile;
 	double sweep = 0.0, rate = r->gemm_rate;
 
 	fprintf(out, "\ntime by stage (s)\n");
@@ -289,8 +288,11 @@ static void print_profile(const struct run *r, FILE *out)
 			p->flops / sweep / rate);
 }
 
+/* Chunks, then the file; weights and caches are let go before it is assembled. */
 static enum pb_status compute(struct run *r, struct pb_error *err)
 {
+	struct pb_profile profile;
+	double start;
 	enum pb_status status;
 
 	PB_TRY(pb_engine_open(&r->engine, r->dev, r->model, r->pairs.max_length, err));
@@ -298,15 +300,15 @@ static enum pb_status compute(struct run *r, struct pb_error *err)
 				  r->plan.longest, pb_metrics_need_vocabulary(r->config->metrics),
 				  err));
 	PB_TRY(run_chunks(r, err));
-	{
-		double start = pb_seconds();
-
-		PB_TRY(pb_result_assemble(&r->experiment, err));
-		r->engine.profile.seconds[PB_STAGE_WRITE] += pb_seconds() - start;
-	}
+	profile = r->engine.profile;
+	pb_wave_memory_free(&r->memory, &r->engine);
+	pb_engine_close(&r->engine);
+	start = pb_seconds();
+	PB_TRY(pb_result_assemble(&r->experiment, err));
+	profile.seconds[PB_STAGE_WRITE] += pb_seconds() - start;
 	if (r->options->profile) {
 		PB_TRY(pb_measure_gemm(r->dev, r->model, &r->gemm_rate, err));
-		print_profile(r, stdout);
+		print_profile(r, &profile, stdout);
 	}
 cleanup:
 	return status;

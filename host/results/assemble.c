@@ -3,32 +3,11 @@
  */
 #include "results/assemble.h"
 
-#include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "patchbay/base.h"
 #include "results/parts.h"
-
-/* The datasets of one sweep while they are being filled. */
-struct open_sweep {
-	hid_t group;
-	hid_t metric[PB_N_METRICS], mask[PB_N_METRICS]; /* -1: not there */
-};
-
-struct assembly {
-	const struct pb_experiment *e;
-	struct pb_layout layout;
-	hid_t base[2][PB_N_BASE_FIELDS];
-	struct open_sweep *sweeps;
-	double *logit_diff[2]; /* [n_pairs] */
-	struct pb_check_figures figures;
-	struct pb_pair_facts facts;
-	char **isa; /* [n_chunks] */
-	int64_t started;
-	double seconds;
-};
 
 /* ---- opening --------------------------------------------------------------------------- */
 
@@ -40,13 +19,13 @@ static void no_ids(hid_t *ids, size_t n)
 		ids[i] = -1;
 }
 
-static enum pb_status assembly_new(struct assembly *a, const struct pb_experiment *e,
+static enum pb_status assembly_new(struct pb_assembly *a, const struct pb_experiment *e,
 				   struct pb_error *err)
 {
 	enum pb_status status;
 	size_t s;
 
-	*a = (struct assembly){.e = e, .layout = {.file = -1}, .started = INT64_MAX};
+	*a = (struct pb_assembly){.e = e, .layout = {.file = -1}, .started = INT64_MAX};
 	no_ids(a->base[0], PB_N_BASE_FIELDS);
 	no_ids(a->base[1], PB_N_BASE_FIELDS);
 	PB_TRY(pb_alloc((void **)&a->sweeps, e->n_sweeps, sizeof *a->sweeps, "sweeps", err));
@@ -64,8 +43,7 @@ cleanup:
 	return status;
 }
 
-/* Datasets must be closed before the file is, so that all they hold is written. */
-static void close_raw(struct assembly *a)
+static void drop_raw(struct pb_assembly *a)
 {
 	size_t s;
 	int i;
@@ -73,24 +51,45 @@ static void close_raw(struct assembly *a)
 	for (i = 0; i < PB_N_BASE_FIELDS; i++) {
 		pb_h5_drop(a->base[0][i]);
 		pb_h5_drop(a->base[1][i]);
-		a->base[0][i] = a->base[1][i] = -1;
 	}
 	for (s = 0; a->sweeps != NULL && s < a->e->n_sweeps; s++) {
 		for (i = 0; i < PB_N_METRICS; i++) {
 			pb_h5_drop(a->sweeps[s].metric[i]);
 			pb_h5_drop(a->sweeps[s].mask[i]);
-			a->sweeps[s].metric[i] = a->sweeps[s].mask[i] = -1;
 		}
+		pb_h5_drop(a->sweeps[s].group);
 	}
 }
 
-static void assembly_free(struct assembly *a)
+/* Closing is when the last values reach the file: a full disk shows here. */
+static enum pb_status close_raw(struct pb_assembly *a, struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	size_t s;
+	int i, side;
+
+	for (side = 0; side < 2; side++)
+		for (i = 0; i < PB_N_BASE_FIELDS; i++)
+			PB_TRY(pb_h5_dataset_close(&a->base[side][i], pb_base_fields[i].name, err));
+	for (s = 0; s < a->e->n_sweeps; s++) {
+		for (i = 0; i < PB_N_METRICS; i++) {
+			const char *name = pb_metric_infos[i].name;
+
+			if (a->sweeps[s].metric[i] >= 0)
+				PB_TRY(pb_h5_dataset_close(&a->sweeps[s].metric[i], name, err));
+			if (a->sweeps[s].mask[i] >= 0)
+				PB_TRY(pb_h5_dataset_close(&a->sweeps[s].mask[i], name, err));
+		}
+	}
+cleanup:
+	return status;
+}
+
+static void assembly_free(struct pb_assembly *a)
 {
 	size_t i;
 
-	close_raw(a);
-	for (i = 0; a->sweeps != NULL && i < a->e->n_sweeps; i++)
-		pb_h5_drop(a->sweeps[i].group);
+	drop_raw(a);
 	if (a->layout.file >= 0)
 		(void)pb_h5_file_close(&a->layout.file, a->e->output, NULL);
 	for (i = 0; a->isa != NULL && i < a->e->n_chunks; i++)
@@ -105,7 +104,7 @@ static void assembly_free(struct assembly *a)
 
 /* ---- shapes ---------------------------------------------------------------------------- */
 
-static enum pb_status write_scales(struct assembly *a, struct pb_error *err)
+static enum pb_status write_scales(struct pb_assembly *a, struct pb_error *err)
 {
 	enum pb_status status = PB_OK;
 	const struct pb_experiment *e = a->e;
@@ -128,42 +127,9 @@ cleanup:
 	return status;
 }
 
-/* The steps of one variant that a pair has, [positions, candidates] flattened: what is past the
- * end of its prompt or its candidates is not applicable. */
-struct steps {
-	size_t n_positions, n_candidates; /* 1 without such an axis */
-	bool by_position, by_candidate;
-};
-
-static struct steps steps_of(const struct pb_experiment *e, size_t sweep, enum pb_metric metric)
-{
-	struct steps s = {.by_position = pb_sweep_axis(e, sweep) != PB_DIM_NONE,
-			  .by_candidate = pb_metric_infos[metric].per_candidate};
-
-	s.n_positions = s.by_position ? e->pairs->max_length : 1;
-	s.n_candidates = s.by_candidate ? pb_experiment_candidates(e) : 1;
-	return s;
-}
-
-static bool applicable(const struct steps *s, const struct pb_pair *pair, size_t step)
-{
-	return (!s->by_position || step / s->n_candidates < pair->length) &&
-	       (!s->by_candidate || step % s->n_candidates < pair->n_candidates);
-}
-
-static bool needs_mask(const struct pb_experiment *e, const struct steps *s)
-{
-	size_t i;
-
-	for (i = 0; i < e->pairs->n; i++)
-		if (!applicable(s, &e->pairs->items[i], s->n_positions * s->n_candidates - 1))
-			return true;
-	return false;
-}
-
 /* ---- creating the datasets of raw values --------------------------------------------------- */
 
-static enum pb_status create_base(struct assembly *a, struct pb_error *err)
+static enum pb_status create_base(struct pb_assembly *a, struct pb_error *err)
 {
 	enum pb_status status;
 	hid_t base = -1, group = -1;
@@ -184,11 +150,12 @@ cleanup:
 	return status;
 }
 
-static enum pb_status create_sweep(struct assembly *a, size_t s, hid_t parent, struct pb_error *err)
+static enum pb_status create_sweep(struct pb_assembly *a, size_t s, hid_t parent,
+				   struct pb_error *err)
 {
 	enum pb_status status;
 	const struct pb_sweep *sweep = &a->e->sweeps[s];
-	struct open_sweep *open = &a->sweeps[s];
+	struct pb_open_sweep *open = &a->sweeps[s];
 	char *name = pb_sweep_group_name(a->e, s);
 	int m;
 
@@ -205,13 +172,12 @@ static enum pb_status create_sweep(struct assembly *a, size_t s, hid_t parent, s
 	PB_TRY(pb_h5_put_double(open->group, "min_gap", sweep->min_gap, err));
 	for (m = 0; m < PB_N_METRICS; m++) {
 		const struct pb_field field = pb_metric_field((enum pb_metric)m);
-		const struct steps steps = steps_of(a->e, s, (enum pb_metric)m);
 
 		if (!pb_experiment_has(a->e, (enum pb_metric)m))
 			continue;
 		PB_TRY(pb_field_create(&a->layout, open->group, &field, pb_sweep_axis(a->e, s),
 				       false, &open->metric[m], err));
-		if (needs_mask(a->e, &steps))
+		if (pb_assembly_needs_mask(a->e, s, (enum pb_metric)m))
 			PB_TRY(pb_field_create(&a->layout, open->group, &field,
 					       pb_sweep_axis(a->e, s), true, &open->mask[m], err));
 	}
@@ -220,7 +186,7 @@ cleanup:
 	return status;
 }
 
-static enum pb_status create_raw(struct assembly *a, struct pb_error *err)
+static enum pb_status create_raw(struct pb_assembly *a, struct pb_error *err)
 {
 	enum pb_status status;
 	hid_t sweeps = -1;
@@ -236,215 +202,9 @@ cleanup:
 	return status;
 }
 
-/* ---- base values of a part ----------------------------------------------------------------- */
-
-static enum pb_status refuse_base(int side, enum pb_base_field field, size_t pair, double value,
-				  struct pb_error *err)
-{
-	return pb_fail(err, PB_ERR_CHECK,
-		       "the run's own check failed: base run, %s prompt of pair %zu: %s is %g: "
-		       "the model gives no usable numbers there",
-		       pb_side_names[side], pair, pb_base_fields[field].name, value);
-}
-
-static enum pb_status add_base_side(struct assembly *a, const struct pb_chunk_values *v, int side,
-				    struct pb_error *err)
-{
-	enum pb_status status = PB_OK;
-	const struct pb_base_values *base = &v->base[side];
-	const float *const floats[] = {base->logit_answer,   base->logit_foil,
-				       base->prob_answer,    base->prob_foil,
-				       base->logprob_answer, base->logprob_foil};
-	const int32_t *const ints[] = {base->rank_answer, base->rank_foil, base->argmax};
-	size_t i;
-	int f;
-
-	for (f = 0; f < PB_N_BASE_FIELDS; f++) {
-		const void *data = f == PB_BASE_LOGIT_DIFF ? (const void *)base->logit_diff
-				   : f < PB_BASE_RANK_ANSWER
-				       ? (const void *)floats[f - PB_BASE_LOGIT_ANSWER]
-				       : (const void *)ints[f - PB_BASE_RANK_ANSWER];
-
-		for (i = 0; i < v->n_pairs; i++) {
-			double value = f == PB_BASE_LOGIT_DIFF   ? base->logit_diff[i]
-				       : f < PB_BASE_RANK_ANSWER ? ((const float *)data)[i]
-								 : ((const int32_t *)data)[i];
-
-			if (!isfinite(value) || (f >= PB_BASE_RANK_ANSWER && value < 0))
-				return refuse_base(side, (enum pb_base_field)f, v->first_pair + i,
-						   value, err);
-		}
-		PB_TRY(pb_h5_write_rows(a->base[side][f], pb_base_fields[f].name,
-					pb_field_memory_type(pb_base_fields[f].type), v->first_pair,
-					v->n_pairs, data, err));
-	}
-	memcpy(a->logit_diff[side] + v->first_pair, base->logit_diff,
-	       v->n_pairs * sizeof *base->logit_diff);
-cleanup:
-	return status;
-}
-
-/* ---- raw values of a part ------------------------------------------------------------------ */
-
-/* Check the values of a metric (finite where applicable, NaN elsewhere), fill the mask (NULL: none)
- * and raise the sweep's largest effect. */
-static enum pb_status check_metric(struct assembly *a, const struct pb_chunk_values *v, size_t s,
-				   enum pb_metric metric, uint8_t *mask, struct pb_error *err)
-{
-	const struct pb_experiment *e = a->e;
-	const struct steps steps = steps_of(e, s, metric);
-	const size_t n_steps = steps.n_positions * steps.n_candidates;
-	const size_t n_heads = e->n_layers * e->n_heads;
-	const double *recipient = a->logit_diff[e->sweeps[s].direction == PB_DENOISE ? 1 : 0];
-	const double *doubles = v->sweeps[s].metric[metric];
-	const float *floats = v->sweeps[s].metric[metric];
-	size_t i, h, k, at = 0;
-
-	for (i = 0; i < v->n_pairs; i++) {
-		const struct pb_pair *pair = &e->pairs->items[v->first_pair + i];
-
-		for (h = 0; h < n_heads; h++) {
-			for (k = 0; k < n_steps; k++, at++) {
-				bool is = applicable(&steps, pair, k);
-				double value =
-				    pb_metric_infos[metric].is_double ? doubles[at] : floats[at];
-
-				if (is ? !isfinite(value) : !isnan(value))
-					return pb_fail(
-					    err, PB_ERR_CHECK,
-					    "the run's own check failed: sweep %zu, %s of pair %zu, "
-					    "layer %zu, head %zu, position %zu is %g where %s belongs",
-					    s, pb_metric_infos[metric].name, v->first_pair + i,
-					    h / e->n_heads, h % e->n_heads, k / steps.n_candidates,
-					    value, is ? "a finite number" : "nothing");
-				if (mask != NULL)
-					mask[at] = is ? 0 : 1;
-				if (metric != PB_METRIC_LOGIT_DIFF || !is)
-					continue;
-				value = fabs(value - recipient[v->first_pair + i]);
-				if (value > a->figures.effect_largest[s])
-					a->figures.effect_largest[s] = value;
-			}
-		}
-	}
-	return PB_OK;
-}
-
-static enum pb_status add_metric(struct assembly *a, const struct pb_chunk_values *v, size_t s,
-				 enum pb_metric metric, struct pb_error *err)
-{
-	enum pb_status status;
-	const struct pb_field field = pb_metric_field(metric);
-	const struct open_sweep *open = &a->sweeps[s];
-	uint8_t *mask = NULL;
-	size_t count;
-
-	PB_TRY(pb_metric_count(a->e, s, metric, v->n_pairs, &count, err));
-	if (open->mask[metric] >= 0)
-		PB_TRY(pb_alloc((void **)&mask, count, 1, "mask", err));
-	PB_TRY(check_metric(a, v, s, metric, mask, err));
-	PB_TRY(pb_h5_write_rows(open->metric[metric], field.name, pb_field_memory_type(field.type),
-				v->first_pair, v->n_pairs, v->sweeps[s].metric[metric], err));
-	if (mask != NULL)
-		status = pb_h5_write_rows(open->mask[metric], field.name, H5T_NATIVE_UINT8,
-					  v->first_pair, v->n_pairs, mask, err);
-cleanup:
-	free(mask);
-	return status;
-}
-
-/* ---- checks of a part ---------------------------------------------------------------------- */
-
-/* Where a checked variant sits in its sweep's values; false when there is no such variant. */
-static bool variant_offset(const struct pb_experiment *e, const struct pb_chunk_values *v,
-			   const struct pb_checked_variant *variant, size_t *offset)
-{
-	bool each;
-
-	if (variant->sweep < 0 || (size_t)variant->sweep >= e->n_sweeps || variant->layer < 0 ||
-	    (size_t)variant->layer >= e->n_layers || variant->head < 0 ||
-	    (size_t)variant->head >= e->n_heads || variant->pair < 0 ||
-	    (size_t)variant->pair < v->first_pair ||
-	    (size_t)variant->pair >= v->first_pair + v->n_pairs)
-		return false;
-	each = pb_sweep_axis(e, (size_t)variant->sweep) != PB_DIM_NONE;
-	if (each ? variant->position < 0 ||
-		       (size_t)variant->position >= e->pairs->items[variant->pair].length
-		 : variant->position != -1)
-		return false;
-	*offset = (((size_t)variant->pair - v->first_pair) * e->n_layers + (size_t)variant->layer) *
-		      e->n_heads +
-		  (size_t)variant->head;
-	if (each)
-		*offset = *offset * e->pairs->max_length + (size_t)variant->position;
-	return true;
-}
-
-static enum pb_status add_checks(struct assembly *a, const struct pb_chunk_values *v,
-				 struct pb_error *err)
-{
-	enum pb_status status;
-	const struct pb_experiment *e = a->e;
-	const struct pb_chunk_checks *checks = &v->checks;
-	struct pb_check_figures *f = &a->figures;
-	const size_t first = f->n_variants;
-	size_t i, offset;
-
-	for (i = 0; i < e->n_layers; i++)
-		f->resid_pre_deviation[v->chunk * e->n_layers + i] =
-		    checks->n_resid_pre_pairs > 0 ? checks->resid_pre_deviation[i] : NAN;
-	f->resid_pre_pairs[v->chunk] = (int32_t)checks->n_resid_pre_pairs;
-	f->logit_largest[v->chunk] = checks->logit_largest;
-	for (i = 0; i < v->n_pairs; i++)
-		f->gap_largest =
-		    fmax(f->gap_largest, fabs(v->base[0].logit_diff[i] - v->base[1].logit_diff[i]));
-	PB_TRY(pb_check_figures_add(f, checks->variants, checks->n_variants, err));
-	for (i = 0; i < checks->n_variants; i++) {
-		const struct pb_checked_variant *variant = &checks->variants[i];
-		const double *values;
-
-		if (!variant_offset(e, v, variant, &offset))
-			return pb_fail(err, PB_ERR_CHECK,
-				       "the run's own check failed: chunk %zu recomputed a variant "
-				       "that does not exist: sweep %d, pair %d, layer %d, head %d, "
-				       "position %d",
-				       v->chunk, variant->sweep, variant->pair, variant->layer,
-				       variant->head, variant->position);
-		values = v->sweeps[variant->sweep].metric[PB_METRIC_LOGIT_DIFF];
-		f->in_file[first + i] = values[offset];
-	}
-cleanup:
-	return status;
-}
-
 /* ---- the steps --------------------------------------------------------------------------- */
 
-static enum pb_status add_part(struct assembly *a, size_t chunk, struct pb_error *err)
-{
-	enum pb_status status;
-	struct pb_part part = {0};
-	size_t s;
-	int m;
-
-	PB_TRY(pb_part_read(&part, a->e, chunk, err));
-	a->isa[chunk] = part.isa;
-	part.isa = NULL;
-	a->seconds += part.values->seconds;
-	if (part.finished - (int64_t)part.values->seconds < a->started)
-		a->started = part.finished - (int64_t)part.values->seconds;
-	PB_TRY(add_base_side(a, part.values, 0, err));
-	PB_TRY(add_base_side(a, part.values, 1, err));
-	for (s = 0; s < a->e->n_sweeps; s++)
-		for (m = 0; m < PB_N_METRICS; m++)
-			if (pb_experiment_has(a->e, (enum pb_metric)m))
-				PB_TRY(add_metric(a, part.values, s, (enum pb_metric)m, err));
-	status = add_checks(a, part.values, err);
-cleanup:
-	pb_part_free(&part);
-	return status;
-}
-
-static enum pb_status write_sweep_check(const struct assembly *a, size_t s, struct pb_error *err)
+static enum pb_status write_sweep_check(const struct pb_assembly *a, size_t s, struct pb_error *err)
 {
 	enum pb_status status;
 	const struct pb_check_figures *f = &a->figures;
@@ -459,7 +219,7 @@ cleanup:
 }
 
 /* What is computed from all raw values: right pairs, summaries, checks. */
-static enum pb_status write_computed(struct assembly *a, struct pb_error *err)
+static enum pb_status write_computed(struct pb_assembly *a, struct pb_error *err)
 {
 	enum pb_status status;
 	const struct pb_experiment *e = a->e;
@@ -484,7 +244,7 @@ cleanup:
 	return status;
 }
 
-static enum pb_status fill_file(struct assembly *a, const char *path, struct pb_error *err)
+static enum pb_status fill_file(struct pb_assembly *a, const char *path, struct pb_error *err)
 {
 	enum pb_status status;
 	size_t c, s;
@@ -492,9 +252,9 @@ static enum pb_status fill_file(struct assembly *a, const char *path, struct pb_
 	PB_TRY(pb_h5_file_create(&a->layout.file, path, err));
 	PB_TRY(create_raw(a, err));
 	for (c = 0; c < a->e->n_chunks; c++)
-		PB_TRY(add_part(a, c, err));
+		PB_TRY(pb_assembly_add_part(a, c, err));
 	PB_TRY(pb_checks_judge(&a->figures, err));
-	close_raw(a);
+	PB_TRY(close_raw(a, err));
 	PB_TRY(write_computed(a, err));
 	for (s = 0; s < a->e->n_sweeps; s++) {
 		pb_h5_drop(a->sweeps[s].group);
@@ -514,7 +274,7 @@ enum pb_status pb_result_assemble(const struct pb_experiment *e, struct pb_error
 	enum pb_status status;
 	struct pb_error inner = {0};
 	struct pb_aside aside = {0};
-	struct assembly a;
+	struct pb_assembly a;
 
 	pb_stale_remove(e->output);
 	status = assembly_new(&a, e, &inner);

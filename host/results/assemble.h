@@ -1,4 +1,4 @@
-/* Pieces of the final file, written during assembly. */
+/* Assembling the final file: its state, and the pieces that are written. */
 #ifndef PB_RESULTS_ASSEMBLE_H
 #define PB_RESULTS_ASSEMBLE_H
 
@@ -6,6 +6,41 @@
 #include "results/checks.h"
 #include "results/schema.h"
 #include "results/stats.h"
+
+/* What is known of each pair beside its tokens. */
+struct pb_pair_facts {
+	bool *distractor; /* the corruption must not matter: key "corrupt": "distractor" */
+	bool *foil_right; /* the foil is right for the corrupted prompt; false only with the key
+			     "foil_is_right": false */
+	bool *right;      /* the model is right, by pb_pair_facts_judge */
+	size_t n_right, n_distractor;
+};
+
+/* ---- assemble.c, assemble_raw.c ---------------------------------------------------------- */
+
+/* The datasets of one sweep while they are being filled. */
+struct pb_open_sweep {
+	hid_t group;
+	hid_t metric[PB_N_METRICS], mask[PB_N_METRICS]; /* -1: not there */
+};
+
+struct pb_assembly {
+	const struct pb_experiment *e;
+	struct pb_layout layout;
+	hid_t base[2][PB_N_BASE_FIELDS];
+	struct pb_open_sweep *sweeps;
+	double *logit_diff[2]; /* clean, corrupted: [n_pairs] */
+	struct pb_check_figures figures;
+	struct pb_pair_facts facts;
+	char **isa; /* [n_chunks] */
+	int64_t started;
+	double seconds;
+};
+
+/* Whether some values of a metric are not applicable: past a prompt's end, or its candidates. */
+bool pb_assembly_needs_mask(const struct pb_experiment *e, size_t sweep, enum pb_metric metric);
+/* Read a part, check every value of it (PB_ERR_CHECK), write them, keep its figures. */
+enum pb_status pb_assembly_add_part(struct pb_assembly *a, size_t chunk, struct pb_error *err);
 
 /* ---- provenance.c ---------------------------------------------------------------------- */
 
@@ -16,14 +51,6 @@ enum pb_status pb_provenance_write(hid_t file, const struct pb_experiment *e, in
 
 /* ---- pairs_group.c --------------------------------------------------------------------- */
 
-/* What is known of each pair beside its tokens. */
-struct pb_pair_facts {
-	bool *distractor; /* the corruption must not matter: key "corrupt": "distractor" */
-	bool *foil_right; /* the foil is right for the corrupted prompt; false only with the key
-			     "foil_is_right": false */
-	bool *right;      /* the model is right, by pb_pair_facts_judge */
-	size_t n_right, n_distractor;
-};
 enum pb_status pb_pair_facts_new(struct pb_pair_facts *facts, const struct pb_pairs *pairs,
 				 struct pb_error *err);
 /* right: clean LD > 0 and corrupted LD < 0; both > 0 for distractors; clean LD > 0 alone where

@@ -94,8 +94,8 @@ enum pb_status pb_h5_read_box(hid_t dataset, const char *path, hid_t type, const
 /* Read a whole dataset of `count` elements of `type` by path; another count is PB_ERR_CHECK. */
 enum pb_status pb_h5_read(hid_t parent, const char *path, hid_t type, size_t count, void *data,
 			  struct pb_error *err);
-/* Close a dataset that was written: only then is it known that its values could be. *dataset becomes
- * -1 even on failure. */
+/* Close a dataset that was written: only then is it known that its values could be. *dataset
+ * becomes -1 even on failure. */
 enum pb_status pb_h5_dataset_close(hid_t *dataset, const char *name, struct pb_error *err);
 /* Variable-length UTF-8 in memory and in the file; the caller drops it. */
 enum pb_status pb_h5_text_type(hid_t *type, struct pb_error *err);

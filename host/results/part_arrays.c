@@ -44,8 +44,8 @@ cleanup:
 	return status;
 }
 
-static enum pb_status append_base(struct pb_part_arrays *a, const struct pb_base_values *base, size_t n,
-				  const char *side, struct pb_error *err)
+static enum pb_status append_base(struct pb_part_arrays *a, const struct pb_base_values *base,
+				  size_t n, const char *side, struct pb_error *err)
 {
 	enum pb_status status;
 	void *const data[PB_N_BASE_FIELDS] = {
@@ -71,7 +71,7 @@ cleanup:
 }
 
 enum pb_status pb_part_arrays_list(struct pb_part_arrays *a, const struct pb_experiment *e,
-				  const struct pb_chunk_values *v, struct pb_error *err)
+				   const struct pb_chunk_values *v, struct pb_error *err)
 {
 	enum pb_status status;
 	const size_t n_variants = v->checks.n_variants;
@@ -139,8 +139,8 @@ void pb_part_arrays_unpack(const struct pb_part_arrays *a, struct pb_chunk_check
 }
 
 enum pb_status pb_part_content_hash(const struct pb_experiment *e, const struct pb_part *part,
-				   const struct pb_part_arrays *a, char hex[PB_SHA256_HEX],
-				   struct pb_error *err)
+				    const struct pb_part_arrays *a, char hex[PB_SHA256_HEX],
+				    struct pb_error *err)
 {
 	enum pb_status status;
 	const struct pb_chunk_values *v = part->values;

@@ -27,7 +27,8 @@ char *pb_part_path(const struct pb_experiment *e, size_t chunk)
 
 /* ---- writing --------------------------------------------------------------------------- */
 
-static enum pb_status write_array(hid_t file, const struct pb_part_array *item, struct pb_error *err)
+static enum pb_status write_array(hid_t file, const struct pb_part_array *item,
+				  struct pb_error *err)
 {
 	enum pb_status status = PB_OK;
 	const hsize_t count = item->count;

@@ -250,8 +250,8 @@ enum pb_status pb_layout_scale(const struct pb_layout *layout, enum pb_dim dim,
 		goto cleanup;
 	}
 	PB_TRY(put_attributes(dataset, &field, info->long_name, false, err));
-	PB_TRY(pb_h5_write_rows(dataset, info->name, H5T_NATIVE_INT32, 0, (size_t)size, values,
-				err));
+	PB_TRY(
+	    pb_h5_write_rows(dataset, info->name, H5T_NATIVE_INT32, 0, (size_t)size, values, err));
 	status = pb_h5_dataset_close(&dataset, info->name, err);
 cleanup:
 	pb_h5_drop(dataset);

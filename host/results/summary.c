@@ -331,7 +331,7 @@ static enum pb_status write_attributes(const struct summary *s, hid_t group, str
 		}
 #define PUT(put, label, value)                                                                     \
 	do {                                                                                       \
-		snprintf(name, sizeof name, label "%s", pb_subset_suffixes[subset]);                         \
+		snprintf(name, sizeof name, label "%s", pb_subset_suffixes[subset]);               \
 		PB_TRY(put(group, name, value, err));                                              \
 	} while (0)
 		PUT(pb_h5_put_int, "n_pairs_total", (int64_t)plan->n);

@@ -179,12 +179,13 @@ static size_t count_quotes(const struct scan *s)
 enum pb_status pb_scan_vocab(struct pb_tokenizer *t, char *text, struct pb_span span,
 			     const char *path, struct pb_error *err)
 {
-	struct scan s = {.text = text, .at = span.start, .end = span.end, .path = path, .err = err};
-	struct string token;
+	struct scan s = {.at = span.start, .end = span.end, .path = path, .err = err};
+	struct string token = {0};
 	bool more = true;
 	int64_t id;
 	enum pb_status status;
 
+	s.text = text;
 	PB_TRY(pb_vocab_init(&t->vocab, count_quotes(&s), err));
 	if (!take(&s, '{'))
 		return fail(&s, "the vocabulary is not an object", s.at);
@@ -232,12 +233,14 @@ cleanup:
 enum pb_status pb_scan_merges(struct pb_tokenizer *t, char *text, struct pb_span span,
 			      const char *path, struct pb_error *err)
 {
-	struct scan s = {.text = text, .at = span.start, .end = span.end, .path = path, .err = err};
-	struct string left, right;
-	size_t most = count_quotes(&s);
+	struct scan s = {.at = span.start, .end = span.end, .path = path, .err = err};
+	struct string left = {0}, right = {0};
+	size_t most;
 	bool more;
 	enum pb_status status;
 
+	s.text = text;
+	most = count_quotes(&s);
 	if (most > UINT32_MAX / 2)
 		return fail(&s, "there are too many merges", s.at);
 	PB_TRY(pb_bpe_init(&t->bpe, &t->vocab, most, err));
