@@ -14,7 +14,7 @@ struct scan {
 
 /* A string of the file, escapes undone. */
 struct string {
-	char *text;
+	const char *text;
 	size_t size;
 };
 
@@ -105,31 +105,33 @@ static enum pb_status unescape(struct scan *s, char *out, size_t *written)
 static enum pb_status read_string(struct scan *s, struct string *out)
 {
 	size_t start, written = 0;
+	char *text;
 	enum pb_status status;
 
 	if (!take(s, '"'))
 		return fail(s, "a string is missing", s->at);
 	start = s->at;
-	out->text = s->text + start;
+	text = s->text + start;
 	while (s->at < s->end && s->text[s->at] != '"') {
 		unsigned char c = (unsigned char)s->text[s->at];
 
 		if (c < 0x20)
 			return fail(s, "a string holds a control character", s->at);
 		if (c == '\\') {
-			status = unescape(s, out->text, &written);
+			status = unescape(s, text, &written);
 			if (status != PB_OK)
 				return status;
 			continue;
 		}
-		out->text[written++] = (char)c;
+		text[written++] = (char)c;
 		s->at++;
 	}
 	if (s->at >= s->end)
 		return fail(s, "a string has no end", start - 1);
 	s->at++;
+	text[written] = '\0';
+	out->text = text;
 	out->size = written;
-	out->text[written] = '\0';
 	return PB_OK;
 }
 
@@ -180,7 +182,7 @@ enum pb_status pb_scan_vocab(struct pb_tokenizer *t, char *text, struct pb_span 
 			     const char *path, struct pb_error *err)
 {
 	struct scan s = {.at = span.start, .end = span.end, .path = path, .err = err};
-	struct string token = {0};
+	struct string token = {.text = ""};
 	bool more = true;
 	int64_t id;
 	enum pb_status status;
@@ -207,7 +209,7 @@ cleanup:
 /* "a b" or ["a", "b"]. */
 static enum pb_status read_merge(struct scan *s, struct string *left, struct string *right)
 {
-	char *space;
+	const char *space;
 	size_t start;
 	enum pb_status status;
 
@@ -234,7 +236,7 @@ enum pb_status pb_scan_merges(struct pb_tokenizer *t, char *text, struct pb_span
 			      const char *path, struct pb_error *err)
 {
 	struct scan s = {.at = span.start, .end = span.end, .path = path, .err = err};
-	struct string left = {0}, right = {0};
+	struct string left = {.text = ""}, right = {.text = ""};
 	size_t most;
 	bool more;
 	enum pb_status status;
