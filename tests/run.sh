@@ -26,9 +26,10 @@ rm -rf "$logs"
 mkdir -p "$logs/sanitizer"
 
 # Reports go to files: a test that expects a failing status must not take a report for it.
-# Allocations of absurd sizes return NULL, as they do without the sanitizer.
+# Allocations of absurd sizes return NULL, as they do without the sanitizer. Stacks that end in a
+# library's function are whole with ASAN_OPTIONS=fast_unwind_on_malloc=0 (slow).
 reports=$PWD/$logs/sanitizer/report
-export ASAN_OPTIONS=log_path=$reports:detect_leaks=1:allocator_may_return_null=1:exitcode=99:detect_stack_use_after_return=1
+export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}log_path=$reports:detect_leaks=1:allocator_may_return_null=1:exitcode=99:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=log_path=$reports:print_stacktrace=1:exitcode=99
 [ -f tests/lsan.supp ] && export LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp:print_suppressions=0
 

@@ -13,9 +13,13 @@
 #include "results/stats.h"
 
 #define LANES 8
-/* Two lanes in a register of the baseline processor; four of them are a tile's row. Wider vector
- * types would be split by the compiler through memory. */
+/* A tile's row of eight lanes, summed two at a time: what a register of the baseline processor
+ * holds. Wider vector types would be split by the compiler through memory. */
 typedef double two __attribute__((vector_size(16), aligned(8)));
+union row {
+	two pairs[LANES / 2];
+	double lane[LANES];
+};
 
 /* What one thread needs for a tile. */
 struct tile {
@@ -165,8 +169,7 @@ static double quantile(double *x, size_t n, double q)
 }
 
 /* sum over the pairs of times[i] * rows[i], in each lane. */
-static inline void weighted_sum(const double *rows, const uint16_t *times, size_t n,
-				double out[LANES])
+static inline union row weighted_sum(const double *rows, const uint16_t *times, size_t n)
 {
 	two s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
 	size_t i;
@@ -180,10 +183,7 @@ static inline void weighted_sum(const double *rows, const uint16_t *times, size_
 		s2 += row[2] * weight;
 		s3 += row[3] * weight;
 	}
-	((two *)out)[0] = s0;
-	((two *)out)[1] = s1;
-	((two *)out)[2] = s2;
-	((two *)out)[3] = s3;
+	return (union row){.pairs = {s0, s1, s2, s3}};
 }
 
 /* The mean of every resample in every lane; NaN where none of a cell's pairs was drawn. */
@@ -193,13 +193,15 @@ static void resample_means(struct tile *t, const struct pb_stats_plan *plan)
 
 	for (r = 0; r < PB_STATS_RESAMPLES; r++) {
 		const uint16_t *drawn = plan->drawn + r * plan->n;
-		double *mean = t->means + r * LANES, count[LANES];
+		const union row sum = weighted_sum(t->values, drawn, plan->n);
+		union row count;
 
-		weighted_sum(t->values, drawn, plan->n, mean);
-		if (!t->complete)
-			weighted_sum(t->present, drawn, plan->n, count);
 		for (w = 0; w < LANES; w++)
-			mean[w] /= t->complete ? (double)plan->n : count[w];
+			count.lane[w] = (double)plan->n;
+		if (!t->complete)
+			count = weighted_sum(t->present, drawn, plan->n);
+		for (w = 0; w < LANES; w++)
+			t->means[r * LANES + w] = sum.lane[w] / count.lane[w];
 	}
 }
 
@@ -251,10 +253,10 @@ static void signed_sums(struct tile *t, const struct pb_stats_plan *plan)
 }
 
 /* |sum| under one flip (masks: a byte a group). */
-static inline void flipped_sum(const double *table, size_t n_groups, const uint8_t *masks,
-			       double out[LANES])
+static inline union row flipped_sum(const double *table, size_t n_groups, const uint8_t *masks)
 {
 	two s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
+	union row sum;
 	size_t g, w;
 
 	for (g = 0; g < n_groups; g++) {
@@ -265,12 +267,10 @@ static inline void flipped_sum(const double *table, size_t n_groups, const uint8
 		s2 += row[2];
 		s3 += row[3];
 	}
-	((two *)out)[0] = s0;
-	((two *)out)[1] = s1;
-	((two *)out)[2] = s2;
-	((two *)out)[3] = s3;
+	sum = (union row){.pairs = {s0, s1, s2, s3}};
 	for (w = 0; w < LANES; w++)
-		out[w] = fabs(out[w]);
+		sum.lane[w] = fabs(sum.lane[w]);
+	return sum;
 }
 
 /* What cells are compared by. With S the flipped sum and Q the sum of squares, which flips leave
@@ -282,15 +282,17 @@ struct statistic {
 	double a[LANES], b[LANES];
 };
 
-static inline void evaluate(const struct statistic *s, const double sum[LANES], double out[LANES])
+static inline union row evaluate(const struct statistic *s, const union row *sum)
 {
+	union row out;
 	size_t w;
 
 	for (w = 0; w < LANES; w++) {
-		double u = sum[w] * sum[w] * s->scale[w];
+		double u = sum->lane[w] * sum->lane[w] * s->scale[w];
 
-		out[w] = s->a[w] * u / (1.0 + s->b[w] * u);
+		out.lane[w] = s->a[w] * u / (1.0 + s->b[w] * u);
 	}
+	return out;
 }
 
 /* p_value[w] and observed[w] of the tile's cells; t->largest is raised. */
@@ -298,11 +300,12 @@ static void sign_flips(struct tile *t, const struct pb_stats_plan *plan, double 
 		       double *observed)
 {
 	struct statistic statistic = {0};
-	double threshold[LANES], hits[LANES] = {0}, sum[LANES], v[LANES];
+	double threshold[LANES], hits[LANES] = {0};
+	union row sum, v;
 	size_t f, i, w;
 
 	signed_sums(t, plan);
-	flipped_sum(t->table, plan->n_groups, plan->identity, sum);
+	sum = flipped_sum(t->table, plan->n_groups, plan->identity);
 	for (w = 0; w < LANES; w++) {
 		double squares = 0, reach = 0;
 
@@ -312,23 +315,23 @@ static void sign_flips(struct tile *t, const struct pb_stats_plan *plan, double 
 			squares += x * x;
 			reach += fabs(x);
 		}
-		threshold[w] = sum[w] - PB_STATS_TIE * reach;
+		threshold[w] = sum.lane[w] - PB_STATS_TIE * reach;
 		if (t->n[w] >= 2 && squares > 0) {
 			statistic.scale[w] = 1 / (t->n[w] * squares);
 			statistic.a[w] = t->n[w] - 1;
 			statistic.b[w] = t->n[w] - 2;
 		}
 	}
-	evaluate(&statistic, sum, v);
-	memcpy(observed, v, t->n_lanes * sizeof *v);
+	v = evaluate(&statistic, &sum);
+	memcpy(observed, v.lane, t->n_lanes * sizeof *observed);
 	for (f = 0; f < plan->n_flips; f++) {
 		double best = t->largest[f];
 
-		flipped_sum(t->table, plan->n_groups, plan->flips + f * plan->n_groups, sum);
-		evaluate(&statistic, sum, v);
+		sum = flipped_sum(t->table, plan->n_groups, plan->flips + f * plan->n_groups);
+		v = evaluate(&statistic, &sum);
 		for (w = 0; w < LANES; w++) {
-			hits[w] += sum[w] >= threshold[w] ? 1.0 : 0.0;
-			best = v[w] > best ? v[w] : best;
+			hits[w] += sum.lane[w] >= threshold[w] ? 1.0 : 0.0;
+			best = v.lane[w] > best ? v.lane[w] : best;
 		}
 		t->largest[f] = best;
 	}

@@ -193,7 +193,7 @@ static void make_views(struct rig *r, size_t n_in, struct pb_weight v[N_VIEWS])
 	ptrdiff_t in = (ptrdiff_t)n_in;
 
 	v[0] = plain_view(stored(r, PB_F32, n_in * 7), n_in, 7);
-	v[1] = (struct pb_weight){stored(r, PB_F16, n_in * 5), PB_F16, n_in, 1, 5, 1, 5 * in, in};
+	v[1] = (struct pb_weight){stored(r, PB_F16, n_in * 37), PB_F16, n_in, 1, 37, 1, 37 * in, in};
 	v[2] =
 	    (struct pb_weight){stored(r, PB_BF16, n_in * 36), PB_BF16, n_in, 3, 4, 1, 12 * in, in};
 	v[2].data = (const char *)v[2].data + 2 * 4 * n_in;

@@ -325,8 +325,7 @@ Test(damage, no_room_for_a_part)
 	limit_files(RLIM_INFINITY);
 	OK(&f, pb_part_done(&f.e, 0, &done, NULL));
 	cr_assert(!done);
-	cr_assert(
-	    !pb_is_file(pb_format("%s.parts/chunk-00000.h5.tmp.%ld", f.output, (long)getpid())));
+	cr_assert(!fixture_has_aside(&f, ".parts/chunk-00000.h5"));
 	f.err = (struct pb_error){0};
 	OK(&f, pb_part_write(&f.e, v, &f.err));
 	OK(&f, pb_result_assemble(&f.e, &f.err));
@@ -343,7 +342,7 @@ Test(damage, no_room_for_the_file)
 	limit_files(60000);
 	FAILS(&f, pb_result_assemble(&f.e, &f.err), PB_ERR_IO, "File too large");
 	cr_assert(!pb_is_file(f.output));
-	cr_assert(!pb_is_file(pb_format("%s.tmp.%ld", f.output, (long)getpid())));
+	cr_assert(!fixture_has_aside(&f, ""));
 	limit_files(RLIM_INFINITY);
 	f.err = (struct pb_error){0};
 	OK(&f, pb_result_assemble(&f.e, &f.err));

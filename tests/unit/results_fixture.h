@@ -268,6 +268,24 @@ static inline void fixture_assemble(struct fixture *f)
 	OK(f, pb_result_assemble(&f->e, &f->err));
 }
 
+/* Whether the file or folder "<output><suffix>" is there. */
+static inline bool fixture_has(const struct fixture *f, const char *suffix)
+{
+	char path[256];
+
+	snprintf(path, sizeof path, "%s%s", f->output, suffix);
+	return access(path, F_OK) == 0;
+}
+
+/* Whether this process left a half written "<output><suffix>". */
+static inline bool fixture_has_aside(const struct fixture *f, const char *suffix)
+{
+	char name[128];
+
+	snprintf(name, sizeof name, "%s.tmp.%ld", suffix, (long)getpid());
+	return fixture_has(f, name);
+}
+
 static inline void fixture_free(struct fixture *f)
 {
 	char *command = pb_format("rm -rf '%s'", f->folder);
