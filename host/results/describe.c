@@ -106,7 +106,7 @@ static enum pb_status describe_sweep(const struct pb_result *r, size_t s, FILE *
 		r->sweeps[s].name, largest, deviation, tolerance);
 	for (m = 0; m < PB_N_METRICS; m++) {
 		const char *name = pb_metric_infos[m].name;
-		struct pb_h5_shape shape;
+		struct pb_h5_shape shape = {.rank = 0};
 		hid_t dataset;
 
 		if (!pb_h5_exists(group, name))

@@ -27,7 +27,7 @@ enum pb_status PB_KERNEL(activation)(struct pb_device *dev, const struct pb_acti
 
 	(void)dev;
 	(void)err;
-#pragma omp parallel for schedule(dynamic, 4)
+#pragma omp parallel for schedule(dynamic, 4) if (PB_WORTH_THREADS(n))
 	for (size_t i = 0; i < n; i += CHUNK) {
 		size_t m = n - i < CHUNK ? n - i : CHUNK;
 		const float *h = pb_in(op->h) + i;
@@ -60,7 +60,7 @@ enum pb_status PB_KERNEL(activation_delta)(struct pb_device *dev,
 
 	(void)dev;
 	(void)err;
-#pragma omp parallel for schedule(dynamic, 8)
+#pragma omp parallel for schedule(dynamic, 8) if (PB_WORTH_THREADS(op->n_rows * n))
 	for (size_t r = 0; r < op->n_rows; r++) {
 		size_t b = (size_t)base_row[r];
 		float *dh = pb_out(op->dh) + r * n;

@@ -7,7 +7,7 @@ enum pb_status pb_cpu_embed(struct pb_device *dev, const struct pb_embed *op, st
 
 	(void)dev;
 	(void)err;
-#pragma omp parallel for schedule(dynamic, 32)
+#pragma omp parallel for schedule(dynamic, 32) if (PB_WORTH_THREADS(op->n_rows * n))
 	for (size_t r = 0; r < op->n_rows; r++) {
 		float *x = (float *)op->x.address + r * n;
 

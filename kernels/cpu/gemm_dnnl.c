@@ -369,7 +369,8 @@ enum pb_status pb_cpu_gemm(struct pb_device *dev, const struct pb_gemm *op, stru
 		PB_TRY(find(cpu, op, height, &full, err));
 	if (n_tails)
 		PB_TRY(find(cpu, op, tail_height, &tail_full, err));
-#pragma omp parallel for schedule(dynamic, 1)
+#pragma omp parallel for schedule(                                                                 \
+    dynamic, 1) if (PB_WORTH_THREADS(op->m * op->w->n_in * op->w->n_out / 32))
 	for (size_t i = 0; i < n_panels + n_tails; i++) {
 		struct worker *w = &cache->workers[omp_get_thread_num()];
 		size_t tail = i - n_panels,

@@ -25,6 +25,10 @@ static inline struct pb_cpu *pb_cpu_of(struct pb_device *dev)
 /* Floats of scratch that a thread needs for attention over prompts of max_length tokens. */
 size_t pb_cpu_scratch_floats(const struct pb_arch *arch, size_t max_length);
 
+/* Work (multiply-adds, or elements moved) below which waking other threads costs more than it
+ * saves. */
+#define PB_WORTH_THREADS(work) ((work) >= (size_t)1 << 15)
+
 /* The operations that are compiled for each instruction set. */
 #define PB_CPU_EACH(X)                                                                             \
 	X(norm, pb_norm_op)                                                                        \

@@ -40,7 +40,7 @@ enum pb_status PB_KERNEL(norm)(struct pb_device *dev, const struct pb_norm_op *o
 
 	(void)dev;
 	(void)err;
-#pragma omp parallel for schedule(dynamic, 16)
+#pragma omp parallel for schedule(dynamic, 16) if (PB_WORTH_THREADS(op->n_rows * op->d_model))
 	for (size_t r = 0; r < op->n_rows; r++) {
 		const float *x = pb_in(op->x) + r * n;
 		float *y = pb_out(op->y) + r * n, *stats = pb_out(op->stats) + 2 * r;
@@ -69,7 +69,7 @@ enum pb_status PB_KERNEL(norm_delta)(struct pb_device *dev, const struct pb_norm
 
 	(void)dev;
 	(void)err;
-#pragma omp parallel for schedule(dynamic, 16)
+#pragma omp parallel for schedule(dynamic, 16) if (PB_WORTH_THREADS(op->n_rows * op->d_model))
 	for (size_t r = 0; r < op->n_rows; r++) {
 		size_t b = (size_t)base_row[r];
 		const float *d = pb_in(op->delta) + r * n, *x0 = pb_in(op->x0) + b * n;

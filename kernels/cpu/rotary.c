@@ -9,7 +9,7 @@ enum pb_status PB_KERNEL(rotary)(struct pb_device *dev, const struct pb_rotary *
 
 	(void)dev;
 	(void)err;
-#pragma omp parallel for schedule(dynamic, 32)
+#pragma omp parallel for schedule(dynamic, 32) if (PB_WORTH_THREADS(op->n_rows * op->x_stride))
 	for (size_t r = 0; r < op->n_rows; r++) {
 		const float *cosine = pb_in(op->cos_sin) + (size_t)position[r] * op->rotary_dims;
 		const float *sine = cosine + half;

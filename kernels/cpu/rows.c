@@ -14,7 +14,7 @@ enum pb_status PB_KERNEL(rows)(struct pb_device *dev, const struct pb_rows *op,
 
 	(void)dev;
 	(void)err;
-#pragma omp parallel for schedule(dynamic, 32)
+#pragma omp parallel for schedule(dynamic, 32) if (PB_WORTH_THREADS(op->n_rows * op->columns))
 	for (size_t i = 0; i < op->n_rows; i++) {
 		const float *a = pb_in(op->a) + index_of(a_row, i) * op->a_stride;
 		const float *b =
@@ -37,7 +37,7 @@ enum pb_status PB_KERNEL(differ)(struct pb_device *dev, const struct pb_differ *
 
 	(void)dev;
 	(void)err;
-#pragma omp parallel for schedule(dynamic, 32)
+#pragma omp parallel for schedule(dynamic, 32) if (PB_WORTH_THREADS(op->n * width))
 	for (size_t i = 0; i < op->n; i++) {
 		const float *a = pb_in(op->z) + (size_t)op->a_row[i] * width;
 		const float *b = pb_in(op->z) + (size_t)op->b_row[i] * width;

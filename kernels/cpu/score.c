@@ -6,7 +6,7 @@ enum pb_status PB_KERNEL(dots)(struct pb_device *dev, const struct pb_dots *op,
 {
 	(void)dev;
 	(void)err;
-#pragma omp parallel for schedule(dynamic, 64)
+#pragma omp parallel for schedule(dynamic, 64) if (PB_WORTH_THREADS(op->n * op->d_model))
 	for (size_t i = 0; i < op->n; i++) {
 		const float *x = pb_in(op->x) + (size_t)op->x_row[i] * op->d_model;
 		const float *t = pb_in(op->t) + (size_t)op->t_row[i] * op->d_model;
@@ -98,7 +98,7 @@ enum pb_status PB_KERNEL(vocabulary)(struct pb_device *dev, const struct pb_voca
 {
 	(void)dev;
 	(void)err;
-#pragma omp parallel for schedule(dynamic, 1)
+#pragma omp parallel for schedule(dynamic, 1) if (PB_WORTH_THREADS(op->n * op->n_vocab))
 	for (size_t i = 0; i < op->n; i++)
 		score_row(op, i);
 	return PB_OK;

@@ -1,5 +1,5 @@
 /* Opening a backend, its table and its memory. */
-#include "device.h"
+#include "attention.h"
 
 OPS_TEST(ops_device, table)
 {
@@ -22,8 +22,9 @@ OPS_TEST(ops_device, memory)
 {
 	static const size_t sizes[] = {0, 1, 3, 64, 65, 100000};
 
-	for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
-		size_t n = sizes[s];
+	/* twice, so that memory that was used and released is seen again */
+	for (size_t s = 0; s < 2 * (sizeof sizes / sizeof *sizes); s++) {
+		size_t n = sizes[s / 2];
 		unsigned char *bytes, *back;
 		struct pb_dev d = {0};
 
@@ -84,6 +85,37 @@ OPS_TEST(ops_device, prepared_memory)
 	CHECK(few <= many, "%zu bytes for 10 tokens, %zu for 1000", few, many);
 	cr_assert_lt(many, (size_t)1 << 32);
 	MUST(r, r->ops->prepare(r->dev, &arch, 1000, err));
+}
+
+/* A device keeps its own number of threads, and their working memory, beside one that has more. */
+OPS_TEST(ops_device, two_devices)
+{
+	static const size_t length[] = {9, 20, 1, 20};
+	const struct shape *shape = &shapes[2];
+	size_t width = ref_qkv_width(&shape->heads), Z = shape->heads.n_heads * shape->heads.d_head;
+	struct pb_span prompts[4] = {{0}};
+	struct pb_attention op = {
+	    .heads = shape->heads, .n_prompts = 4, .prompts = prompts, .max_length = 20};
+	struct pb_device *other;
+	const float *before, *after;
+	size_t n;
+
+	begin_case(r, "two devices");
+	open_prepared(r, &shape->heads, 32, 20);
+	n = place_prompts(r, 4, length, prompts);
+	op.qkv = put(r, qkv_rows(r, shape, n, 1.0f), n * width);
+	op.z = put_sentinel(r, n * Z);
+	RUN(r, attention, &op);
+	before = fetch(r, op.z, n * Z);
+	other = open_device(test_backend(), r->target->isa, r->n_threads + 3);
+	cr_assert_not_null(other);
+	for (size_t i = 0; i < 20; i++) {
+		op.z = put_sentinel(r, n * Z);
+		RUN(r, attention, &op);
+		after = fetch(r, op.z, n * Z);
+		check_bits(r, "beside another device", after, before, n * Z * sizeof *after);
+	}
+	pb_device_close(other);
 }
 
 /* Names that no one has are the user's mistake, and say what would be right. */

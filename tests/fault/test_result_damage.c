@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 #include "results/digest.h"
 #include "results/result_file.h"
@@ -300,36 +301,70 @@ Test(damage, checks_are_judged_again)
 
 /* ---- a disk that refuses --------------------------------------------------------------- */
 
-/* No file may grow past `bytes`: what a full disk is to a program. */
-static void limit_files(rlim_t bytes)
+/* End a process: by exit(), so that what HDF5 would do there is seen, unless a leak check waits
+ * there too. */
+__attribute__((noreturn)) static void leave(int code)
 {
-	struct rlimit limit;
+#ifdef __SANITIZE_ADDRESS__
+	_exit(code);
+#else
+	exit(code);
+#endif
+}
 
-	cr_assert(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
-	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
-	limit.rlim_cur = bytes;
-	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+/* Work that fails in a process whose files may not grow past `bytes`: what a full disk is to a
+ * program. A process of its own, because HDF5 never gives back what it holds of a file that it
+ * could not close; how that process ends is looked at too. */
+static void without_room(struct fixture *f, rlim_t bytes, enum pb_status (*work)(struct fixture *))
+{
+	const struct rlimit limit = {bytes, RLIM_INFINITY};
+	pid_t child = fork();
+	int ended;
+
+	cr_assert(child >= 0);
+	if (child == 0) {
+		bool limited =
+		    signal(SIGXFSZ, SIG_IGN) != SIG_ERR && setrlimit(RLIMIT_FSIZE, &limit) == 0;
+		enum pb_status status = work(f);
+
+		if (limited && status == PB_ERR_IO &&
+		    strstr(f->err.message, "File too large") != NULL && !fixture_has_aside(f, "") &&
+		    !fixture_has_aside(f, ".parts/chunk-00000.h5"))
+			leave(0);
+		fprintf(stderr, "status %d: %s\n", status, f->err.message);
+		leave(1);
+	}
+	cr_assert_eq(waitpid(child, &ended, 0), child);
+	cr_assert(WIFEXITED(ended), "ended by signal %d", WTERMSIG(ended));
+	cr_assert_eq(WEXITSTATUS(ended), 0);
+}
+
+static enum pb_status write_first_part(struct fixture *f)
+{
+	struct pb_chunk_values *v = fixture_chunk(f, 0);
+	enum pb_status status = pb_part_write(&f->e, v, &f->err);
+
+	pb_chunk_values_free(v);
+	return status;
+}
+
+static enum pb_status assemble(struct fixture *f)
+{
+	return pb_result_assemble(&f->e, &f->err);
 }
 
 Test(damage, no_room_for_a_part)
 {
 	struct fixture f;
-	struct pb_chunk_values *v;
 	bool done = true;
 
 	fixture_new(&f, 4, 4, true);
 	OK(&f, pb_parts_prepare(&f.e, &f.err));
-	v = fixture_chunk(&f, 0);
-	limit_files(20000);
-	FAILS(&f, pb_part_write(&f.e, v, &f.err), PB_ERR_IO, "File too large");
-	limit_files(RLIM_INFINITY);
-	OK(&f, pb_part_done(&f.e, 0, &done, NULL));
+	without_room(&f, 20000, write_first_part);
+	OK(&f, pb_part_done(&f.e, 0, &done, &f.err));
 	cr_assert(!done);
-	cr_assert(!fixture_has_aside(&f, ".parts/chunk-00000.h5"));
-	f.err = (struct pb_error){0};
-	OK(&f, pb_part_write(&f.e, v, &f.err));
-	OK(&f, pb_result_assemble(&f.e, &f.err));
-	pb_chunk_values_free(v);
+	OK(&f, write_first_part(&f));
+	OK(&f, assemble(&f));
 	fixture_free(&f);
 }
 
@@ -339,12 +374,8 @@ Test(damage, no_room_for_the_file)
 
 	fixture_new(&f, 4, 4, true);
 	fixture_write_parts(&f);
-	limit_files(60000);
-	FAILS(&f, pb_result_assemble(&f.e, &f.err), PB_ERR_IO, "File too large");
-	cr_assert(!pb_is_file(f.output));
-	cr_assert(!fixture_has_aside(&f, ""));
-	limit_files(RLIM_INFINITY);
-	f.err = (struct pb_error){0};
-	OK(&f, pb_result_assemble(&f.e, &f.err));
+	without_room(&f, 60000, assemble);
+	cr_assert(!fixture_has(&f, ""));
+	OK(&f, assemble(&f));
 	fixture_free(&f);
 }

@@ -123,7 +123,7 @@ Test(tokens_pieces, splits)
 }
 
 /* More alternatives in a row than fit the 32 KiB that a match starts with. */
-Test(tokens_pieces, a_match_may_need_much_stack)
+Test(tokens_pieces, a_match_may_need_much_stack, .timeout = 120)
 {
 	struct tokens_file file = pairs;
 	struct pb_error err = {0};
@@ -133,17 +133,12 @@ Test(tokens_pieces, a_match_may_need_much_stack)
 	int32_t *ids = NULL;
 	size_t n;
 
-	file.pre_tokenizer = SEQUENCE(SPLIT("(?:a!|1a)+?1\\\\z"));
+	file.pre_tokenizer = SEQUENCE(SPLIT("(?:a!|1a)+"));
 	t = tokens_open(&file);
 	for (size_t i = 0; i < size; i++)
 		text[i] = "a!"[i % 2];
-	text[size - 1] = '1';
-	text[size - 2] = 'a';
-	text[size - 3] = '1';
-	text[0] = '1';
-	text[1] = 'a';
 	cr_assert_eq(pb_tokenizer_encode(t, text, size, &ids, &n, &err), PB_OK, "%s", err.message);
-	cr_assert_gt(n, size / 2);
+	cr_assert_eq(n, size / 2 + 1, "one word: a, !a ..., !");
 	free(ids);
 	free(text);
 	pb_tokenizer_close(t);
