@@ -102,6 +102,9 @@ ISA_v2   := -O3 -march=x86-64-v2 -DPB_ISA=v2
 ISA_v3   := -O3 -march=x86-64-v3 -ffp-contract=fast -DPB_ISA=v3
 ISA_v4   := -O3 -march=x86-64-v4 -mprefer-vector-width=512 -ffp-contract=fast -DPB_ISA=v4
 ISA_base := -O3 -DPB_ISA=base
+# For kernels/cpu/activation.c: act(h0 + dh) - act(h0) must be zero where dh is, so no subtraction
+# may fuse into the last product.
+EXACT    := -ffp-contract=off
 
 # ---- sources -------------------------------------------------------------------------------------
 CLI_SRC    := $(wildcard host/cli/*.c)
@@ -144,7 +147,7 @@ build: $(BUILD)/patchbay $(BUILD)/libpatchbay.so ## build/release/patchbay and l
 differ   = $(subst x$(1)x,,x$(2)x)$(subst x$(2)x,,x$(1)x)
 remember = $(if $(call differ,$(strip $(file <$(1))),$(strip $(2))),$(shell mkdir -p $(dir $(1)))$(file >$(1),$(strip $(2))))
 ifneq ($(GOALS),)
-$(call remember,$(BUILD)/flags,$(CC) $(ALL_CFLAGS) $(CRITERION_CFLAGS))
+$(call remember,$(BUILD)/flags,$(CC) $(ALL_CFLAGS) $(CRITERION_CFLAGS) $(foreach i,$(ISAS),$(ISA_$(i))) $(EXACT))
 $(call remember,$(BUILD)/link-flags,$(CC) $(LDFLAGS) $(LIBS) $(CRITERION_LIBS) $(LIB_OBJ))
 
 # The commit is compiled into the files that name it, and only they are compiled again with it.
@@ -160,13 +163,15 @@ endif
 define compile
 @mkdir -p $(@D)
 $(call say,CC)
-$(Q)$(CC) $(ALL_CFLAGS) $(1) -c $< -o $@
+$(Q)$(CC) $(ALL_CFLAGS) $(1) $(FILE_CFLAGS) -c $< -o $@
 endef
 define link
 @mkdir -p $(@D)
 $(call say,LD)
 $(Q)$(CC) -fopenmp $(LDFLAGS_CONFIG) $(LDFLAGS) -o $@ $(1)
 endef
+
+$(BUILD)/obj/kernels/cpu/activation.%: FILE_CFLAGS := $(EXACT)
 
 $(BUILD)/obj/%.v2.o: %.c $(BUILD)/flags
 	$(call compile,$(ISA_v2))

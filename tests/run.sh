@@ -106,9 +106,14 @@ run_one() {
 	total_skipped=$((total_skipped + skipped))
 }
 
-printf '%-44s %6s %6s %7s\n' test passed failed skipped
-for test in "$@"; do
-	run_one "$test"
-done
-echo "$total_passed passed, $total_failed failed, $total_skipped skipped" | tee "$logs/total"
-[ "$total_failed" -eq 0 ] && [ "$total_passed" -gt 0 ]
+# Read whole before anything runs: this file may be edited while it does.
+main() {
+	printf '%-44s %6s %6s %7s\n' test passed failed skipped
+	for test in "$@"; do
+		run_one "$test"
+	done
+	echo "$total_passed passed, $total_failed failed, $total_skipped skipped" | tee "$logs/total"
+	[ "$total_failed" -eq 0 ] && [ "$total_passed" -gt 0 ]
+	exit
+}
+main "$@"

@@ -86,9 +86,9 @@ struct pb_norm_delta {
 };
 
 /* Rotary embedding in place on `n_heads` heads at x (row stride in floats), at positions
- * position[row] (int32, device). Linear, so it serves deltas too. Angles in float32 as the
- * reference implementations make them: inv_freq_i = base^(-2i/dims) in float32, angle = position *
- * inv_freq. */
+ * position[row] (int32, device). Linear, so it serves deltas too. The frequencies are
+ * float32 as in the reference implementations, inv_freq_i = base^(-2i/dims); the angles
+ * position * inv_freq and their functions are float64, rounded once. */
 struct pb_rotary {
 	size_t n_rows, n_heads, d_head, rotary_dims;
 	struct pb_dev x;
@@ -187,9 +187,10 @@ struct pb_vocabulary_score {
 };
 struct pb_vocabulary {
 	size_t n, n_vocab, n_valid;
-	struct pb_dev delta;             /* [n, V], address NULL: zero */
-	struct pb_dev logits0;           /* [base answer rows, V] */
-	const int32_t *base, *donor;     /* host: rows of logits0; donor NULL: no KL is computed */
+	struct pb_dev delta;         /* [n, V], address NULL: zero */
+	struct pb_dev logits0;       /* [base answer rows, V] */
+	const int32_t *base, *donor; /* host: rows of logits0; donor NULL: no KL is computed */
+	const double *lse0; /* host: lse of each row of logits0 for KL; NULL: made each time */
 	const int32_t *answer, *foil;    /* host */
 	struct pb_vocabulary_score *out; /* host */
 };

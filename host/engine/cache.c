@@ -59,7 +59,7 @@ static size_t lay_out(struct pb_cache *c, const struct pb_arch *a, char *base, b
 		size_t n, columns;
 	} parts[] = {
 	    {c->x_pre, L + 1, a->d_model},
-	    {c->x_mid, L, a->d_model},
+	    {c->x_mid, L, a->parallel || transient ? 0 : a->d_model},
 	    {c->stats1, L, 2},
 	    {c->stats2, L, 2},
 	    {c->qkv, L, pb_qkv_width(a)},
@@ -115,7 +115,6 @@ enum pb_status pb_cache_new(struct pb_cache *c, struct pb_engine *e, size_t n_ro
 	memset(c, 0, sizeof *c);
 	c->n_rows = n_rows;
 	c->n_prompts = n_prompts;
-	c->n_layers = L;
 	PB_TRY(pb_alloc((void **)&items, 8 * L + 1, sizeof *items, "a cache", err));
 	c->x_pre = items;
 	c->x_mid = items + (L + 1);

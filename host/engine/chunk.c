@@ -76,6 +76,7 @@ static enum pb_status score_base(struct pb_chunk_run *run, struct pb_engine *e, 
 	    pb_alloc((void **)&run->logit_at, prompts, sizeof *run->logit_at, "base logits", err));
 	PB_TRY(pb_alloc((void **)&run->vocabulary, prompts, sizeof *run->vocabulary, "base scores",
 			err));
+	PB_TRY(pb_alloc((void **)&run->lse, prompts, sizeof *run->lse, "base scores", err));
 	for (size_t i = 0; i < prompts; i++) {
 		const struct pb_pair *p = &run->pairs[i / 2];
 
@@ -108,6 +109,8 @@ static enum pb_status score_base(struct pb_chunk_run *run, struct pb_engine *e, 
 		PB_STAGE(e, PB_STAGE_BASE, e->ops->dots(e->dev, &dots, err));
 		PB_STAGE(e, PB_STAGE_BASE, e->ops->vocabulary(e->dev, &vocabulary, err));
 	}
+	for (size_t i = 0; i < prompts; i++)
+		run->lse[i] = run->vocabulary[i].lse;
 	for (size_t i = 0; i < n; i++)
 		run->logit[i] += (double)run->target_bias[t_row[i]];
 cleanup:
@@ -200,6 +203,7 @@ void pb_chunk_run_free(struct pb_chunk_run *run, struct pb_engine *e)
 	free(run->logit);
 	free(run->logit_at);
 	free(run->vocabulary);
+	free(run->lse);
 	free(run->differs);
 	memset(run, 0, sizeof *run);
 }

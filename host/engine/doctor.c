@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <utf8proc.h>
 
-#include "cpu/kernels.h"
 #include "engine/internal.h"
 
 static const char *or_none(const char *name)
@@ -35,7 +34,6 @@ enum pb_status pb_doctor(FILE *out, struct pb_error *err)
 	fprintf(out,
 		"memory        %.1f GiB may be used (cgroup, SLURM, available), 80%% by default\n",
 		(double)pb_memory_limit() / 1073741824.0);
-	fprintf(out, "products      %s\n", pb_cpu_gemm_library());
 	fprintf(out, "HDF5          %u.%u.%u\n", major, minor, release);
 	fprintf(out, "jansson       %s\n", jansson_version_str());
 	fprintf(out, "libfyaml      %s\n", fy_library_version());

@@ -77,12 +77,23 @@ cleanup:
 /* ---- what names the experiment -----------------------------------------------------------------
  */
 
+/* Tokens that argmax and rank look at: the tokenizer's, where the folder has one. */
+static size_t n_valid_tokens(const struct run *r)
+{
+	size_t rows = r->model->arch.n_vocab;
+	size_t known = r->tokenizer ? pb_tokenizer_size(r->tokenizer) : rows;
+
+	return known < rows ? known : rows;
+}
+
 /* Everything of the config that bears on the numbers, one line each; the model and the pairs have
  * their own hashes. Where the result goes, memory, threads and backend do not belong here. */
 static char *describe_identity(const struct run *r)
 {
 	const struct pb_run_config *c = r->config;
-	char *text = pb_format("precision: fp32\nchunk: %zu\nmetrics:", r->plan.chunk_pairs);
+	char *text =
+	    pb_format("precision: fp32\nchunk: %zu\ntokens: %zu\nmetrics:", r->plan.chunk_pairs,
+		      n_valid_tokens(r));
 
 	for (int m = 0; text && m < PB_N_METRICS; m++)
 		if (c->metrics & 1u << m) {
@@ -185,16 +196,14 @@ static enum pb_status run_chunk(struct run *r, size_t chunk, struct pb_progress 
 				struct pb_error *err)
 {
 	const struct pb_experiment *x = &r->experiment;
-	size_t first = chunk * x->chunk_pairs, n_vocab = r->model->arch.n_vocab;
+	size_t first = chunk * x->chunk_pairs, n_valid = n_valid_tokens(r);
 	size_t n = r->pairs.n - first < x->chunk_pairs ? r->pairs.n - first : x->chunk_pairs;
-	size_t n_valid = r->tokenizer ? pb_tokenizer_size(r->tokenizer) : n_vocab;
 	bool directions[PB_N_DIRECTIONS] = {false};
 	struct pb_chunk_values *values = NULL;
 	struct pb_chunk_run base = {0};
 	double start = pb_seconds();
 	enum pb_status status;
 
-	n_valid = n_valid < n_vocab ? n_valid : n_vocab;
 	PB_TRY(pb_chunk_values_new(&values, x, chunk, err));
 	PB_TRY(pb_chunk_run_new(&base, &r->engine, &r->pairs, first, n, n_valid, err));
 	pb_base_store(&base, values->base, &values->checks.logit_largest);
@@ -205,13 +214,11 @@ static enum pb_status run_chunk(struct run *r, size_t chunk, struct pb_progress 
 	for (size_t s = 0; s < x->n_sweeps; s++) {
 		struct pb_sweep_target target = {.sweep = &x->sweeps[s],
 						 .metrics = x->metrics,
+						 .max_candidates = pb_candidates_most(&r->pairs),
 						 .max_length = r->pairs.max_length,
 						 .n_valid = n_valid,
 						 .values = &values->sweeps[s]};
 
-		for (size_t p = 0; p < r->pairs.n; p++)
-			if (r->pairs.items[p].n_candidates > target.max_candidates)
-				target.max_candidates = r->pairs.items[p].n_candidates;
 		PB_TRY(pb_sweep_run(&r->engine, &r->memory, &base, &target, progress, err));
 	}
 	PB_TRY(pb_check_variants(&r->engine, &base, x, values, err));

@@ -120,14 +120,14 @@ void pb_batch_free(struct pb_batch *b, struct pb_engine *e);
 
 /* Activations of a batch, by layer. A transient cache keeps one layer's worth only. */
 struct pb_cache {
-	size_t n_rows, n_prompts, n_layers;
+	size_t n_rows, n_prompts;
 	struct pb_dev *x_pre; /* [L + 1] of [rows, D]: resid_pre; the last one is resid_post */
-	struct pb_dev *x_mid; /* [L] of [rows, D]: resid_mid (sequential blocks) */
+	struct pb_dev *x_mid; /* [L] of [rows, D]: resid_mid (sequential blocks only) */
 	struct pb_dev *stats1, *stats2; /* [L] of [rows, 2]: mean and 1/std of the two norms */
 	struct pb_dev *qkv;             /* [L] of [rows, (H + 2 KV) K], q and k rotated */
 	struct pb_dev *z;               /* [L] of [rows, H K] */
 	struct pb_dev *h, *a;           /* [L] of [rows, F]: before and after the activation */
-	struct pb_dev n;                /* [rows, D] working row */
+	struct pb_dev n;                /* [rows, D] working rows */
 	struct pb_dev x_answer, n_answer,
 	    stats_answer;     /* [prompts, D], [prompts, D], [prompts, 2] */
 	struct pb_dev logits; /* [prompts, V]; address NULL in a transient cache */
@@ -169,6 +169,7 @@ struct pb_chunk_run {
 	double *logit;      /* [2 n_pairs, ...]: base logits of the targets, see pb_base_logit */
 	size_t *logit_at;   /* [2 n_pairs] */
 	struct pb_vocabulary_score *vocabulary; /* [2 n_pairs] */
+	double *lse;                            /* [2 n_pairs] of the base logits */
 	/* differs[((layer * n_pairs + pair) * max_length + position) * H + head]: z of the two runs
 	 */
 	uint8_t *differs;
@@ -238,7 +239,6 @@ struct pb_wave_memory {
 	struct pb_dev join; /* [block_rows, D] rows that join at one position of their variant */
 	struct pb_dev answer_n, q, zdiff; /* [block_variants, D | H K | H K] */
 	struct pb_dev qk, mix;            /* [block_variants, H D] */
-	struct pb_dev answer_h;           /* [block_variants, F] */
 	struct pb_dev block_last;         /* int32 [block_variants]: last_row within the block */
 	struct pb_dev logits; /* [PB_BLOCK_VOCABULARY, V], only for vocabulary metrics */
 	struct pb_dev memory;
@@ -251,7 +251,7 @@ enum pb_status pb_wave_memory_new(struct pb_wave_memory *m, struct pb_engine *e,
 				  struct pb_error *err);
 void pb_wave_memory_free(struct pb_wave_memory *m, struct pb_engine *e);
 size_t pb_wave_memory_bytes(const struct pb_arch *arch, size_t rows_most, size_t variants_most,
-			    size_t longest, bool vocabulary);
+			    size_t longest, size_t n_targets, bool vocabulary);
 
 /* What a wave leaves for each variant, by target as in pb_chunk_run: changes of logits (float64),
  * and whole-vocabulary scores when asked for. */
@@ -268,7 +268,7 @@ void pb_wave_result_free(struct pb_wave_result *result);
 enum pb_status pb_wave_run(struct pb_engine *e, struct pb_wave_memory *m,
 			   const struct pb_chunk_run *run, enum pb_site site,
 			   enum pb_direction direction, const struct pb_variant *v, size_t n,
-			   bool vocabulary, size_t n_valid, struct pb_wave_result *result,
+			   unsigned metrics, size_t n_valid, struct pb_wave_result *result,
 			   struct pb_error *err);
 
 /* How a sweep's results are stored. */
@@ -279,7 +279,8 @@ struct pb_sweep_target {
 	size_t n_valid; /* tokens that argmax and rank look at */
 	struct pb_sweep_values *values;
 };
-/* Whether any of these metrics needs the logits of the whole vocabulary. */
+/* Whether any of these metrics needs the logits of the whole vocabulary, or KL divergences. */
+bool pb_metrics_need_kl(unsigned metrics);
 bool pb_metrics_need_vocabulary(unsigned metrics);
 /* All variants of one sweep on a chunk, wave by wave, into target->values. */
 enum pb_status pb_sweep_run(struct pb_engine *e, struct pb_wave_memory *m,
@@ -329,14 +330,17 @@ enum pb_status pb_check_variants(struct pb_engine *e, const struct pb_chunk_run 
 struct pb_plan {
 	size_t memory; /* bytes the run may use */
 	size_t chunk_pairs, n_chunks;
-	size_t fixed_bytes; /* model, caches, block buffers, results, the program itself */
-	size_t wave_bytes;  /* for delta rows */
+	size_t fixed_bytes; /* model, caches, results, the program itself */
+	size_t wave_bytes;  /* for delta rows and the blocks they go through */
 	size_t rows_most, variants_most;
 	size_t peak_bytes; /* what the run will take at most */
 	size_t n_waves;    /* over the whole run, upper bound */
 	size_t longest;    /* tokens of the longest prompt */
+	size_t n_targets;  /* answer, foil and candidates of the pair that has most */
 	double n_variants, n_rows, flops;
 };
+/* Candidates of the pair that has most. */
+size_t pb_candidates_most(const struct pb_pairs *pairs);
 /* Size everything before anything runs; PB_ERR_INPUT when the memory cannot hold even one variant.
  */
 enum pb_status pb_plan_make(struct pb_plan *plan, struct pb_device *dev,

@@ -1,5 +1,6 @@
 /* What limits this process: memory and threads of the job it runs in, never of the whole machine.
  */
+#include <omp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,7 +91,7 @@ int pb_thread_limit(void)
 {
 	cpu_set_t set;
 	size_t slurm = environment_number("SLURM_CPUS_PER_TASK");
-	int n = 1;
+	int n = omp_get_num_procs(); /* where the mask is larger than cpu_set_t */
 
 	if (sched_getaffinity(0, sizeof set, &set) == 0)
 		n = CPU_COUNT(&set);

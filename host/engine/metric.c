@@ -11,6 +11,11 @@ bool pb_metrics_need_vocabulary(unsigned metrics)
 	return false;
 }
 
+bool pb_metrics_need_kl(unsigned metrics)
+{
+	return metrics & (1u << PB_METRIC_KL_RECIPIENT | 1u << PB_METRIC_KL_DONOR);
+}
+
 /* A metric of the whole vocabulary. */
 static double from_vocabulary(enum pb_metric metric, const struct pb_vocabulary_score *s)
 {
@@ -73,13 +78,16 @@ void pb_base_store(const struct pb_chunk_run *run, struct pb_base_values base[2]
 			b->logit_diff[p] = answer - foil;
 			b->logit_answer[p] = (float)answer;
 			b->logit_foil[p] = (float)foil;
-			b->logprob_answer[p] = (float)(answer - s->lse);
-			b->logprob_foil[p] = (float)(foil - s->lse);
-			b->prob_answer[p] = (float)exp(answer - s->lse);
-			b->prob_foil[p] = (float)exp(foil - s->lse);
+			b->logprob_answer[p] = (float)(s->logit_answer - s->lse);
+			b->logprob_foil[p] = (float)(s->logit_foil - s->lse);
+			b->prob_answer[p] = (float)exp(s->logit_answer - s->lse);
+			b->prob_foil[p] = (float)exp(s->logit_foil - s->lse);
 			b->rank_answer[p] = s->rank_answer;
 			b->rank_foil[p] = s->rank_foil;
 			b->argmax[p] = s->argmax;
-			*logit_largest = fmax(*logit_largest, fmax(fabs(answer), fabs(foil)));
+			/* a NaN must stay */
+			if (isnan(answer - foil) || fmax(fabs(answer), fabs(foil)) > *logit_largest)
+				*logit_largest =
+				    isnan(answer - foil) ? NAN : fmax(fabs(answer), fabs(foil));
 		}
 }

@@ -39,22 +39,29 @@ static size_t resident_now(void)
 	return (size_t)kib * 1024;
 }
 
+size_t pb_candidates_most(const struct pb_pairs *pairs)
+{
+	size_t most = 0;
+
+	for (size_t p = 0; p < pairs->n; p++)
+		if (pairs->items[p].n_candidates > most)
+			most = pairs->items[p].n_candidates;
+	return most;
+}
+
 /* Host arrays of a chunk's results. */
 static size_t result_bytes(const struct pb_arch *a, const struct pb_run_config *c,
 			   const struct pb_pairs *pairs, size_t n)
 {
-	size_t bytes = 64 * n, candidates = 0;
+	size_t bytes = 64 * n, candidates = pb_candidates_most(pairs);
 
-	for (size_t p = 0; p < pairs->n; p++)
-		if (pairs->items[p].n_candidates > candidates)
-			candidates = pairs->items[p].n_candidates;
 	for (size_t s = 0; s < c->n_sweeps; s++) {
 		size_t cells = n * a->n_layers * a->n_heads;
 
 		if (c->sweeps[s].positions == PB_POSITIONS_EACH)
 			cells *= pairs->max_length;
 		for (int m = 0; m < PB_N_METRICS; m++)
-			if (c->metrics & 1u << m)
+			if (m == PB_METRIC_LOGIT_DIFF || (c->metrics & 1u << m))
 				bytes += cells * (pb_metric_infos[m].is_double ? 8 : 4) *
 					 (pb_metric_infos[m].per_candidate ? candidates : 1);
 	}
@@ -75,7 +82,7 @@ static void count_waves(struct pb_plan *plan, const struct pb_arch *a, const str
 			size_t by_rows = s.n_rows / (plan->rows_most - s.rows_most + 1) + 1;
 			size_t by_variants = s.n_variants / plan->variants_most + 1;
 
-			plan->n_waves += by_rows > by_variants ? by_rows : by_variants;
+			plan->n_waves += by_rows + by_variants;
 			next = p + 1;
 		} else {
 			plan->n_waves++;
@@ -86,7 +93,7 @@ static void count_waves(struct pb_plan *plan, const struct pb_arch *a, const str
 static size_t wave_bytes(const struct pb_arch *a, const struct pb_plan *plan, bool vocabulary,
 			 size_t rows, size_t variants)
 {
-	return pb_wave_memory_bytes(a, rows, variants, plan->longest, vocabulary);
+	return pb_wave_memory_bytes(a, rows, variants, plan->longest, plan->n_targets, vocabulary);
 }
 
 /* The largest wave that fits `room` bytes: rows and variants shrink together. */
@@ -127,10 +134,12 @@ enum pb_status pb_plan_make(struct pb_plan *plan, struct pb_device *dev,
 	bool vocabulary = pb_metrics_need_vocabulary(c->metrics);
 	size_t chunk_bytes = 0, check_rows = PB_CHECKED_VARIANTS * pairs->max_length;
 	struct need need = {pairs->max_length, 1};
+	size_t pair_variants = 0;
 
 	memset(plan, 0, sizeof *plan);
 	plan->memory = memory;
 	plan->longest = pairs->max_length;
+	plan->n_targets = 2 + pb_candidates_most(pairs);
 	plan->chunk_pairs = chunk_pairs(a, pairs->n, c->chunk);
 	plan->n_chunks = (pairs->n + plan->chunk_pairs - 1) / plan->chunk_pairs;
 	for (size_t first = 0; first < pairs->n; first += plan->chunk_pairs) {
@@ -155,7 +164,16 @@ enum pb_status pb_plan_make(struct pb_plan *plan, struct pb_device *dev,
 	plan->fixed_bytes = resident_now() + ((size_t)32 << 20) +
 			    pb_engine_bytes(dev, model, pairs->max_length) + chunk_bytes +
 			    pb_cache_bytes(a, check_rows, PB_CHECKED_VARIANTS, true) +
-			    result_bytes(a, c, pairs, plan->chunk_pairs);
+			    result_bytes(a, c, pairs, plan->chunk_pairs) +
+			    pair_variants * sizeof(struct pb_variant);
+	/* device indices are int32 */
+	if (2 * plan->chunk_pairs > (size_t)INT32_MAX / pairs->max_length)
+		return pb_fail(err, PB_ERR_INPUT,
+			       "a chunk of %zu pairs of %zu tokens is too large: engine.chunk: use "
+			       "less",
+			       plan->chunk_pairs, pairs->max_length);
+	need.rows = need.rows < INT32_MAX ? need.rows : INT32_MAX;
+	need.variants = need.variants < INT32_MAX ? need.variants : INT32_MAX;
 	if (plan->fixed_bytes >= memory ||
 	    !fit_wave(plan, a, need, vocabulary, memory - plan->fixed_bytes))
 		return pb_fail(

@@ -50,7 +50,9 @@ static enum pb_status score_recipients(struct pb_engine *e, const struct pb_chun
 					   .n_valid = t->n_valid,
 					   .logits0 = run->cache.logits,
 					   .base = ints,
-					   .donor = ints + n,
+					   .donor =
+					       pb_metrics_need_kl(t->metrics) ? ints + n : NULL,
+					   .lse0 = run->lse,
 					   .answer = ints + 2 * n,
 					   .foil = ints + 3 * n,
 					   .out = out};
@@ -110,8 +112,8 @@ static enum pb_status one_wave(struct pb_engine *e, struct pb_wave_memory *m,
 
 	PB_TRY(pb_alloc((void **)&candidates, t->max_candidates, sizeof *candidates, "candidates",
 			err));
-	PB_TRY(pb_wave_run(e, m, run, t->sweep->site, t->sweep->direction, v, n,
-			   pb_metrics_need_vocabulary(t->metrics), t->n_valid, &result, err));
+	PB_TRY(pb_wave_run(e, m, run, t->sweep->site, t->sweep->direction, v, n, t->metrics,
+			   t->n_valid, &result, err));
 	for (size_t i = 0; i < n; i++) {
 		size_t pair = (size_t)v[i].pair;
 		const double *change = result.change + result.at[i];

@@ -593,7 +593,7 @@ cleanup:
 	return status;
 }
 
-static enum pb_status score_vocabulary(struct wave *w, size_t n_valid,
+static enum pb_status score_vocabulary(struct wave *w, size_t n_valid, bool kl,
 				       struct pb_wave_result *result, struct pb_error *err)
 {
 	int32_t base[PB_BLOCK_VOCABULARY], donor[PB_BLOCK_VOCABULARY];
@@ -611,7 +611,8 @@ static enum pb_status score_vocabulary(struct wave *w, size_t n_valid,
 					   .delta = w->m->logits,
 					   .logits0 = w->run->cache.logits,
 					   .base = base,
-					   .donor = donor,
+					   .donor = kl ? donor : NULL,
+					   .lse0 = w->run->lse,
 					   .answer = answer,
 					   .foil = foil,
 					   .out = result->vocabulary + v};
@@ -644,7 +645,7 @@ void pb_wave_result_free(struct pb_wave_result *result)
 enum pb_status pb_wave_run(struct pb_engine *e, struct pb_wave_memory *m,
 			   const struct pb_chunk_run *run, enum pb_site site,
 			   enum pb_direction direction, const struct pb_variant *v, size_t n,
-			   bool vocabulary, size_t n_valid, struct pb_wave_result *result,
+			   unsigned metrics, size_t n_valid, struct pb_wave_result *result,
 			   struct pb_error *err)
 {
 	int recipient = direction == PB_DENOISE ? 1 : 0;
@@ -666,8 +667,8 @@ enum pb_status pb_wave_run(struct pb_engine *e, struct pb_wave_memory *m,
 	PB_TRY(norm_delta(&w, m->answer, n, m->prompt, c->x_answer, c->stats_answer,
 			  e->final_weight, m->scored, err));
 	PB_TRY(score_targets(&w, result, err));
-	if (vocabulary)
-		PB_TRY(score_vocabulary(&w, n_valid, result, err));
+	if (pb_metrics_need_vocabulary(metrics))
+		PB_TRY(score_vocabulary(&w, n_valid, pb_metrics_need_kl(metrics), result, err));
 cleanup:
 	e->count = false;
 	if (status != PB_OK)

@@ -63,14 +63,14 @@ static void set_sizes(struct pb_wave_memory *m, size_t rows_most, size_t variant
 }
 
 size_t pb_wave_memory_bytes(const struct pb_arch *arch, size_t rows_most, size_t variants_most,
-			    size_t longest, bool vocabulary)
+			    size_t longest, size_t n_targets, bool vocabulary)
 {
 	struct pb_wave_memory m = {0};
 
 	set_sizes(&m, rows_most, variants_most, longest);
 	return lay_out(&m, arch, NULL, vocabulary) + m.block_rows * sizeof(struct pb_span) +
 	       rows_most * sizeof(int32_t) + (variants_most + 1) * sizeof(size_t) +
-	       variants_most * (sizeof(struct pb_variant) + 64 +
+	       variants_most * (sizeof(struct pb_variant) + 16 + 16 * n_targets +
 				(vocabulary ? sizeof(struct pb_vocabulary_score) : 0));
 }
 

@@ -82,7 +82,7 @@ static double largest_logit(const struct pb_check_figures *f)
 
 	/* NaN stays NaN and fails what is compared with it. */
 	for (c = 0; c < f->n_chunks; c++)
-		if (!(f->logit_largest[c] <= largest))
+		if (isnan(f->logit_largest[c]) || f->logit_largest[c] > largest)
 			largest = f->logit_largest[c];
 	return largest;
 }

@@ -134,7 +134,8 @@ enum pb_status PB_KERNEL(attention)(struct pb_device *dev, const struct pb_atten
 	size_t n_tasks = op->n_prompts * op->heads.n_heads;
 
 	(void)err;
-#pragma omp parallel for schedule(dynamic, 1) if (PB_WORTH_THREADS(n_tasks * op->heads.d_head))
+#pragma omp parallel for num_threads(cpu->n_threads)                                               \
+    schedule(dynamic, 1) if (PB_WORTH_THREADS(n_tasks * op->heads.d_head))
 	for (size_t t = 0; t < n_tasks; t++)
 		attend_prompt(op, &op->prompts[t / op->heads.n_heads], t % op->heads.n_heads,
 			      cpu->scratch[omp_get_thread_num()]);
@@ -262,7 +263,8 @@ enum pb_status PB_KERNEL(attention_delta)(struct pb_device *dev,
 			    group_end(op->variants, op->n_variants, bounds[n_groups], GROUP_MOST);
 			n_groups++;
 		}
-#pragma omp parallel for schedule(dynamic, 1) if (n_groups * n_heads > 8)
+#pragma omp parallel for num_threads(cpu->n_threads)                                               \
+    schedule(dynamic, 1) if (n_groups * n_heads > 8)
 		for (size_t t = 0; t < n_groups * n_heads; t++)
 			attend_group(op, bounds[t / n_heads], bounds[t / n_heads + 1], t % n_heads,
 				     cpu->scratch[omp_get_thread_num()]);
@@ -340,7 +342,8 @@ enum pb_status PB_KERNEL(attention_last)(struct pb_device *dev, const struct pb_
 	struct pb_cpu *cpu = pb_cpu_of(dev);
 
 	(void)err;
-#pragma omp parallel for schedule(dynamic, 4) if (PB_WORTH_THREADS(op->n_variants * op->d_model))
+#pragma omp parallel for num_threads(cpu->n_threads)                                               \
+    schedule(dynamic, 4) if (PB_WORTH_THREADS(op->n_variants * op->d_model))
 	for (size_t v = 0; v < op->n_variants; v++)
 		attend_last(op, v, cpu->scratch[omp_get_thread_num()]);
 	return PB_OK;

@@ -69,13 +69,14 @@ const char *pb_cpu_gemm_library(void)
 
 /* ---- packing --------------------------------------------------------------------------------- */
 
-static enum pb_status matrix(dnnl_memory_desc_t *md, size_t rows, size_t columns)
+static enum pb_status matrix(dnnl_memory_desc_t *md, size_t rows, size_t columns,
+			     struct pb_error *err)
 {
 	dnnl_dims_t dims = {(dnnl_dim_t)rows, (dnnl_dim_t)columns};
 	dnnl_dims_t strides = {(dnnl_dim_t)columns, 1};
 
 	return check(dnnl_memory_desc_init_by_strides(md, 2, dims, dnnl_f32, strides),
-		     "describe a matrix", NULL);
+		     "describe a matrix", err);
 }
 
 static enum pb_status describe(struct pb_gemm_cache *cache, struct primitive *p, bool any_layout,
@@ -89,8 +90,8 @@ static enum pb_status describe(struct pb_gemm_cache *cache, struct primitive *p,
 	dnnl_dims_t dims = {(dnnl_dim_t)p->n_in, (dnnl_dim_t)p->n_out};
 	dnnl_dims_t bias_dims = {1, (dnnl_dim_t)p->n_out}, bias_strides = {(dnnl_dim_t)p->n_out, 1};
 
-	PB_TRY(matrix(&p->x, p->rows, p->n_in));
-	PB_TRY(matrix(&p->y, p->rows, p->n_out));
+	PB_TRY(matrix(&p->x, p->rows, p->n_in, err));
+	PB_TRY(matrix(&p->y, p->rows, p->n_out, err));
 	PB_TRY(check(dnnl_memory_desc_init_by_strides(&p->b, 2, bias_dims, dnnl_f32, bias_strides),
 		     "describe a bias", err));
 	if (any_layout)
@@ -151,7 +152,7 @@ static enum pb_status reorder(struct pb_gemm_cache *cache, struct pb_packed *pac
 	dnnl_exec_arg_t args[2];
 	enum pb_status status;
 
-	PB_TRY(matrix(&from, packed->n_in, packed->n_out));
+	PB_TRY(matrix(&from, packed->n_in, packed->n_out, err));
 	PB_TRY(check(dnnl_reorder_primitive_desc_create(&desc, &from, cache->engine,
 							&packed->layout, cache->engine, NULL),
 		     "plan a reorder", err));
@@ -341,6 +342,12 @@ static enum pb_status panel(struct pb_gemm_cache *cache, struct worker *w,
 	return status;
 }
 
+size_t pb_cpu_gemm_worker_bytes(size_t n_in, size_t n_out)
+{
+	/* a padded panel's rows, and oneDNN's scratchpad: some hundred KiB */
+	return PANEL_MOST * (n_in + n_out) * sizeof(float) + ((size_t)512 << 10);
+}
+
 static size_t panel_height(const struct pb_cpu *cpu, size_t m)
 {
 	size_t threads = (size_t)cpu->n_threads;
@@ -360,17 +367,22 @@ enum pb_status pb_cpu_gemm(struct pb_device *dev, const struct pb_gemm *op, stru
 	size_t tail_height = cache->rows_are_free ? PANEL_LEAST : height;
 	size_t n_tails = (rest + tail_height - 1) / tail_height;
 	size_t full = 0, tail_full = 0;
+	int n_threads =
+	    PB_WORTH_THREADS(op->m * op->w->n_in * op->w->n_out / 32) ? cpu->n_threads : 1;
+	int before = omp_get_max_threads();
 	struct pb_error first = {0};
 	enum pb_status status = PB_OK;
 
 	if (op->m == 0)
 		return PB_OK;
+	/* Panels are what threads share; oneDNN itself must never split one (its AVX2 kernels
+	 * would, in other bits), be it in a parallel region or out of it. */
+	omp_set_num_threads(1);
 	if (n_panels)
 		PB_TRY(find(cpu, op, height, &full, err));
 	if (n_tails)
 		PB_TRY(find(cpu, op, tail_height, &tail_full, err));
-#pragma omp parallel for schedule(                                                                 \
-    dynamic, 1) if (PB_WORTH_THREADS(op->m * op->w->n_in * op->w->n_out / 32))
+#pragma omp parallel for num_threads(n_threads) schedule(dynamic, 1)
 	for (size_t i = 0; i < n_panels + n_tails; i++) {
 		struct worker *w = &cache->workers[omp_get_thread_num()];
 		size_t tail = i - n_panels,
@@ -390,6 +402,7 @@ enum pb_status pb_cpu_gemm(struct pb_device *dev, const struct pb_gemm *op, stru
 	if (first.status != PB_OK)
 		status = pb_fail(err, first.status, "%s", first.message);
 cleanup:
+	omp_set_num_threads(before);
 	return status;
 }
 

@@ -56,7 +56,7 @@ static inline float pb_expf(float x)
 	float n, r, p;
 	int32_t whole, half;
 	union {
-		int32_t i;
+		uint32_t u;
 		float f;
 	} a, b;
 
@@ -74,8 +74,8 @@ static inline float pb_expf(float x)
 	p = p * r * r + r + 1.0f;
 	whole = (int32_t)n;
 	half = whole >> 1;
-	a.i = (half + 127) << 23;
-	b.i = (whole - half + 127) << 23;
+	a.u = (uint32_t)(half + 127) << 23;
+	b.u = (uint32_t)(whole - half + 127) << 23;
 	return p * a.f * b.f;
 }
 

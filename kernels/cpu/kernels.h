@@ -68,6 +68,8 @@ void pb_cpu_unpack(struct pb_device *, struct pb_packed *);
 
 enum pb_status pb_cpu_gemm_open(struct pb_cpu *cpu, struct pb_error *err);
 void pb_cpu_gemm_close(struct pb_cpu *cpu);
+/* Upper bound of a thread's buffers for products of up to n_in inputs and n_out outputs. */
+size_t pb_cpu_gemm_worker_bytes(size_t n_in, size_t n_out);
 /* "oneDNN 2.6.3" */
 const char *pb_cpu_gemm_library(void);
 

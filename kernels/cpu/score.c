@@ -61,6 +61,14 @@ static double log_sum_exp(const float *base, const float *delta, size_t n)
 	return top + log(sum);
 }
 
+/* log sum exp of a cached row, given or made here. */
+static double lse_of(const struct pb_vocabulary *op, int32_t row)
+{
+	if (op->lse0)
+		return op->lse0[row];
+	return log_sum_exp(pb_in(op->logits0) + (size_t)row * op->n_vocab, NULL, op->n_vocab);
+}
+
 static void score_row(const struct pb_vocabulary *op, size_t i)
 {
 	struct pb_vocabulary_score *s = &op->out[i];
@@ -88,8 +96,8 @@ static void score_row(const struct pb_vocabulary *op, size_t i)
 	if (op->donor) {
 		const float *donor = pb_in(op->logits0) + (size_t)op->donor[i] * n;
 
-		s->kl_recipient = kl_divergence(base, log_sum_exp(base, NULL, n), base, delta, n);
-		s->kl_donor = kl_divergence(donor, log_sum_exp(donor, NULL, n), base, delta, n);
+		s->kl_recipient = kl_divergence(base, lse_of(op, op->base[i]), base, delta, n);
+		s->kl_donor = kl_divergence(donor, lse_of(op, op->donor[i]), base, delta, n);
 	}
 }
 

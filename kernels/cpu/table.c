@@ -77,7 +77,10 @@ size_t pb_cpu_scratch_floats(const struct pb_arch *arch, size_t max_length)
 static size_t cpu_prepare_bytes(struct pb_device *dev, const struct pb_arch *arch,
 				size_t max_length)
 {
-	return pb_cpu_scratch_floats(arch, max_length) * sizeof(float) *
+	size_t widest = arch->n_vocab > arch->d_mlp ? arch->n_vocab : arch->d_mlp;
+
+	return (pb_cpu_scratch_floats(arch, max_length) * sizeof(float) +
+		pb_cpu_gemm_worker_bytes(arch->d_model + arch->d_mlp, widest + arch->d_model)) *
 	       (size_t)pb_cpu_of(dev)->n_threads;
 }
 
@@ -89,6 +92,7 @@ static enum pb_status cpu_prepare(struct pb_device *dev, const struct pb_arch *a
 
 	if (floats <= cpu->scratch_floats)
 		return PB_OK;
+	cpu->scratch_floats = 0; /* until all threads have theirs */
 	for (int t = 0; t < cpu->n_threads; t++) {
 		free(cpu->scratch[t]);
 		cpu->scratch[t] = aligned_alloc(64, (floats * sizeof(float) + 63) / 64 * 64);
@@ -135,7 +139,8 @@ static const char *cpu_isa(struct pb_device *dev)
 #define PB_CPU_ENTRIES(s)                                                                          \
 	PB_CPU_ENTRY(norm, s)                                                                      \
 	PB_CPU_ENTRY(norm_delta, s)                                                                \
-	PB_CPU_ENTRY(rotary, s) PB_CPU_ENTRY(attention, s) PB_CPU_ENTRY(attention_delta, s)        \
+	PB_CPU_ENTRY(rotary, s)                                                                    \
+	PB_CPU_ENTRY(attention, s) PB_CPU_ENTRY(attention_delta, s)                                \
 	    PB_CPU_ENTRY(attention_last, s) PB_CPU_ENTRY(activation, s)                            \
 		PB_CPU_ENTRY(activation_delta, s) PB_CPU_ENTRY(rows, s) PB_CPU_ENTRY(dots, s)      \
 		    PB_CPU_ENTRY(vocabulary, s) PB_CPU_ENTRY(differ, s)
@@ -230,8 +235,8 @@ enum pb_status pb_cpu_open(struct pb_device **out, int n_threads, struct pb_erro
 			"the cpu backend's threads", err));
 	PB_TRY(pb_cpu_gemm_open(cpu, err));
 	processor_name(name, sizeof name);
-	snprintf(cpu->description, sizeof cpu->description, "%s, %s, %d thread%s", name, isa->name,
-		 n_threads, n_threads == 1 ? "" : "s");
+	snprintf(cpu->description, sizeof cpu->description, "%s, %s, %d thread%s, %s", name,
+		 isa->name, n_threads, n_threads == 1 ? "" : "s", pb_cpu_gemm_library());
 	*out = &cpu->base;
 	cpu = NULL;
 cleanup:

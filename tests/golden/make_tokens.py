@@ -181,6 +181,18 @@ def combining(rng, count):
         yield rng.choice(["", " "]).join(parts)
 
 
+def every_mark():
+    """Each combining mark between marks of other classes, and each composed character apart."""
+    for code in range(0x110000):
+        if assigned(code) and unicodedata.combining(chr(code)):
+            yield "a\u0301" + chr(code) + "\u0316" + chr(code) + "\u0345"
+    for code in range(0x300, 0x110000):
+        apart = unicodedata.normalize("NFD", chr(code))
+        if assigned(code) and apart != chr(code) and not 0xAC00 <= code < 0xD7A4 \
+                and not 0xF900 <= code < 0xFB00 and not 0x2F800 <= code:
+            yield apart + chr(code)
+
+
 def emoji(rng, count):
     people = [0x1F468, 0x1F469, 0x1F9D1, 0x1F466, 0x1F467, 0x1F476]
     things = [0x1F33E, 0x1F373, 0x1F4BB, 0x1F680, 0x2695, 0x2764, 0x1F52C, 0x1F3A8]
@@ -306,7 +318,7 @@ def corpus():
     rng = random.Random(20240611)
     parts = [
         ("code", code(rng, 1200)), ("prose", prose(rng, 1000)), ("scripts", scripts(rng, 2100)),
-        ("combining", combining(rng, 1300)), ("emoji", emoji(rng, 500)),
+        ("combining", combining(rng, 1300)), ("every_mark", every_mark()), ("emoji", emoji(rng, 500)),
         ("random_assigned", random_assigned(rng, 900)), ("singles", singles()), ("spaces", spaces(rng, 900)),
         ("digits", digits(rng, 600)), ("special", special(rng, 700)), ("noise", noise(rng, 500)),
         ("long_words", long_words(rng)), ("box_prompts", box_prompts(rng, 120)),

@@ -37,7 +37,8 @@ check "make install" env -u MAKEFLAGS -u MAKELEVEL make --no-print-directory CON
 check "make install DESTDIR=" staged
 
 version=$(cat VERSION)
-has_version() { "$prefix/bin/patchbay" --version | grep -qwF "$version"; }
+# Output is taken whole: grep -q would close the pipe on its writer.
+has_version() { grep -qwF "$version" <<<"$("$prefix/bin/patchbay" --version)"; }
 check "patchbay --version" has_version
 # Each option of a verb's --help is in the manual, and no other.
 manual_has_options() {
@@ -84,7 +85,8 @@ link_shared() {
 	# shellcheck disable=SC2046 # words
 	"$CC" -std=c11 "$prefix/use.c" $("$PKG_CONFIG" --cflags --libs patchbay) \
 		-Wl,-rpath,"$prefix/lib" -o "$prefix/use" &&
-		[ "$("$prefix/use")" = $abc ] && ldd "$prefix/use" | grep -q "$prefix/lib/libpatchbay.so"
+		[ "$("$prefix/use")" = $abc ] &&
+		grep -qF "$prefix/lib/libpatchbay.so" <<<"$(ldd "$prefix/use")"
 }
 link_static() {
 	local flags

@@ -258,6 +258,17 @@ Test(tokens_added, strips)
 	CHECK_CUTS(&file, cuts);
 }
 
+/* White space that the token before has taken is not a token any more. */
+Test(tokens_added, strips_of_white_space_tokens)
+{
+	struct tokens_file file = pairs;
+	static const struct cut cuts[] = {{"<r>\u3000a", "<r>|a"}, {"a\u3000a", "a|\u3000|a"}};
+
+	file.added =
+	    ADDED("266", "<r>", ",\"rstrip\":true") "," ADDED("267", "\u3000", ",\"lstrip\":true");
+	CHECK_CUTS(&file, cuts);
+}
+
 Test(tokens_added, single_words)
 {
 	struct tokens_file file = pairs;
