@@ -21,7 +21,7 @@ static size_t chunk_pairs(const struct pb_arch *a, size_t n_pairs, size_t asked)
 	n = n > CHUNK_PAIRS_MOST ? CHUNK_PAIRS_MOST : n < 1 ? 1 : n;
 	if (asked)
 		n = asked;
-	return n < n_pairs ? n : n_pairs;
+	return n < n_pairs ? n : n_pairs > 0 ? n_pairs : 1;
 }
 
 /* Memory of this process so far: the program, its libraries, the mapped files it has read. */

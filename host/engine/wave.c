@@ -413,7 +413,7 @@ static enum pb_status join_all(struct wave *w, size_t l, size_t v0, size_t v1, s
 {
 	struct pb_wave_memory *m = w->m;
 	size_t D = w->e->arch.d_model, r0 = m->row_of[v0], rows = m->row_of[v1] - r0;
-	enum pb_status status;
+	enum pb_status status = PB_OK;
 
 	for (size_t v = v0, next; v < v1; v = next) {
 		size_t row = m->row_of[v];
@@ -443,7 +443,7 @@ static enum pb_status join_each(struct wave *w, size_t l, size_t v0, size_t v1,
 				  .out = m->delta,
 				  .out_stride = D,
 				  .out_row = index_at(m->first_row, v0)};
-	enum pb_status status;
+	enum pb_status status = PB_OK;
 
 	for (size_t v = v0, next; v < v1; v = next) {
 		next = head_end(w, v, v1);
@@ -466,7 +466,7 @@ static enum pb_status join_last(struct wave *w, size_t v0, size_t v1, struct pb_
 {
 	struct pb_wave_memory *m = w->m;
 	size_t l = w->e->arch.n_layers - 1, D = w->e->arch.d_model;
-	enum pb_status status;
+	enum pb_status status = PB_OK;
 
 	for (size_t v = v0, next; v < v1; v = next) {
 		next = head_end(w, v, v1);

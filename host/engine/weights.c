@@ -254,9 +254,9 @@ void pb_engine_close(struct pb_engine *e)
 		unpack_all(e, e->last.k_head_t, e->arch.n_kv_heads);
 		unpack_all(e, e->last.v_head, e->arch.n_kv_heads);
 		e->ops->unpack(e->dev, e->unembed);
+		for (size_t i = 0; i < e->n_owned; i++)
+			e->ops->release(e->dev, e->owned[i]);
 	}
-	for (size_t i = 0; i < e->n_owned; i++)
-		e->ops->release(e->dev, e->owned[i]);
 	free(e->owned);
 	memset(e, 0, sizeof *e);
 }

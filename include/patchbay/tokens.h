@@ -16,7 +16,8 @@ struct pb_tokenizer;
 
 /* Open the tokenizer of a model folder: tokenizer.json, or vocab.json + merges.txt.
  * PB_ERR_INPUT when neither is there, or it uses a kind that is not supported (the component is
- * named). */
+ * named). Ids and texts are those of the `tokenizers` package for code points up to Unicode 14. An
+ * open tokenizer never changes: threads may share it. */
 enum pb_status pb_tokenizer_open(struct pb_tokenizer **out, const char *folder,
 				 struct pb_error *err);
 void pb_tokenizer_close(struct pb_tokenizer *tokenizer);
@@ -26,7 +27,8 @@ size_t pb_tokenizer_size(const struct pb_tokenizer *tokenizer);
 
 /* Encode UTF-8 text of `size` bytes (NULs allowed). Added and special tokens inside the text are
  * recognised as the `tokenizers` package does. No BOS or EOS is added. *ids is freed with free().
- * Invalid UTF-8 is PB_ERR_INPUT with the byte offset. */
+ * Invalid UTF-8 is PB_ERR_INPUT with the byte offset; so is a byte that has no token where there is
+ * no unk_token (`tokenizers` drops it without a word). */
 enum pb_status pb_tokenizer_encode(const struct pb_tokenizer *tokenizer, const char *text,
 				   size_t size, int32_t **ids, size_t *n_ids, struct pb_error *err);
 

@@ -16,8 +16,9 @@
 
 #include "cpu/kernels.h"
 
-#define PANEL_MOST 96
-#define PANEL_LEAST 16
+#define PANEL_MOST ((size_t)96)
+#define PANEL_MIDDLE ((size_t)48)
+#define PANEL_LEAST ((size_t)16)
 
 struct pb_packed {
 	size_t n_in, n_out;
@@ -354,7 +355,7 @@ static size_t panel_height(const struct pb_cpu *cpu, size_t m)
 
 	if (!cpu->gemm->rows_are_free || m >= 4 * PANEL_MOST * threads)
 		return PANEL_MOST;
-	return m >= 2 * 48 * threads ? 48 : PANEL_LEAST;
+	return m >= 2 * PANEL_MIDDLE * threads ? PANEL_MIDDLE : PANEL_LEAST;
 }
 
 enum pb_status pb_cpu_gemm(struct pb_device *dev, const struct pb_gemm *op, struct pb_error *err)

@@ -16,14 +16,14 @@
 /* Floats in a vector register, and registers' worth of columns that one block of a product holds.
  */
 #if defined(__AVX512F__)
-#define PB_LANES 16
-#define PB_BLOCK_VECS 4
+#define PB_LANES ((size_t)16)
+#define PB_BLOCK_VECS ((size_t)4)
 #elif defined(__AVX__)
-#define PB_LANES 8
-#define PB_BLOCK_VECS 2
+#define PB_LANES ((size_t)8)
+#define PB_BLOCK_VECS ((size_t)2)
 #else
-#define PB_LANES 4
-#define PB_BLOCK_VECS 2
+#define PB_LANES ((size_t)4)
+#define PB_BLOCK_VECS ((size_t)2)
 #endif
 
 typedef float pb_vec __attribute__((vector_size(PB_LANES * 4), aligned(4), may_alias));
@@ -42,7 +42,7 @@ static inline double pb_lanes_sum(pb_vec v)
 {
 	double sum = 0.0;
 
-	for (int i = 0; i < PB_LANES; i++)
+	for (size_t i = 0; i < PB_LANES; i++)
 		sum += (double)v[i];
 	return sum;
 }
@@ -135,34 +135,34 @@ static inline size_t pb_round_lanes(size_t n)
 static inline __attribute__((always_inline)) void pb_mm_block(float *c, size_t ldc, const float *a,
 							      size_t lda, const float *b,
 							      size_t ldb, size_t k, bool accumulate,
-							      const int rows, const int vecs)
+							      const size_t rows, const size_t vecs)
 {
 	pb_vec acc[6][PB_BLOCK_VECS];
 
-	for (int i = 0; i < rows; i++)
-		for (int v = 0; v < vecs; v++)
+	for (size_t i = 0; i < rows; i++)
+		for (size_t v = 0; v < vecs; v++)
 			acc[i][v] = accumulate ? pb_load(c + i * ldc + v * PB_LANES) : (pb_vec){0};
 	for (size_t l = 0; l < k; l++) {
 		pb_vec col[PB_BLOCK_VECS];
 
-		for (int v = 0; v < vecs; v++)
+		for (size_t v = 0; v < vecs; v++)
 			col[v] = pb_load(b + l * ldb + v * PB_LANES);
-		for (int i = 0; i < rows; i++) {
+		for (size_t i = 0; i < rows; i++) {
 			float x = a[i * lda + l];
 
-			for (int v = 0; v < vecs; v++)
+			for (size_t v = 0; v < vecs; v++)
 				acc[i][v] += x * col[v];
 		}
 	}
-	for (int i = 0; i < rows; i++)
-		for (int v = 0; v < vecs; v++)
+	for (size_t i = 0; i < rows; i++)
+		for (size_t v = 0; v < vecs; v++)
 			pb_store(c + i * ldc + v * PB_LANES, acc[i][v]);
 }
 
 static inline __attribute__((always_inline)) void pb_mm_rows(float *c, size_t ldc, const float *a,
 							     size_t lda, const float *b, size_t ldb,
 							     size_t n, size_t k, bool accumulate,
-							     const int rows)
+							     const size_t rows)
 {
 	size_t j = 0;
 
@@ -173,7 +173,7 @@ static inline __attribute__((always_inline)) void pb_mm_rows(float *c, size_t ld
 }
 
 /* Rows that pb_mm works on together. */
-#define PB_MM_ROWS 6
+#define PB_MM_ROWS ((size_t)6)
 
 static inline void pb_mm(float *c, size_t ldc, const float *a, size_t lda, const float *b,
 			 size_t ldb, size_t m, size_t n, size_t k, bool accumulate)
@@ -197,7 +197,7 @@ static inline float pb_dot(const float *x, const float *y, size_t n)
 	float rest = 0.0f;
 
 	for (; i + 4 * PB_LANES <= n; i += 4 * PB_LANES)
-		for (int v = 0; v < 4; v++)
+		for (size_t v = 0; v < 4; v++)
 			acc[v] += pb_load(x + i + v * PB_LANES) * pb_load(y + i + v * PB_LANES);
 	for (; i + PB_LANES <= n; i += PB_LANES)
 		acc[0] += pb_load(x + i) * pb_load(y + i);

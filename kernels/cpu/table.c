@@ -140,10 +140,10 @@ static const char *cpu_isa(struct pb_device *dev)
 	PB_CPU_ENTRY(norm, s)                                                                      \
 	PB_CPU_ENTRY(norm_delta, s)                                                                \
 	PB_CPU_ENTRY(rotary, s)                                                                    \
-	PB_CPU_ENTRY(attention, s) PB_CPU_ENTRY(attention_delta, s)                                \
-	    PB_CPU_ENTRY(attention_last, s) PB_CPU_ENTRY(activation, s)                            \
-		PB_CPU_ENTRY(activation_delta, s) PB_CPU_ENTRY(rows, s) PB_CPU_ENTRY(dots, s)      \
-		    PB_CPU_ENTRY(vocabulary, s) PB_CPU_ENTRY(differ, s)
+	PB_CPU_ENTRY(attention, s)                                                                 \
+	PB_CPU_ENTRY(attention_delta, s) PB_CPU_ENTRY(attention_last, s)                           \
+	    PB_CPU_ENTRY(activation, s) PB_CPU_ENTRY(activation_delta, s) PB_CPU_ENTRY(rows, s)    \
+		PB_CPU_ENTRY(dots, s) PB_CPU_ENTRY(vocabulary, s) PB_CPU_ENTRY(differ, s)
 
 struct isa {
 	const char *name;
@@ -157,14 +157,19 @@ static const struct isa isas[] = {
     {"x86-64-v2", PB_CPU_TABLE(v2)},
 };
 
+/* The features of the levels that compilers know by name; the rest of a level comes with them. */
 static bool isa_runs(const char *name)
 {
+	bool v2, v3, v4;
+
 	__builtin_cpu_init();
-	if (strcmp(name, "x86-64-v4") == 0)
-		return __builtin_cpu_supports("x86-64-v4");
-	if (strcmp(name, "x86-64-v3") == 0)
-		return __builtin_cpu_supports("x86-64-v3");
-	return __builtin_cpu_supports("x86-64-v2");
+	v2 = __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
+	v3 = v2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+	     __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+	v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+	     __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+	     __builtin_cpu_supports("avx512vl");
+	return strcmp(name, "x86-64-v4") == 0 ? v4 : strcmp(name, "x86-64-v3") == 0 ? v3 : v2;
 }
 #else
 static const struct isa isas[] = {{"base", PB_CPU_TABLE(base)}};

@@ -154,3 +154,35 @@ OPS_TEST(ops_activation, delta)
 			for (size_t d = 0; d < 3; d++)
 				delta_case(r, k, shapes[s][0], shapes[s][1], scales[d]);
 }
+
+/* Where nothing changed nothing comes out: a0 made by activation, from rows in one order, is what
+ * activation_delta subtracts from, in another. */
+OPS_TEST(ops_activation, no_change)
+{
+	static const size_t widths[] = {1, 5, 33, 768};
+
+	for (size_t k = 0; k < N_KINDS; k++)
+		for (size_t w = 0; w < 4; w++) {
+			enum { N_BASE = 7, N = 20 };
+			size_t width = widths[w], size = N * width;
+			struct pb_activation_op base = {
+			    .kind = kinds[k], .n_rows = N_BASE, .width = width};
+			struct pb_activation_delta op = {
+			    .kind = kinds[k], .n_rows = N, .width = width};
+			const float *got;
+
+			begin_case(r, "no change of %s, width %zu", names[k], width);
+			base.h = put(r, normals(r, N_BASE * width, 3.0f), N_BASE * width);
+			base.a = put_sentinel(r, N_BASE * width);
+			RUN(r, activation, &base);
+			op.h0 = base.h;
+			op.a0 = base.a;
+			op.base_row = put(r, indices(r, N, N_BASE), N);
+			op.dh = put(r, HOST(r, float, size), size);
+			RUN(r, activation_delta, &op);
+			got = fetch(r, op.dh, size);
+			for (size_t i = 0; i < size; i++)
+				CHECK(got[i] == 0.0f, "%s: dh[%zu] is %g", r->label, i,
+				      (double)got[i]);
+		}
+}

@@ -102,3 +102,49 @@ OPS_TEST(ops_attention, one_token)
 		attention_case(r, &shapes[s], 3, length);
 	}
 }
+
+/* As many heads of prompts as make work for two threads. */
+OPS_TEST(ops_attention, many_prompts)
+{
+	enum { N = 300 };
+	static const struct shape wide = {{8, 8, 16, 0.25f, 0}, 1.0f};
+	size_t length[N];
+
+	for (size_t i = 0; i < N; i++)
+		length[i] = 1 + i % 9;
+	begin_shape(r, "attention of many prompts", &wide);
+	open_prepared(r, &wide.heads, 32, 9);
+	attention_case(r, &wide, N, length);
+}
+
+/* A NaN in a query, key or value comes out wherever it is seen. */
+OPS_TEST(ops_attention, nan)
+{
+	enum { N = 20, AT = 13 };
+	const struct pb_heads *hd = &shapes[2].heads;
+	size_t width = ref_qkv_width(hd), Z = hd->n_heads * hd->d_head;
+	struct pb_span prompt = {.length = N};
+	const size_t column[] = {ref_q_column(hd, 0), ref_k_column(hd, 0), ref_v_column(hd, 0)};
+
+	open_prepared(r, hd, 32, N);
+	for (size_t k = 0; k < 3; k++) {
+		struct pb_attention op = {
+		    .heads = *hd, .n_prompts = 1, .prompts = &prompt, .max_length = N};
+		float *qkv;
+		const float *z;
+
+		begin_shape(r, "attention with a NaN", &shapes[2]);
+		qkv = qkv_rows(r, &shapes[2], N, 1.0f);
+		qkv[AT * width + column[k] + 3] = NAN;
+		op.qkv = put(r, qkv, N * width);
+		op.z = put_sentinel(r, N * Z);
+		RUN(r, attention, &op);
+		z = fetch(r, op.z, N * Z);
+		for (size_t i = AT; i < (k == 0 ? AT + 1 : N); i++)
+			CHECK(isnan(z[i * Z + 3]), "%s: part %zu, z of row %zu is %g", r->label, k,
+			      i, (double)z[i * Z + 3]);
+		/* other KV heads do not see it */
+		for (size_t i = 0; i < N; i++)
+			CHECK(isfinite(z[i * Z + Z - 1]), "%s: part %zu, row %zu", r->label, k, i);
+	}
+}

@@ -251,15 +251,15 @@ static void place(struct rig *r, struct last_case *c, size_t n_prompts, const si
 	c->op.variants = c->variants;
 }
 
-static void last_case(struct rig *r, const struct shape *s, size_t D, float scale, bool by_qk)
+static void last_case(struct rig *r, const struct shape *s, size_t D, size_t n_prompts,
+		      const size_t *length, float scale, bool by_qk)
 {
-	static const size_t length[] = {1, 5, 18, LONGEST};
 	struct last_case c = {.op = {.heads = s->heads, .d_model = D, .max_length = LONGEST}};
 	size_t H = s->heads.n_heads, Z = H * s->heads.d_head, n;
 	size_t kv_width = s->heads.n_kv_heads * s->heads.d_head;
 	const float *zdiff, *mix;
 
-	place(r, &c, sizeof length / sizeof *length, length);
+	place(r, &c, n_prompts, length);
 	n = c.op.n_variants;
 	c.qkv0 = qkv_rows(r, s, c.n_base, 1.0f);
 	c.dn = normals(r, c.n_delta * D, scale);
@@ -287,16 +287,32 @@ static void last_case(struct rig *r, const struct shape *s, size_t D, float scal
 
 OPS_TEST(ops_attention_last, by_qk_and_by_dk)
 {
-	static const size_t widths[] = {1, 5, 16, 33, 768};
+	static const size_t widths[N_SHAPES] = {1, 768, 16, 33, 5, 15, 48, 1, 33};
+	static const size_t length[] = {1, 5, 18, LONGEST};
 
 	for (size_t s = 0; s < N_SHAPES; s++)
 		for (unsigned by_qk = 0; by_qk < 2; by_qk++) {
-			size_t D = widths[s % 5];
+			size_t D = widths[s];
 
 			begin_shape(r, by_qk ? "last layer by qk" : "last layer by dk", &shapes[s]);
 			open_prepared(r, &shapes[s].heads, D, LONGEST);
-			last_case(r, &shapes[s], D, by_qk ? 1.0f : 0.1f, by_qk);
+			last_case(r, &shapes[s], D, 4, length, by_qk ? 1.0f : 0.1f, by_qk);
 		}
+}
+
+/* As many variants as make work for two threads. */
+OPS_TEST(ops_attention_last, many_variants)
+{
+	enum { N = 18 };
+	size_t length[N];
+
+	for (size_t i = 0; i < N; i++)
+		length[i] = 1 + i % 5;
+	for (unsigned by_qk = 0; by_qk < 2; by_qk++) {
+		begin_shape(r, by_qk ? "many by qk" : "many by dk", &shapes[1]);
+		open_prepared(r, &shapes[1].heads, 768, 5);
+		last_case(r, &shapes[1], 768, N, length, 1.0f, by_qk);
+	}
 }
 
 OPS_TEST(ops_attention_last, no_variants)

@@ -160,6 +160,13 @@ OPS_TEST_ON(ops_gemm, small_products, each_library)
 	}
 }
 
+/* All forms of one shape on one device. */
+OPS_TEST_ON(ops_gemm, all_forms, each_library)
+{
+	for (unsigned form = 0; form <= (BIAS | ADD); form++)
+		rows_case(r, 16, 33, form);
+}
+
 OPS_TEST_ON(ops_gemm, large_products, each_library)
 {
 	rows_case(r, 64, 768, 0);

@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "results/digest.h"
@@ -254,6 +255,31 @@ Test(damage, a_truncated_file)
 	fixture_free(&f);
 }
 
+Test(damage, a_dataset_that_claims_too_much)
+{
+	/* 2^40 values of which none is stored: reading them would take for ever. */
+	const hsize_t size = (hsize_t)1 << 40, chunk = 1024;
+	struct pb_h5_shape shape;
+	struct fixture f;
+	hid_t file, space, plist, dataset;
+
+	finished(&f);
+	OK(&f, pb_h5_file_open(&file, f.output, true, PB_ERR_IO, &f.err));
+	space = H5Screate_simple(1, &size, NULL);
+	plist = H5Pcreate(H5P_DATASET_CREATE);
+	cr_assert(space >= 0 && H5Pset_chunk(plist, 1, &chunk) >= 0);
+	dataset = H5Dcreate2(file, "large", H5T_IEEE_F64LE, space, H5P_DEFAULT, plist, H5P_DEFAULT);
+	cr_assert(dataset >= 0);
+	FAILS(&f, pb_h5_shape(dataset, "large", &shape, &f.err), PB_ERR_CHECK, "never written");
+	f.err = (struct pb_error){0};
+	pb_h5_drop(dataset);
+	pb_h5_drop(plist);
+	pb_h5_drop(space);
+	OK(&f, pb_h5_file_close(&file, f.output, &f.err));
+	CAUGHT(&f, "WRONG  /large");
+	fixture_free(&f);
+}
+
 /* ---- right checksums, wrong contents ------------------------------------------------------- */
 
 Test(damage, nan_without_a_mask)
@@ -353,14 +379,37 @@ static enum pb_status assemble(struct fixture *f)
 	return pb_result_assemble(&f->e, &f->err);
 }
 
+/* Sizes that end the room in the middle of a file, and at its very end. */
+static void without_any_room(struct fixture *f, rlim_t size,
+			     enum pb_status (*work)(struct fixture *))
+{
+	without_room(f, 1000, work);
+	without_room(f, size / 2, work);
+	without_room(f, size - 1, work);
+}
+
+static rlim_t size_of(const char *path)
+{
+	struct stat st;
+
+	cr_assert_eq(stat(path, &st), 0);
+	return (rlim_t)st.st_size;
+}
+
 Test(damage, no_room_for_a_part)
 {
 	struct fixture f;
 	bool done = true;
+	char path[160];
+	rlim_t size;
 
 	fixture_new(&f, 4, 4, true);
 	OK(&f, pb_parts_prepare(&f.e, &f.err));
-	without_room(&f, 20000, write_first_part);
+	OK(&f, write_first_part(&f));
+	snprintf(path, sizeof path, "%s.parts/chunk-00000.h5", f.output);
+	size = size_of(path);
+	cr_assert_eq(unlink(path), 0);
+	without_any_room(&f, size, write_first_part);
 	OK(&f, pb_part_done(&f.e, 0, &done, &f.err));
 	cr_assert(!done);
 	OK(&f, write_first_part(&f));
@@ -371,10 +420,14 @@ Test(damage, no_room_for_a_part)
 Test(damage, no_room_for_the_file)
 {
 	struct fixture f;
+	rlim_t size;
 
 	fixture_new(&f, 4, 4, true);
+	fixture_assemble(&f);
+	size = size_of(f.output);
+	OK(&f, pb_output_remove(&f.e, &f.err));
 	fixture_write_parts(&f);
-	without_room(&f, 60000, assemble);
+	without_any_room(&f, size, assemble);
 	cr_assert(!fixture_has(&f, ""));
 	OK(&f, assemble(&f));
 	fixture_free(&f);
