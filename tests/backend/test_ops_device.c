@@ -90,31 +90,31 @@ OPS_TEST(ops_device, prepared_memory)
 /* A device keeps its own number of threads, and their working memory, beside one that has more. */
 OPS_TEST(ops_device, two_devices)
 {
-	static const size_t length[] = {9, 20, 1, 20};
-	const struct shape *shape = &shapes[2];
-	size_t width = ref_qkv_width(&shape->heads), Z = shape->heads.n_heads * shape->heads.d_head;
-	struct pb_span prompts[4] = {{0}};
+	enum { N = 80, LONGEST = 20 };
+	static const struct shape shape = {{8, 8, 64, 0.125f, 0}, 1.0f};
+	size_t width = ref_qkv_width(&shape.heads), Z = shape.heads.n_heads * shape.heads.d_head;
+	struct pb_span prompts[N] = {{0}};
 	struct pb_attention op = {
-	    .heads = shape->heads, .n_prompts = 4, .prompts = prompts, .max_length = 20};
+	    .heads = shape.heads, .n_prompts = N, .prompts = prompts, .max_length = LONGEST};
 	struct pb_device *other;
 	const float *before, *after;
-	size_t n;
+	size_t n, length[N];
 
 	begin_case(r, "two devices");
-	open_prepared(r, &shape->heads, 32, 20);
-	n = place_prompts(r, 4, length, prompts);
-	op.qkv = put(r, qkv_rows(r, shape, n, 1.0f), n * width);
+	for (size_t i = 0; i < N; i++)
+		length[i] = LONGEST - i % 3;
+	open_prepared(r, &shape.heads, 32, LONGEST);
+	n = place_prompts(r, N, length, prompts);
+	op.qkv = put(r, qkv_rows(r, &shape, n, 1.0f), n * width);
 	op.z = put_sentinel(r, n * Z);
 	RUN(r, attention, &op);
 	before = fetch(r, op.z, n * Z);
 	other = open_device(test_backend(), r->target->isa, r->n_threads + 3);
 	cr_assert_not_null(other);
-	for (size_t i = 0; i < 20; i++) {
-		op.z = put_sentinel(r, n * Z);
-		RUN(r, attention, &op);
-		after = fetch(r, op.z, n * Z);
-		check_bits(r, "beside another device", after, before, n * Z * sizeof *after);
-	}
+	op.z = put_sentinel(r, n * Z);
+	RUN(r, attention, &op);
+	after = fetch(r, op.z, n * Z);
+	check_bits(r, "beside another device", after, before, n * Z * sizeof *after);
 	pb_device_close(other);
 }
 
