@@ -303,14 +303,14 @@ OPS_TEST(ops_attention_last, by_qk_and_by_dk)
 /* As many variants as make work for two threads. */
 OPS_TEST(ops_attention_last, many_variants)
 {
-	enum { N = 18 };
+	enum { N = 40 };
 	size_t length[N];
 
 	for (size_t i = 0; i < N; i++)
-		length[i] = 1 + i % 5;
+		length[i] = 1 + i % 13;
 	for (unsigned by_qk = 0; by_qk < 2; by_qk++) {
 		begin_shape(r, by_qk ? "many by qk" : "many by dk", &shapes[1]);
-		open_prepared(r, &shapes[1].heads, 768, 5);
+		open_prepared(r, &shapes[1].heads, 768, 13);
 		last_case(r, &shapes[1], 768, N, length, 1.0f, by_qk);
 	}
 }

@@ -1,6 +1,7 @@
 /* Damaged result files are caught by `verify`, and a disk that refuses to write leaves nothing. */
 #include "unit/results_fixture.h"
 
+#include <omp.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -422,6 +423,7 @@ Test(damage, no_room_for_the_file)
 	struct fixture f;
 	rlim_t size;
 
+	omp_set_num_threads(1); /* threads of libgomp do not survive a fork */
 	fixture_new(&f, 4, 4, true);
 	fixture_assemble(&f);
 	size = size_of(f.output);
