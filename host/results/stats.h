@@ -70,4 +70,8 @@ enum pb_status pb_stats_interval(const struct pb_stats_plan *plan, size_t n_bloc
 				 const double *values, int32_t *n, double *mean, double *ci_low,
 				 double *ci_high, struct pb_error *err);
 
+/* The q-quantile of n >= 1 finite values, with linear interpolation between order statistics
+ * (numpy's default). Reorders x. */
+double pb_quantile(double *x, size_t n, double q);
+
 #endif

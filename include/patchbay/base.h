@@ -27,12 +27,12 @@ bool pb_size_add(size_t a, size_t b, size_t *out);
  * of 0 gives a valid non-NULL pointer. PB_ERR_MEMORY on failure or overflow; `what` names the
  * thing in the message. */
 enum pb_status pb_alloc(void **out, size_t count, size_t size, const char *what,
-                        struct pb_error *err);
+			struct pb_error *err);
 
 /* Grow *array (capacity in elements in *capacity) so that at least `needed` elements fit. New
  * elements are zero. On failure the array is as it was. */
-enum pb_status pb_grow(void **array, size_t *capacity, size_t needed, size_t size,
-                       const char *what, struct pb_error *err);
+enum pb_status pb_grow(void **array, size_t *capacity, size_t needed, size_t size, const char *what,
+		       struct pb_error *err);
 
 /* An arena: many small allocations with one lifetime. Zero-initialised is empty and valid. */
 struct pb_arena {
@@ -62,7 +62,7 @@ void pb_map_close(struct pb_map *map);
 /* The whole of a text file with a final NUL (freed with free()); *size without the NUL, may be
  * NULL. Files larger than max_size bytes are refused (PB_ERR_INPUT). */
 enum pb_status pb_read_file(char **out, size_t *size, const char *path, size_t max_size,
-                            struct pb_error *err);
+			    struct pb_error *err);
 
 bool pb_is_directory(const char *path);
 bool pb_is_file(const char *path);
@@ -116,14 +116,14 @@ bool pb_stop_requested(void);
 struct pb_sha256;
 enum pb_status pb_sha256_begin(struct pb_sha256 **out, struct pb_error *err);
 enum pb_status pb_sha256_add(struct pb_sha256 *sha, const void *data, size_t size,
-                             struct pb_error *err);
+			     struct pb_error *err);
 /* Writes the digest and frees the state. */
 enum pb_status pb_sha256_end(struct pb_sha256 *sha, char hex[PB_SHA256_HEX], struct pb_error *err);
 /* Frees a state that will not be ended (after a failed add). NULL is allowed. */
 void pb_sha256_free(struct pb_sha256 *sha);
 /* The digest of one buffer. */
 enum pb_status pb_sha256_of(const void *data, size_t size, char hex[PB_SHA256_HEX],
-                            struct pb_error *err);
+			    struct pb_error *err);
 
 /* ---- random numbers ------------------------------------------------------------------ */
 

@@ -21,13 +21,13 @@ struct pb_run_config {
 	char *pairs_path;            /* NULL: pairs come from the task */
 	size_t n_sweeps;
 	struct pb_sweep *sweeps;
-	unsigned metrics;            /* bits of enum pb_metric; logit_diff always */
-	char *backend;               /* "auto", "cpu" */
+	unsigned metrics; /* bits of enum pb_metric; logit_diff always */
+	char *backend;    /* "auto", "cpu" */
 	enum pb_precision precision;
-	size_t chunk;                /* pairs a chunk, 0: auto */
-	char *output;                /* NULL until given by the file or by -o */
-	char *resolved;              /* the whole configuration as YAML, defaults filled in */
-	struct pb_arena arena;       /* owns the strings and arrays */
+	size_t chunk;          /* pairs a chunk, 0: auto */
+	char *output;          /* NULL until given by the file or by -o */
+	char *resolved;        /* the whole configuration as YAML, defaults filled in */
+	struct pb_arena arena; /* owns the strings and arrays */
 };
 
 /* Read a YAML config. `sets` are "key=value" strings (dotted keys, list items by number:
@@ -35,9 +35,8 @@ struct pb_run_config {
  * file's output when not NULL. Unknown keys, wrong types, values out of range and duplicate keys
  * are PB_ERR_INPUT with file, line and column (or the --set argument). Relative paths in the file
  * are taken as given, from the current directory. */
-enum pb_status pb_config_read(struct pb_run_config *out, const char *path,
-                              const char *const *sets, size_t n_sets, const char *output,
-                              struct pb_error *err);
+enum pb_status pb_config_read(struct pb_run_config *out, const char *path, const char *const *sets,
+			      size_t n_sets, const char *output, struct pb_error *err);
 void pb_config_free(struct pb_run_config *config);
 
 /* One line a key: what it means, the words it takes, its default in brackets. */

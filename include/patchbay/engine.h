@@ -15,12 +15,12 @@ extern "C" {
 
 /* What the command line adds to a config. */
 struct pb_run_options {
-	const char *command;     /* the command line, for the file */
-	size_t memory;           /* bytes of host memory the run may use, 0: 80% of what the job may */
-	int n_threads;           /* 0: affinity or SLURM_CPUS_PER_TASK */
-	bool dry_run;            /* print the plan to stdout and stop */
-	bool force;              /* replace an output of a different experiment */
-	bool profile;            /* print the time by stage at the end */
+	const char *command; /* the command line, for the file */
+	size_t memory;       /* bytes of host memory the run may use, 0: 80% of what the job may */
+	int n_threads;       /* 0: affinity or SLURM_CPUS_PER_TASK */
+	bool dry_run;        /* print the plan to stdout and stop */
+	bool force;          /* replace an output of a different experiment */
+	bool profile;        /* print the time by stage at the end */
 	bool quiet;
 };
 
@@ -28,7 +28,7 @@ struct pb_run_options {
  * that has no part yet, assemble, print the summary to stdout. PB_ERR_STOPPED after a stop
  * request: the parts stay and the same call continues. */
 enum pb_status pb_experiment_run(const struct pb_run_config *config,
-                                 const struct pb_run_options *options, struct pb_error *err);
+				 const struct pb_run_options *options, struct pb_error *err);
 
 /* What limits this process: cgroup, SLURM_MEM_PER_*, available memory; affinity, SLURM. */
 size_t pb_memory_limit(void);

@@ -67,52 +67,52 @@ enum pb_activation { PB_ACT_GELU_TANH, PB_ACT_GELU_ERF, PB_ACT_RELU, PB_ACT_SILU
 
 /* The block description: all that engine/forward.c needs to know of a family. */
 struct pb_arch {
-	const char *family;     /* "gpt2", "gpt_neo", "gpt_neox": config.json's model_type */
-	size_t n_layers;        /* L */
-	size_t n_heads;         /* H, query heads */
-	size_t n_kv_heads;      /* KV heads; equal to n_heads without grouped queries */
-	size_t d_model;         /* D, width */
-	size_t d_head;          /* K, head width */
-	size_t d_mlp;           /* F */
-	size_t n_vocab;         /* rows of the unembedding */
-	size_t n_context;       /* longest prompt */
+	const char *family; /* "gpt2", "gpt_neo", "gpt_neox": config.json's model_type */
+	size_t n_layers;    /* L */
+	size_t n_heads;     /* H, query heads */
+	size_t n_kv_heads;  /* KV heads; equal to n_heads without grouped queries */
+	size_t d_model;     /* D, width */
+	size_t d_head;      /* K, head width */
+	size_t d_mlp;       /* F */
+	size_t n_vocab;     /* rows of the unembedding */
+	size_t n_context;   /* longest prompt */
 	enum pb_norm norm;
 	float norm_eps;
 	enum pb_activation activation;
 	bool parallel;          /* x + attn(ln1 x) + mlp(ln2 x), else sequential */
 	bool learned_positions; /* position embeddings are added to token embeddings */
 	size_t rotary_dims;     /* rotary on the first rotary_dims of each head; 0: none. Pairs are
-	                           (i, i + rotary_dims/2) */
+				   (i, i + rotary_dims/2) */
 	double rotary_base;
 };
 
 struct pb_layer {
 	struct pb_vector norm1_weight, norm1_bias, norm2_weight, norm2_bias;
-	struct pb_weight q, k, v;       /* [D, heads * K], group = head */
+	struct pb_weight q, k, v; /* [D, heads * K], group = head */
 	struct pb_vector q_bias, k_bias, v_bias;
-	struct pb_weight o;             /* [H * K, D] */
+	struct pb_weight o; /* [H * K, D] */
 	struct pb_vector o_bias;
-	struct pb_weight mlp_in;        /* [D, F] */
+	struct pb_weight mlp_in; /* [D, F] */
 	struct pb_vector mlp_in_bias;
-	struct pb_weight mlp_out;       /* [F, D] */
+	struct pb_weight mlp_out; /* [F, D] */
 	struct pb_vector mlp_out_bias;
-	float score_scale;              /* scores = score_scale * (q . k) */
-	size_t window;                  /* key j visible iff i - window < j <= i; 0: no window */
+	float score_scale; /* scores = score_scale * (q . k) */
+	size_t window;     /* key j visible iff i - window < j <= i; 0: no window */
 };
 
 struct pb_model {
-	char *path;                     /* the folder as given */
+	char *path; /* the folder as given */
 	struct pb_arch arch;
-	struct pb_layer *layers;        /* n_layers */
-	struct pb_weight embed;         /* [V, D] as a lookup: n_in = V (token), outputs = D */
-	struct pb_weight pos_embed;     /* [context, D]; data NULL without learned positions */
+	struct pb_layer *layers;    /* n_layers */
+	struct pb_weight embed;     /* [V, D] as a lookup: n_in = V (token), outputs = D */
+	struct pb_weight pos_embed; /* [context, D]; data NULL without learned positions */
 	struct pb_vector final_norm_weight, final_norm_bias;
-	struct pb_weight unembed;       /* [D, V] as a product (W_U); tied models view the embedding */
+	struct pb_weight unembed; /* [D, V] as a product (W_U); tied models view the embedding */
 	struct pb_vector unembed_bias;
-	enum pb_dtype dtype;            /* of most of the elements used */
-	size_t n_parameters;            /* elements of all tensors used, tied ones once */
-	char sha256[PB_SHA256_HEX];     /* of config.json and the weight files; "" until asked for */
-	struct pb_model_files *files;   /* owned: maps, names */
+	enum pb_dtype dtype;          /* of most of the elements used */
+	size_t n_parameters;          /* elements of all tensors used, tied ones once */
+	char sha256[PB_SHA256_HEX];   /* of config.json and the weight files; "" until asked for */
+	struct pb_model_files *files; /* owned: maps, names */
 };
 
 /* Open a Hugging Face folder: config.json and model.safetensors (F32, F16, BF16). Everything is

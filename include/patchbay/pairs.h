@@ -17,21 +17,21 @@ enum pb_bos { PB_BOS_AUTO, PB_BOS_TRUE, PB_BOS_FALSE };
 /* One pair, in token ids. Both prompts have `length` tokens; the answer position is length - 1. */
 struct pb_pair {
 	size_t length;
-	int32_t *clean, *corrupted;   /* [length] */
-	int32_t answer, foil;         /* token ids */
-	size_t first_difference;      /* first position where the prompts differ; length if none */
-	size_t n_candidates;          /* tokens whose logits are stored for every variant */
+	int32_t *clean, *corrupted; /* [length] */
+	int32_t answer, foil;       /* token ids */
+	size_t first_difference;    /* first position where the prompts differ; length if none */
+	size_t n_candidates;        /* tokens whose logits are stored for every variant */
 	int32_t *candidates;
 	const char *clean_text, *corrupted_text, *answer_text, *foil_text; /* UTF-8, never NULL */
-	const char *extra;            /* the other keys of the line as one JSON object, "{}" if none */
+	const char *extra; /* the other keys of the line as one JSON object, "{}" if none */
 };
 
 struct pb_pairs {
 	size_t n;
 	struct pb_pair *items;
 	size_t max_length;
-	int32_t bos;                  /* the id prepended to text prompts, -1: none */
-	struct pb_arena arena;        /* owns all of it */
+	int32_t bos;           /* the id prepended to text prompts, -1: none */
+	struct pb_arena arena; /* owns all of it */
 };
 
 /* Read and check a pairs file (design: `{"clean": .., "corrupted": .., "answer": .., "foil": ..}`,
@@ -40,14 +40,13 @@ struct pb_pairs {
  * or candidate that is not one token after the prompt, ids past n_vocab, prompts longer than
  * n_context, empty prompts, answer equal to foil. tokenizer may be NULL: then text is refused. */
 enum pb_status pb_pairs_read(struct pb_pairs *out, const char *path,
-                             const struct pb_tokenizer *tokenizer, enum pb_bos bos,
-                             size_t n_vocab, size_t n_context, struct pb_error *err);
+			     const struct pb_tokenizer *tokenizer, enum pb_bos bos, size_t n_vocab,
+			     size_t n_context, struct pb_error *err);
 
 /* The same from memory: `text` holds JSONL, `name` is what messages call it. */
-enum pb_status pb_pairs_parse(struct pb_pairs *out, const char *text, size_t size,
-                              const char *name, const struct pb_tokenizer *tokenizer,
-                              enum pb_bos bos, size_t n_vocab, size_t n_context,
-                              struct pb_error *err);
+enum pb_status pb_pairs_parse(struct pb_pairs *out, const char *text, size_t size, const char *name,
+			      const struct pb_tokenizer *tokenizer, enum pb_bos bos, size_t n_vocab,
+			      size_t n_context, struct pb_error *err);
 void pb_pairs_free(struct pb_pairs *pairs);
 
 /* What a JSONL file of pairs or evaluation prompts holds, for `patchbay info`: counts, lengths, the
@@ -56,7 +55,7 @@ enum pb_status pb_pairs_describe(const char *path, FILE *out, struct pb_error *e
 
 /* SHA-256 over all that matters of the pairs (ids, answers, foils, candidates). */
 enum pb_status pb_pairs_hash(const struct pb_pairs *pairs, char hex[PB_SHA256_HEX],
-                             struct pb_error *err);
+			     struct pb_error *err);
 
 /* ---- tasks --------------------------------------------------------------------------- */
 
@@ -65,9 +64,9 @@ const char *pb_corruption_name(enum pb_corruption corruption); /* "state", ... *
 
 /* Options of the tasks (each task uses its own; tasks.md has the meaning and ranges). */
 struct pb_task_options {
-	const char *name;              /* "box" */
+	const char *name; /* "box" */
 	size_t boxes, moves;
-	size_t count;                  /* pairs (or evaluation prompts) to make */
+	size_t count; /* pairs (or evaluation prompts) to make */
 	enum pb_corruption corrupt;
 	uint64_t seed;
 };
@@ -77,10 +76,10 @@ struct pb_task {
 	const char *name, *summary;
 	/* Write one evaluation prompt (index k of its stream) as a JSON line. */
 	enum pb_status (*prompt)(const struct pb_task_options *o, uint64_t index, FILE *out,
-	                         struct pb_error *err);
+				 struct pb_error *err);
 	/* Write one pair as a JSON line. */
 	enum pb_status (*pair)(const struct pb_task_options *o, uint64_t index, FILE *out,
-	                       struct pb_error *err);
+			       struct pb_error *err);
 	/* Refuse options out of range, naming the option. */
 	enum pb_status (*check)(const struct pb_task_options *o, struct pb_error *err);
 	/* Refuse a corruption that no story of these sizes has. */
@@ -95,9 +94,9 @@ const struct pb_task *pb_task_find(const char *name);
 
 /* options->count pairs (or prompts) of a task as JSONL into a fresh buffer (freed with free()). */
 enum pb_status pb_task_pairs(const struct pb_task_options *options, char **text, size_t *size,
-                             struct pb_error *err);
+			     struct pb_error *err);
 enum pb_status pb_task_prompts(const struct pb_task_options *options, char **text, size_t *size,
-                               struct pb_error *err);
+			       struct pb_error *err);
 
 #ifdef __cplusplus
 }

@@ -19,10 +19,10 @@ extern "C" {
 
 /* All that identifies and describes a run; borrowed pointers, owned by the caller. */
 struct pb_experiment {
-	const char *output;              /* final file; parts lie in "<output>.parts/" */
+	const char *output; /* final file; parts lie in "<output>.parts/" */
 	/* identity: together with the schema version these make the experiment's SHA-256 */
-	const char *config;              /* resolved YAML */
-	const char *identity;            /* what of the config bears on the numbers (engine writes it) */
+	const char *config;   /* resolved YAML */
+	const char *identity; /* what of the config bears on the numbers (engine writes it) */
 	const char *model_sha256, *pairs_sha256;
 	/* provenance, stored as attributes of the root */
 	const char *command, *model_path, *family, *backend, *device, *precision, *host;
@@ -33,8 +33,9 @@ struct pb_experiment {
 	const struct pb_pairs *pairs;
 	size_t n_sweeps;
 	const struct pb_sweep *sweeps;
-	unsigned metrics;                /* bits of enum pb_metric */
-	size_t chunk_pairs, n_chunks;    /* chunk c holds pairs [c*chunk_pairs, min(n, (c+1)*chunk_pairs)) */
+	unsigned metrics; /* bits of enum pb_metric */
+	size_t chunk_pairs,
+	    n_chunks; /* chunk c holds pairs [c*chunk_pairs, min(n, (c+1)*chunk_pairs)) */
 };
 
 /* Per prompt side (clean, corrupted), arrays of the chunk's n_pairs. Ranks count strictly larger
@@ -61,42 +62,43 @@ struct pb_checked_variant {
 
 /* What a chunk proved about itself. */
 struct pb_chunk_checks {
-	/* resid_pre of the donor patched whole at each layer, zero-delta shortcut off: [n_layers] largest
-	 * |LD - LD_donor| over the checked pairs and both directions in use */
+	/* resid_pre of the donor patched whole at each layer, zero-delta shortcut off: [n_layers]
+	 * largest |LD - LD_donor| over the checked pairs and both directions in use */
 	double *resid_pre_deviation;
 	size_t n_resid_pre_pairs;
 	size_t n_variants;
 	struct pb_checked_variant *variants;
-	double logit_largest;            /* largest |logit| of answers and foils in the base runs */
+	double logit_largest; /* largest |logit| of answers and foils in the base runs */
 };
 
 struct pb_chunk_values {
 	size_t chunk, first_pair, n_pairs;
-	struct pb_base_values base[2];   /* 0 clean, 1 corrupted */
-	struct pb_sweep_values *sweeps;  /* experiment->n_sweeps */
+	struct pb_base_values base[2];  /* 0 clean, 1 corrupted */
+	struct pb_sweep_values *sweeps; /* experiment->n_sweeps */
 	struct pb_chunk_checks checks;
-	const char *isa;                 /* of the processor that computed it, e.g. "x86-64-v4" */
+	const char *isa; /* of the processor that computed it, e.g. "x86-64-v4" */
 	double seconds;
 };
 
 /* Allocate all arrays that an experiment's chunk needs (filled with NaN or -1), and free them. */
 enum pb_status pb_chunk_values_new(struct pb_chunk_values **out, const struct pb_experiment *e,
-                                   size_t chunk, struct pb_error *err);
+				   size_t chunk, struct pb_error *err);
 void pb_chunk_values_free(struct pb_chunk_values *values);
 
 /* SHA-256 that names the experiment: config identity, model, pairs, schema version. */
 enum pb_status pb_experiment_hash(const struct pb_experiment *e, char hex[PB_SHA256_HEX],
-                                  struct pb_error *err);
+				  struct pb_error *err);
 
 enum pb_output_state {
-	PB_OUTPUT_ABSENT,    /* nothing there, neither file nor parts */
-	PB_OUTPUT_PARTS,     /* parts of this experiment: resume */
-	PB_OUTPUT_COMPLETE,  /* a complete file of this experiment */
-	PB_OUTPUT_OTHER,     /* a file or parts of a different experiment, or not ours at all */
+	PB_OUTPUT_ABSENT,   /* nothing there, neither file nor parts */
+	PB_OUTPUT_PARTS,    /* parts of this experiment: resume */
+	PB_OUTPUT_COMPLETE, /* a complete file of this experiment */
+	PB_OUTPUT_OTHER,    /* a file or parts of a different experiment, or not ours at all */
 };
-/* Look at what lies at e->output. For PB_OUTPUT_OTHER, `difference` (size bytes) says what differs. */
+/* Look at what lies at e->output. For PB_OUTPUT_OTHER, `difference` (size bytes) says what differs.
+ */
 enum pb_status pb_output_state(const struct pb_experiment *e, enum pb_output_state *state,
-                               char *difference, size_t size, struct pb_error *err);
+			       char *difference, size_t size, struct pb_error *err);
 /* Remove the file and the parts at e->output (--force). */
 enum pb_status pb_output_remove(const struct pb_experiment *e, struct pb_error *err);
 
@@ -104,10 +106,10 @@ enum pb_status pb_output_remove(const struct pb_experiment *e, struct pb_error *
 enum pb_status pb_parts_prepare(const struct pb_experiment *e, struct pb_error *err);
 /* True when a valid part of this experiment for this chunk is there (an invalid one is removed). */
 enum pb_status pb_part_done(const struct pb_experiment *e, size_t chunk, bool *done,
-                            struct pb_error *err);
+			    struct pb_error *err);
 /* Write one part aside, fsync, rename, fsync the directory. */
 enum pb_status pb_part_write(const struct pb_experiment *e, const struct pb_chunk_values *values,
-                             struct pb_error *err);
+			     struct pb_error *err);
 
 /* Assemble the final file from all parts: raw values, summaries, checks and their checksums,
  * written aside and renamed; then the parts are removed. A failing check is PB_ERR_CHECK: the file
@@ -115,8 +117,8 @@ enum pb_status pb_part_write(const struct pb_experiment *e, const struct pb_chun
 enum pb_status pb_result_assemble(const struct pb_experiment *e, struct pb_error *err);
 
 /* `patchbay verify`: complete, every checksum right, no unexplained NaN, checks within tolerance.
- * Writes a line per item to out. PB_ERR_CHECK when something is wrong, PB_ERR_INPUT when the file is
- * not a result file. */
+ * Writes a line per item to out. PB_ERR_CHECK when something is wrong, PB_ERR_INPUT when the file
+ * is not a result file. */
 enum pb_status pb_result_verify(const char *path, FILE *out, struct pb_error *err);
 
 /* `patchbay info` of a result file: attributes, shapes, sweeps, checks. */
@@ -125,7 +127,7 @@ enum pb_status pb_result_describe(const char *path, FILE *out, struct pb_error *
 /* Plain-text heat map of a sweep's mean restoration (layers down, heads across) and the `n_top`
  * cells by |effect| with restoration, its 95% interval and corrected p; for the end of a run. */
 enum pb_status pb_result_print_summary(const char *path, size_t n_top, FILE *out,
-                                       struct pb_error *err);
+				       struct pb_error *err);
 /* True when the file starts with the HDF5 signature. */
 bool pb_is_hdf5(const char *path);
 

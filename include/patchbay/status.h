@@ -29,18 +29,18 @@ struct pb_error {
  * Keeps the first error: if err->status is already set, only the status is returned.
  * err may be NULL (the message is then lost, the status is still returned). */
 enum pb_status pb_fail(struct pb_error *err, enum pb_status status, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));
 
 /* The process exit status that belongs to a status: 0, 1, 2 or 75. */
 int pb_exit_status(enum pb_status status);
 
 /* Run an expression of type enum pb_status; on failure keep it in the local `status`
  * and jump to the function's single `cleanup` label. */
-#define PB_TRY(expr)                          \
-	do {                                  \
-		status = (expr);              \
-		if (status != PB_OK)          \
-			goto cleanup;         \
+#define PB_TRY(expr)                                                                               \
+	do {                                                                                       \
+		status = (expr);                                                                   \
+		if (status != PB_OK)                                                               \
+			goto cleanup;                                                              \
 	} while (0)
 
 #ifdef __cplusplus

@@ -30,7 +30,8 @@ struct pb_sweep {
 	enum pb_site site;
 	enum pb_direction direction;
 	enum pb_positions positions;
-	double min_gap; /* pairs with |LD_clean - LD_corrupted| below it are left out of restoration */
+	double
+	    min_gap; /* pairs with |LD_clean - LD_corrupted| below it are left out of restoration */
 };
 
 /* What is stored for every variant. */
@@ -51,9 +52,9 @@ enum pb_metric {
 
 /* One row a metric: its dataset, and the word in the config's `metrics:` list that asks for it. */
 struct pb_metric_info {
-	const char *name;      /* dataset name, e.g. "prob_answer" */
-	const char *request;   /* "logit_diff", "candidates", "prob", "logprob", "rank", "kl" */
-	const char *units;     /* "logit", "1", "nat" */
+	const char *name;    /* dataset name, e.g. "prob_answer" */
+	const char *request; /* "logit_diff", "candidates", "prob", "logprob", "rank", "kl" */
+	const char *units;   /* "logit", "1", "nat" */
 	const char *long_name;
 	bool is_double;        /* float64, else float32 */
 	bool per_candidate;    /* one more trailing axis */

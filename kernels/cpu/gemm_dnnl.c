@@ -358,6 +358,12 @@ static size_t panel_height(const struct pb_cpu *cpu, size_t m)
 	return m >= 2 * PANEL_MIDDLE * threads ? PANEL_MIDDLE : PANEL_LEAST;
 }
 
+/* Threads that a product is worth; multiply-adds here are some thirty times faster than moves. */
+static int threads_for(const struct pb_cpu *cpu, const struct pb_gemm *op)
+{
+	return PB_WORTH_THREADS(op->m * op->w->n_in * op->w->n_out / 32) ? cpu->n_threads : 1;
+}
+
 enum pb_status pb_cpu_gemm(struct pb_device *dev, const struct pb_gemm *op, struct pb_error *err)
 {
 	struct pb_cpu *cpu = pb_cpu_of(dev);
@@ -368,8 +374,6 @@ enum pb_status pb_cpu_gemm(struct pb_device *dev, const struct pb_gemm *op, stru
 	size_t tail_height = cache->rows_are_free ? PANEL_LEAST : height;
 	size_t n_tails = (rest + tail_height - 1) / tail_height;
 	size_t full = 0, tail_full = 0;
-	int n_threads =
-	    PB_WORTH_THREADS(op->m * op->w->n_in * op->w->n_out / 32) ? cpu->n_threads : 1;
 	int before = omp_get_max_threads();
 	struct pb_error first = {0};
 	enum pb_status status = PB_OK;
@@ -383,7 +387,7 @@ enum pb_status pb_cpu_gemm(struct pb_device *dev, const struct pb_gemm *op, stru
 		PB_TRY(find(cpu, op, height, &full, err));
 	if (n_tails)
 		PB_TRY(find(cpu, op, tail_height, &tail_full, err));
-#pragma omp parallel for num_threads(n_threads) schedule(dynamic, 1)
+#pragma omp parallel for num_threads(threads_for(cpu, op)) schedule(dynamic, 1)
 	for (size_t i = 0; i < n_panels + n_tails; i++) {
 		struct worker *w = &cache->workers[omp_get_thread_num()];
 		size_t tail = i - n_panels,
@@ -412,39 +416,39 @@ cleanup:
 /* Do rows keep their bits whatever the height of the panel they are in? */
 static enum pb_status test_rows(struct pb_cpu *cpu, struct pb_error *err)
 {
-	enum { N_IN = 160, N_OUT = 208, ROWS = 96 };
+	const size_t n_in = 160, n_out = 208, rows = PANEL_MOST;
 	static const size_t heights[] = {96, 48, 16};
 	float *weights = NULL, *x = NULL, *y = NULL;
 	struct pb_packed *packed = NULL;
 	struct pb_weight view = {.dtype = PB_F32,
-				 .n_in = N_IN,
+				 .n_in = n_in,
 				 .n_groups = 1,
-				 .group_size = N_OUT,
-				 .stride_in = N_OUT,
+				 .group_size = n_out,
+				 .stride_in = n_out,
 				 .stride_out = 1};
 	bool same = true;
 	enum pb_status status;
 
-	PB_TRY(pb_alloc((void **)&weights, N_IN * N_OUT, sizeof(float), "a test weight", err));
-	PB_TRY(pb_alloc((void **)&x, ROWS * N_IN, sizeof(float), "a test input", err));
-	PB_TRY(pb_alloc((void **)&y, 3 * ROWS * N_OUT, sizeof(float), "a test output", err));
-	for (size_t i = 0; i < N_IN * N_OUT; i++)
+	PB_TRY(pb_alloc((void **)&weights, n_in * n_out, sizeof(float), "a test weight", err));
+	PB_TRY(pb_alloc((void **)&x, rows * n_in, sizeof(float), "a test input", err));
+	PB_TRY(pb_alloc((void **)&y, 3 * rows * n_out, sizeof(float), "a test output", err));
+	for (size_t i = 0; i < n_in * n_out; i++)
 		weights[i] = sinf((float)i);
-	for (size_t i = 0; i < ROWS * N_IN; i++)
+	for (size_t i = 0; i < rows * n_in; i++)
 		x[i] = cosf((float)i * 1.7f);
 	view.data = weights;
 	PB_TRY(pb_cpu_pack(&cpu->base, &view, 1, &packed, err));
 	for (size_t h = 0; h < 3; h++) {
-		struct pb_gemm op = {.m = ROWS, .w = packed, .x_stride = N_IN, .y_stride = N_OUT};
+		struct pb_gemm op = {.m = rows, .w = packed, .x_stride = n_in, .y_stride = n_out};
 		size_t index;
 
 		op.x.address = x;
-		op.y.address = y + h * ROWS * N_OUT;
+		op.y.address = y + h * rows * n_out;
 		PB_TRY(find(cpu, &op, heights[h], &index, err));
-		for (size_t row = 0; row < ROWS; row += heights[h])
+		for (size_t row = 0; row < rows; row += heights[h])
 			PB_TRY(panel(cpu->gemm, cpu->gemm->workers, &cpu->gemm->items[index], &op,
 				     row, heights[h], err));
-		same = same && memcmp(y, op.y.address, ROWS * N_OUT * sizeof(float)) == 0;
+		same = same && memcmp(y, op.y.address, rows * n_out * sizeof(float)) == 0;
 	}
 	cpu->gemm->rows_are_free = same;
 cleanup:

@@ -141,9 +141,10 @@ static const char *cpu_isa(struct pb_device *dev)
 	PB_CPU_ENTRY(norm_delta, s)                                                                \
 	PB_CPU_ENTRY(rotary, s)                                                                    \
 	PB_CPU_ENTRY(attention, s)                                                                 \
-	PB_CPU_ENTRY(attention_delta, s) PB_CPU_ENTRY(attention_last, s)                           \
-	    PB_CPU_ENTRY(activation, s) PB_CPU_ENTRY(activation_delta, s) PB_CPU_ENTRY(rows, s)    \
-		PB_CPU_ENTRY(dots, s) PB_CPU_ENTRY(vocabulary, s) PB_CPU_ENTRY(differ, s)
+	PB_CPU_ENTRY(attention_delta, s)                                                           \
+	PB_CPU_ENTRY(attention_last, s) PB_CPU_ENTRY(activation, s)                                \
+	    PB_CPU_ENTRY(activation_delta, s) PB_CPU_ENTRY(rows, s) PB_CPU_ENTRY(dots, s)          \
+		PB_CPU_ENTRY(vocabulary, s) PB_CPU_ENTRY(differ, s)
 
 struct isa {
 	const char *name;

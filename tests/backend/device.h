@@ -162,7 +162,7 @@ static inline void *host(struct rig *r, size_t count, size_t size)
 	MUST(r, pb_alloc(&r->host[r->n_host], count, size, "the case's memory", err));
 	return r->host[r->n_host++];
 }
-#define HOST(r, type, n) ((type *)host(r, n, sizeof(type)))
+#define HOST(r, n, type) ((type *)host(r, n, sizeof(type)))
 
 /* Device memory with these 4-byte values and a guard behind them. */
 static inline struct pb_dev put(struct rig *r, const void *values, size_t n)
@@ -184,7 +184,7 @@ static inline struct pb_dev put(struct rig *r, const void *values, size_t n)
 /* Device memory of n floats, all SENTINEL. */
 static inline struct pb_dev put_sentinel(struct rig *r, size_t n)
 {
-	float *values = HOST(r, float, n);
+	float *values = HOST(r, n, float);
 
 	for (size_t i = 0; i < n; i++)
 		values[i] = SENTINEL;
@@ -217,7 +217,7 @@ static inline void note(struct rig *r, const void *data, size_t bytes)
 /* The n floats of device memory made by put(); its guard must be whole. */
 static inline float *fetch(struct rig *r, struct pb_dev d, size_t n)
 {
-	float *values = HOST(r, float, n + GUARD);
+	float *values = HOST(r, n + GUARD, float);
 
 	MUST(r, r->ops->download(r->dev, values, d, (n + GUARD) * sizeof *values, err));
 	for (size_t i = 0; i < GUARD; i++)
@@ -239,7 +239,7 @@ static inline float normal(struct rig *r)
 
 static inline float *normals(struct rig *r, size_t n, float scale)
 {
-	float *values = HOST(r, float, n);
+	float *values = HOST(r, n, float);
 
 	for (size_t i = 0; i < n; i++)
 		values[i] = scale * normal(r);
@@ -248,7 +248,7 @@ static inline float *normals(struct rig *r, size_t n, float scale)
 
 static inline double *widen(struct rig *r, const float *from, size_t n)
 {
-	double *to = HOST(r, double, n);
+	double *to = HOST(r, n, double);
 
 	for (size_t i = 0; i < n; i++)
 		to[i] = (double)from[i];
@@ -260,7 +260,7 @@ static inline double *widen(struct rig *r, const float *from, size_t n)
 static inline void *stored(struct rig *r, enum pb_dtype dtype, size_t n)
 {
 	size_t bytes = pb_dtype_size(dtype);
-	char *data = HOST(r, char, n *bytes + 1) + 1;
+	char *data = HOST(r, n * bytes + 1, char) + 1;
 
 	for (size_t i = 0; i < n; i++) {
 		float single = normal(r);
@@ -278,7 +278,7 @@ static inline void *stored(struct rig *r, enum pb_dtype dtype, size_t n)
 /* n numbers below `bound`, in no order and with repetitions. */
 static inline int32_t *indices(struct rig *r, size_t n, size_t bound)
 {
-	int32_t *values = HOST(r, int32_t, n);
+	int32_t *values = HOST(r, n, int32_t);
 
 	for (size_t i = 0; i < n; i++)
 		values[i] = (int32_t)pb_rng_below(&r->rng, bound);
@@ -288,7 +288,7 @@ static inline int32_t *indices(struct rig *r, size_t n, size_t bound)
 /* The numbers below n, each once, in no order. */
 static inline int32_t *permutation(struct rig *r, size_t n)
 {
-	uint32_t *values = HOST(r, uint32_t, n);
+	uint32_t *values = HOST(r, n, uint32_t);
 
 	for (size_t i = 0; i < n; i++)
 		values[i] = (uint32_t)i;

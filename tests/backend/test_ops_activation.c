@@ -112,7 +112,7 @@ static void delta_case(struct rig *r, size_t k, size_t n, size_t width, float sc
 
 	begin_case(r, "change of %s by %g, %zu x %zu", names[k], (double)scale, n, width);
 	h0 = inputs(r, base_size);
-	a0 = HOST(r, float, base_size);
+	a0 = HOST(r, base_size, float);
 	for (size_t i = 0; i < base_size; i++)
 		a0[i] = (float)ref_act(kinds[k], (double)h0[i]);
 	dh = normals(r, size, scale);
@@ -178,7 +178,7 @@ OPS_TEST(ops_activation, no_change)
 			op.h0 = base.h;
 			op.a0 = base.a;
 			op.base_row = put(r, indices(r, N, N_BASE), N);
-			op.dh = put(r, HOST(r, float, size), size);
+			op.dh = put(r, HOST(r, size, float), size);
 			RUN(r, activation_delta, &op);
 			got = fetch(r, op.dh, size);
 			for (size_t i = 0; i < size; i++)

@@ -34,7 +34,7 @@ static void attention_case(struct rig *r, const struct shape *s, size_t n, const
 	double *want, *tolerance;
 	float *qkv, *z, *alone;
 
-	spans = HOST(r, struct pb_span, n);
+	spans = HOST(r, n, struct pb_span);
 	n_rows = place_prompts(r, n, length, spans);
 	qkv = qkv_rows(r, s, n_rows, 1.0f);
 	for (size_t i = 0; i < n; i++)
@@ -44,8 +44,8 @@ static void attention_case(struct rig *r, const struct shape *s, size_t n, const
 	op.z = put_sentinel(r, n_rows * Z);
 	RUN(r, attention, &op);
 	z = fetch(r, op.z, n_rows * Z);
-	want = HOST(r, double, n_rows *Z);
-	tolerance = HOST(r, double, n_rows *Z);
+	want = HOST(r, n_rows * Z, double);
+	tolerance = HOST(r, n_rows * Z, double);
 	for (size_t i = 0; i < n_rows * Z; i++)
 		want[i] = (double)SENTINEL;
 	for (size_t i = 0; i < n && !r->replay; i++)

@@ -38,8 +38,8 @@ static void check_delta(struct rig *r, const struct delta_case *c, const float *
 {
 	const struct pb_heads *hd = &c->op.heads;
 	size_t width = ref_qkv_width(hd), Z = hd->n_heads * hd->d_head;
-	double *want = HOST(r, double, c->n_delta *Z);
-	double *tolerance = HOST(r, double, c->n_delta *Z);
+	double *want = HOST(r, c->n_delta * Z, double);
+	double *tolerance = HOST(r, c->n_delta * Z, double);
 
 	for (size_t i = 0; i < c->n_delta * Z; i++)
 		want[i] = (double)SENTINEL;
@@ -149,11 +149,11 @@ static void mixed_variants(struct rig *r, struct delta_case *c, size_t n_prompts
 			   const size_t *length, bool in_turn)
 {
 	enum { PER_PROMPT = 4 };
-	struct pb_span *prompts = HOST(r, struct pb_span, n_prompts);
+	struct pb_span *prompts = HOST(r, n_prompts, struct pb_span);
 	size_t n = n_prompts * PER_PROMPT;
 
 	c->n_base = place_prompts(r, n_prompts, length, prompts);
-	c->variants = HOST(r, struct pb_span, n);
+	c->variants = HOST(r, n, struct pb_span);
 	c->op.n_variants = n;
 	c->op.max_length = LONGEST;
 	for (size_t v = 0; v < n; v++) {
@@ -196,7 +196,7 @@ OPS_TEST(ops_attention_delta, each_first_position)
 
 		begin_shape(r, "change from each position", &shapes[3]);
 		open_prepared(r, &shapes[3].heads, 32, n);
-		c.variants = HOST(r, struct pb_span, n);
+		c.variants = HOST(r, n, struct pb_span);
 		c.n_base = n;
 		for (size_t v = 0; v < n; v++)
 			c.variants[v] =
@@ -216,7 +216,7 @@ OPS_TEST(ops_attention_delta, many_variants)
 	begin_shape(r, "many variants", &shapes[1]);
 	open_prepared(r, &shapes[1].heads, 8, 6);
 	c.n_base = place_prompts(r, N_PROMPTS, length, prompts);
-	c.variants = HOST(r, struct pb_span, N);
+	c.variants = HOST(r, N, struct pb_span);
 	for (size_t v = 0; v < N; v++) {
 		size_t p = v < N_SAME ? 1 : v % N_PROMPTS;
 
@@ -246,7 +246,7 @@ OPS_TEST(ops_attention_delta, tiny_values)
 		c.op.heads = *hd;
 		c.op.variants = c.variants;
 		c.qkv0 = qkv_rows(r, &shapes[s], c.n_base, 1.0f);
-		c.dqkv = dqkv = HOST(r, float, c.n_delta *width);
+		c.dqkv = dqkv = HOST(r, c.n_delta * width, float);
 		for (size_t i = 0; i < c.n_delta * width; i++)
 			if (i % width >= (hd->n_heads + hd->n_kv_heads) * hd->d_head)
 				dqkv[i] = 1e-6f * normal(r);

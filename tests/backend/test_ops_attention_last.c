@@ -18,7 +18,7 @@ struct last_case {
 static float *changed_keys(struct rig *r, const struct last_case *c)
 {
 	size_t D = c->op.d_model, width = c->op.heads.n_kv_heads * c->op.heads.d_head;
-	float *dk = HOST(r, float, c->n_delta *width);
+	float *dk = HOST(r, c->n_delta * width, float);
 
 	for (size_t i = 0; i < c->n_delta * width; i++) {
 		double sum = 0.0;
@@ -36,7 +36,7 @@ static float *query_directions(struct rig *r, const struct last_case *c)
 	const struct pb_heads *hd = &c->op.heads;
 	size_t D = c->op.d_model, K = hd->d_head, width = hd->n_kv_heads * K;
 	size_t n = c->op.n_variants * hd->n_heads;
-	float *qk = HOST(r, float, n *D);
+	float *qk = HOST(r, n * D, float);
 
 	for (size_t i = 0; i < n * D; i++) {
 		size_t kv = i / D % hd->n_heads * hd->n_kv_heads / hd->n_heads;
@@ -231,12 +231,12 @@ static void check_alone(struct rig *r, const struct last_case *c, const float *z
  * half, its last token. */
 static void place(struct rig *r, struct last_case *c, size_t n_prompts, const size_t *length)
 {
-	struct pb_span *prompts = HOST(r, struct pb_span, n_prompts);
+	struct pb_span *prompts = HOST(r, n_prompts, struct pb_span);
 	size_t n = 3 * n_prompts;
 	int32_t *order = permutation(r, n);
 
 	c->n_base = place_prompts(r, n_prompts, length, prompts);
-	c->variants = HOST(r, struct pb_span, n);
+	c->variants = HOST(r, n, struct pb_span);
 	c->n_delta = 1;
 	for (size_t i = 0; i < n; i++) {
 		size_t v = (size_t)order[i], p = v % n_prompts;

@@ -21,6 +21,7 @@ OPS_TEST(ops_device, table)
 OPS_TEST(ops_device, memory)
 {
 	static const size_t sizes[] = {0, 1, 3, 64, 65, 100000};
+	static const unsigned char part[] = {1, 2, 3};
 
 	/* twice, so that memory that was used and released is seen again */
 	for (size_t s = 0; s < 2 * (sizeof sizes / sizeof *sizes); s++) {
@@ -29,8 +30,8 @@ OPS_TEST(ops_device, memory)
 		struct pb_dev d = {0};
 
 		begin_case(r, "%zu bytes", n);
-		bytes = HOST(r, unsigned char, n);
-		back = HOST(r, unsigned char, n);
+		bytes = HOST(r, n, unsigned char);
+		back = HOST(r, n, unsigned char);
 		for (size_t i = 0; i < n; i++)
 			bytes[i] = (unsigned char)(i * 31 + 7);
 		MUST(r, r->ops->alloc(r->dev, n, &d, err));
@@ -43,9 +44,9 @@ OPS_TEST(ops_device, memory)
 		check_bits(r, "back", back, bytes, n);
 		/* a part, at any byte */
 		if (n > 40) {
-			MUST(r, r->ops->upload(r->dev, pb_dev_at(d, 5), "abc", 3, err));
+			MUST(r, r->ops->upload(r->dev, pb_dev_at(d, 5), part, sizeof part, err));
 			MUST(r, r->ops->zero(r->dev, pb_dev_at(d, 17), 9, err));
-			memcpy(bytes + 5, "abc", 3);
+			memcpy(bytes + 5, part, sizeof part);
 			memset(bytes + 17, 0, 9);
 			MUST(r, r->ops->download(r->dev, back, d, n, err));
 			check_bits(r, "parts", back, bytes, n);

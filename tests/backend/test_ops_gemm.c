@@ -34,7 +34,7 @@ static void pack(struct rig *r, struct product *p)
 /* n rows of `columns` at `from`, `gap` floats apart, SENTINEL in the gaps. */
 static float *spread_rows(struct rig *r, const float *from, size_t n, size_t columns, size_t gap)
 {
-	float *to = HOST(r, float, n *(columns + gap));
+	float *to = HOST(r, n * (columns + gap), float);
 
 	for (size_t i = 0; i < n * (columns + gap); i++)
 		to[i] = SENTINEL;
@@ -52,7 +52,7 @@ static float *multiply(struct rig *r, const struct product *p, unsigned form, si
 			     .x_stride = p->n_in + x_gap,
 			     .y_stride = p->n_out + y_gap,
 			     .accumulate = form & ADD};
-	float *y, *close = HOST(r, float, m * p->n_out);
+	float *y, *close = HOST(r, m * p->n_out, float);
 
 	if (form & BIAS)
 		op.bias = p->bias_dev;
@@ -77,7 +77,7 @@ static float *multiply(struct rig *r, const struct product *p, unsigned form, si
 static void check_product(struct rig *r, const struct product *p, unsigned form, const float *y)
 {
 	size_t step = 1 + p->n_in * p->n_out / 4096;
-	double *w = HOST(r, double, p->n_in * p->n_out);
+	double *w = HOST(r, p->n_in * p->n_out, double);
 
 	for (size_t v = 0, at = 0; v < p->n_views; at += pb_weight_n_out(&p->views[v++]))
 		for (size_t o = 0; o < pb_weight_n_out(&p->views[v]); o++)
@@ -207,9 +207,9 @@ static void make_views(struct rig *r, size_t n_in, struct pb_weight v[N_VIEWS])
 	    (struct pb_weight){stored(r, PB_F16, n_in * 37), PB_F16, n_in, 1, 37, 1, 37 * in, in};
 	v[2] =
 	    (struct pb_weight){stored(r, PB_BF16, n_in * 36), PB_BF16, n_in, 3, 4, 1, 12 * in, in};
-	v[2].data = (const char *)v[2].data + 2 * 4 * n_in;
+	v[2].data = (const char *)v[2].data + 4 * n_in * sizeof(uint16_t);
 	v[3] = (struct pb_weight){stored(r, PB_F32, n_in * 18), PB_F32, n_in, 2, 3, 18, 3, 1};
-	v[3].data = (const char *)v[3].data + sizeof(float) * 6;
+	v[3].data = (const char *)v[3].data + 6 * sizeof(float);
 	v[4] = (struct pb_weight){stored(r, PB_F32, n_in * 9), PB_F32, n_in, 3, 3, 1, 3 * in, in};
 	v[5] = (struct pb_weight){stored(r, PB_F16, n_in), PB_F16, n_in, 1, 1, 1, 1, 1};
 }
@@ -228,7 +228,7 @@ static void views_case(struct rig *r, size_t n_in, size_t first, size_t n)
 	make_views(r, n_in, all);
 	for (size_t v = 0; v < n; v++)
 		p.n_out += pb_weight_n_out(&p.views[v]);
-	w = HOST(r, float, n_in *p.n_out);
+	w = HOST(r, n_in * p.n_out, float);
 	for (size_t v = 0; v < n; at += pb_weight_n_out(&p.views[v++]))
 		for (size_t o = 0; o < pb_weight_n_out(&p.views[v]); o++)
 			for (size_t i = 0; i < n_in; i++)

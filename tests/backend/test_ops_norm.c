@@ -28,7 +28,7 @@ static void fill_row(struct rig *r, enum rows kind, size_t d, float *x)
 
 static float *some_rows(struct rig *r, size_t n, size_t d)
 {
-	float *x = HOST(r, float, n *d);
+	float *x = HOST(r, n * d, float);
 
 	for (size_t i = 0; i < n; i++)
 		fill_row(r, (enum rows)(i % N_ROWS_KINDS), d, x + i * d);
@@ -147,7 +147,7 @@ struct delta_case {
 static float *statistics(struct rig *r, const struct delta_case *c)
 {
 	size_t d = c->op.d_model;
-	float *stats = HOST(r, float, 2 * c->n_base);
+	float *stats = HOST(r, 2 * c->n_base, float);
 	double y[d], x[d], exact[2];
 
 	for (size_t i = 0; i < c->n_base; i++) {
@@ -278,8 +278,8 @@ OPS_TEST(ops_norm, special_deltas)
 		begin_case(r, "special changes of %s norm", kind_name(kind));
 		c.x0 = normals(r, (size_t)N_BASE * D, 50.0f);
 		c.w = weights(r, D);
-		c.base_row = base_row = HOST(r, int32_t, N);
-		c.delta = delta = HOST(r, float, N *D);
+		c.base_row = base_row = HOST(r, N, int32_t);
+		c.delta = delta = HOST(r, (size_t)N * D, float);
 		for (size_t i = 0; i < (size_t)N * D; i++) {
 			size_t row = i / D, base = row / 4;
 			float x = c.x0[base * D + i % D];

@@ -72,7 +72,7 @@ static void rows_case(struct rig *r, size_t n, size_t columns, unsigned form)
 		op->out_row = put(r, c.out_row, n);
 	}
 	want = expected_rows(r, &c);
-	none = HOST(r, double, c.n_out * op->out_stride);
+	none = HOST(r, c.n_out * op->out_stride, double);
 	RUN(r, rows, op);
 	got = fetch(r, op->out, c.n_out * op->out_stride);
 	check_values(r, "out", c.n_out * op->out_stride, got, want, none);
@@ -101,7 +101,7 @@ static void differ_case(struct rig *r, size_t n, size_t n_heads, size_t d_head)
 
 	begin_case(r, "differ: %zu rows, %zu heads of %zu", n, n_heads, d_head);
 	z = normals(r, n_z * width, 1.0f);
-	want = HOST(r, uint8_t, n * n_heads);
+	want = HOST(r, n * n_heads, uint8_t);
 	a_row = permutation(r, n_z);
 	b_row = a_row + n;
 	for (size_t i = 0; i < n; i++) {
@@ -119,7 +119,7 @@ static void differ_case(struct rig *r, size_t n, size_t n_heads, size_t d_head)
 	op.z = put(r, z, n_z * width);
 	op.a_row = a_row;
 	op.b_row = b_row;
-	op.flag = HOST(r, uint8_t, n * n_heads);
+	op.flag = HOST(r, n * n_heads, uint8_t);
 	memset(op.flag, 7, n * n_heads);
 	RUN(r, differ, &op);
 	note(r, op.flag, n * n_heads);
@@ -190,8 +190,8 @@ static void embed_case(struct rig *r, enum pb_dtype dtype, size_t n, size_t d, b
 	op.x = put_sentinel(r, n * d);
 	RUN(r, embed, &op);
 	x = fetch(r, op.x, n * d);
-	want = HOST(r, double, n *d);
-	none = HOST(r, double, n *d);
+	want = HOST(r, n * d, double);
+	none = HOST(r, n * d, double);
 	for (size_t i = 0; i < n * d; i++) {
 		want[i] = ref_weight(&embed, (size_t)op.token[i / d], i % d);
 		if (positions)
@@ -220,7 +220,7 @@ enum { N_ANGLES = 40 };
 /* cos and sin as the engine's table has them: dims/2 cosines, then dims/2 sines a position. */
 static float *angles(struct rig *r, size_t dims)
 {
-	float *table = HOST(r, float, N_ANGLES *dims);
+	float *table = HOST(r, N_ANGLES * dims, float);
 
 	for (size_t p = 0; p < N_ANGLES; p++)
 		for (size_t i = 0; i < dims / 2; i++) {
@@ -256,7 +256,7 @@ static void rotary_case(struct rig *r, size_t n, size_t n_heads, size_t d_head, 
 	RUN(r, rotary, &op);
 	got = fetch(r, op.x, size);
 	want = widen(r, x, size);
-	tolerance = HOST(r, double, size);
+	tolerance = HOST(r, size, double);
 	for (size_t i = 0; i < n; i++)
 		for (size_t h = 0; h < n_heads; h++) {
 			size_t at = i * stride + h * d_head, half = dims / 2;

@@ -19,7 +19,7 @@ static void dots_case(struct rig *r, size_t n, size_t d)
 	op.t = put(r, t, N_T * d);
 	op.x_row = indices(r, n, N_X);
 	op.t_row = indices(r, n, N_T);
-	op.out = HOST(r, double, n);
+	op.out = HOST(r, n, double);
 	RUN(r, dots, &op);
 	note(r, op.out, n * sizeof *op.out);
 	for (size_t i = 0; i < n; i++) {
@@ -36,7 +36,7 @@ static void dots_case(struct rig *r, size_t n, size_t d)
 			    (double)(d + 1) * 0x1p-53 * (double)terms);
 	}
 
-	alone = HOST(r, double, n);
+	alone = HOST(r, n, double);
 	for (size_t i = n; i-- > 0;) {
 		struct pb_dots one = op;
 
@@ -73,12 +73,15 @@ static void note_scores(struct rig *r, const struct pb_vocabulary *op)
 {
 	for (size_t i = 0; i < op->n; i++) {
 		const struct pb_vocabulary_score *s = &op->out[i];
-		const double reals[] = {s->lse, s->logit_answer, s->logit_foil, s->kl_recipient,
-					s->kl_donor};
-		const int32_t ranks[] = {s->rank_answer, s->rank_foil, s->argmax};
 
-		note(r, reals, sizeof reals);
-		note(r, ranks, sizeof ranks);
+		note(r, &s->lse, sizeof s->lse);
+		note(r, &s->logit_answer, sizeof s->logit_answer);
+		note(r, &s->logit_foil, sizeof s->logit_foil);
+		note(r, &s->rank_answer, sizeof s->rank_answer);
+		note(r, &s->rank_foil, sizeof s->rank_foil);
+		note(r, &s->argmax, sizeof s->argmax);
+		note(r, &s->kl_recipient, sizeof s->kl_recipient);
+		note(r, &s->kl_donor, sizeof s->kl_donor);
 	}
 }
 
@@ -89,7 +92,7 @@ static void run_vocabulary(struct rig *r, struct vocabulary_case *c)
 	op->logits0 = put(r, c->logits0, c->n_base * op->n_vocab);
 	if (c->delta)
 		op->delta = put(r, c->delta, op->n * op->n_vocab);
-	op->out = HOST(r, struct pb_vocabulary_score, op->n);
+	op->out = HOST(r, op->n, struct pb_vocabulary_score);
 	RUN(r, vocabulary, op);
 	note_scores(r, op);
 }
@@ -171,8 +174,8 @@ static void ranks_case(struct rig *r, size_t n, size_t n_vocab, size_t n_valid, 
 	float *logits0, *delta;
 
 	begin_case(r, "%zu scores over %zu of %zu, delta %d", n, n_valid, n_vocab, with_delta);
-	c.logits0 = logits0 = HOST(r, float, c.n_base *n_vocab);
-	delta = HOST(r, float, n *n_vocab);
+	c.logits0 = logits0 = HOST(r, c.n_base * n_vocab, float);
+	delta = HOST(r, n * n_vocab, float);
 	for (size_t i = 0; i < c.n_base * n_vocab; i++)
 		logits0[i] =
 		    (float)pb_rng_below(&r->rng, 9) + (i % n_vocab >= n_valid ? 9.0f : 0.0f);
@@ -232,7 +235,7 @@ static void check_given_lse(struct rig *r, const struct vocabulary_case *c)
 {
 	struct pb_vocabulary again = c->op, rows = c->op;
 	struct pb_dev none = {0};
-	double *lse0 = HOST(r, double, c->n_base);
+	double *lse0 = HOST(r, c->n_base, double);
 
 	for (size_t i = 0; i < c->n_base; i++) {
 		const int32_t row = (int32_t)i;
@@ -247,7 +250,7 @@ static void check_given_lse(struct rig *r, const struct vocabulary_case *c)
 		lse0[i] = s.lse;
 	}
 	again.lse0 = lse0;
-	again.out = HOST(r, struct pb_vocabulary_score, again.n);
+	again.out = HOST(r, again.n, struct pb_vocabulary_score);
 	RUN(r, vocabulary, &again);
 	for (size_t i = 0; i < again.n; i++) {
 		check_bits(r, "kl_recipient with lse0", &again.out[i].kl_recipient,
@@ -270,8 +273,8 @@ static void kl_case(struct rig *r, size_t n_vocab, float scale, bool far)
 	begin_case(r, "KL over %zu, change %g, far %d", n_vocab, (double)scale, far);
 	c.logits0 = logits0 = normals(r, c.n_base * n_vocab, 3.0f);
 	c.delta = delta = normals(r, N * n_vocab, scale);
-	c.op.base = base = HOST(r, int32_t, N);
-	c.op.donor = donor = HOST(r, int32_t, N);
+	c.op.base = base = HOST(r, N, int32_t);
+	c.op.donor = donor = HOST(r, N, int32_t);
 	c.op.answer = indices(r, N, n_vocab);
 	c.op.foil = indices(r, N, n_vocab);
 	for (size_t i = 0; i < N; i++) {

@@ -304,7 +304,7 @@ Test(waves, same_bits_whatever_the_waves)
 	o.d_mlp = 512;
 	for (int p = 0; p < PB_N_POSITIONS; p++) {
 		double *first = NULL;
-		size_t cells = 7 * 3 * 4 * (p == PB_POSITIONS_EACH ? 23 : 1);
+		size_t cells = (size_t)7 * 3 * 4 * (p == PB_POSITIONS_EACH ? 23 : 1);
 
 		for (int threads = 1; threads <= 2; threads++)
 			for (size_t rows = 23; rows <= 4000; rows = rows * 5 + 3) {
