@@ -127,24 +127,19 @@ static const char *cpu_isa(struct pb_device *dev)
 	return pb_cpu_of(dev)->isa;
 }
 
-#define PB_CPU_ENTRY(name, isa_suffix) .name = pb_cpu_##name##_##isa_suffix,
-#define PB_CPU_TABLE(isa_suffix)                                                                   \
+/* One entry an operation, by the list that declares them. */
+#define PB_CPU_ENTRY_V2(name, args) .name = pb_cpu_##name##_v2,
+#define PB_CPU_ENTRY_V3(name, args) .name = pb_cpu_##name##_v3,
+#define PB_CPU_ENTRY_V4(name, args) .name = pb_cpu_##name##_v4,
+#define PB_CPU_ENTRY_BASE(name, args) .name = pb_cpu_##name##_base,
+#define PB_CPU_TABLE(entry)                                                                        \
 	{                                                                                          \
 		.name = "cpu", .close = cpu_close, .describe = cpu_describe, .isa = cpu_isa,       \
 		.alloc = cpu_alloc, .release = cpu_release, .upload = cpu_upload,                  \
 		.download = cpu_download, .zero = cpu_zero, .prepare = cpu_prepare,                \
 		.prepare_bytes = cpu_prepare_bytes, .pack = pb_cpu_pack, .unpack = pb_cpu_unpack,  \
-		.gemm = pb_cpu_gemm, .embed = pb_cpu_embed, PB_CPU_ENTRIES(isa_suffix)             \
+		.gemm = pb_cpu_gemm, .embed = pb_cpu_embed, PB_CPU_EACH(entry)                     \
 	}
-#define PB_CPU_ENTRIES(s)                                                                          \
-	PB_CPU_ENTRY(norm, s)                                                                      \
-	PB_CPU_ENTRY(norm_delta, s)                                                                \
-	PB_CPU_ENTRY(rotary, s)                                                                    \
-	PB_CPU_ENTRY(attention, s)                                                                 \
-	PB_CPU_ENTRY(attention_delta, s)                                                           \
-	PB_CPU_ENTRY(attention_last, s) PB_CPU_ENTRY(activation, s)                                \
-	    PB_CPU_ENTRY(activation_delta, s) PB_CPU_ENTRY(rows, s) PB_CPU_ENTRY(dots, s)          \
-		PB_CPU_ENTRY(vocabulary, s) PB_CPU_ENTRY(differ, s)
 
 struct isa {
 	const char *name;
@@ -153,9 +148,9 @@ struct isa {
 
 #if defined(__x86_64__)
 static const struct isa isas[] = {
-    {"x86-64-v4", PB_CPU_TABLE(v4)},
-    {"x86-64-v3", PB_CPU_TABLE(v3)},
-    {"x86-64-v2", PB_CPU_TABLE(v2)},
+    {"x86-64-v4", PB_CPU_TABLE(PB_CPU_ENTRY_V4)},
+    {"x86-64-v3", PB_CPU_TABLE(PB_CPU_ENTRY_V3)},
+    {"x86-64-v2", PB_CPU_TABLE(PB_CPU_ENTRY_V2)},
 };
 
 /* The features of the levels that compilers know by name; the rest of a level comes with them. */
@@ -173,7 +168,7 @@ static bool isa_runs(const char *name)
 	return strcmp(name, "x86-64-v4") == 0 ? v4 : strcmp(name, "x86-64-v3") == 0 ? v3 : v2;
 }
 #else
-static const struct isa isas[] = {{"base", PB_CPU_TABLE(base)}};
+static const struct isa isas[] = {{"base", PB_CPU_TABLE(PB_CPU_ENTRY_BASE)}};
 
 static bool isa_runs(const char *name)
 {
