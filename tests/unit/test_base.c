@@ -378,7 +378,8 @@ Test(base_log, progress_on_a_terminal)
 	size_t used = 0;
 	ssize_t n;
 
-	cr_assert_geq(master, 0);
+	if (master < 0)
+		cr_skip_test("no pseudo-terminals here");
 	cr_assert_eq(grantpt(master), 0);
 	cr_assert_eq(unlockpt(master), 0);
 	terminal = open(ptsname(master), O_RDWR | O_NOCTTY);
