@@ -135,7 +135,7 @@ enum pb_status PB_KERNEL(attention)(struct pb_device *dev, const struct pb_atten
 
 	(void)err;
 #pragma omp parallel for num_threads(cpu->n_threads)                                               \
-    schedule(dynamic, 1) if (PB_WORTH_THREADS(n_tasks * op->heads.d_head))
+    schedule(dynamic, 1) if (PB_WORTH_THREADS(n_tasks * op->max_length * op->heads.d_head))
 	for (size_t t = 0; t < n_tasks; t++)
 		attend_prompt(op, &op->prompts[t / op->heads.n_heads], t % op->heads.n_heads,
 			      cpu->scratch[omp_get_thread_num()]);
