@@ -21,6 +21,8 @@ if [ -z "${PB_TOKENIZERS:-}" ] && [ -d ../shared/tokenizers ]; then
 	export PB_TOKENIZERS
 fi
 timeout_s=${PB_TEST_TIMEOUT:-1800}
+# Threads that wait for each other by spinning take whole cores from other tests and jobs.
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 logs=$BUILD/test-logs
 rm -rf "$logs"
 mkdir -p "$logs/sanitizer"

@@ -44,6 +44,22 @@ struct pb_span {
 	int32_t length; /* tokens of the prompt */
 	int32_t first;  /* first changed position */
 	int32_t row;    /* delta row of position `first`, relative to the arrays of the call */
+	int32_t edit, n_edits; /* its range of the call's pattern edits */
+};
+
+/* A block of one head's attention pattern that an intervention writes, after the softmax, rows not
+ * renormalised: a[i, j] = own * a[i, j] + source * s[i, j] for queries query .. query + n_queries -
+ * 1 and keys key .. key + n_keys - 1. s is the pattern of another prompt at the same positions,
+ * computed from its q and k (of rows 0 .. query + n_queries - 1), or rows of a table whose columns
+ * are keys; a factor of 0 leaves its term out, and without either there is none. Entries that a
+ * query cannot see stay 0, and what lies outside the variant's changed rows is ignored. The blocks
+ * of one head of one variant do not overlap. */
+struct pb_pattern_edit {
+	int32_t head;
+	int32_t query, n_queries, key, n_keys;
+	int32_t source_base; /* row of position 0 of the source prompt in source_qkv; -1: none */
+	int32_t table_row; /* row of `table` for the first query, the next ones follow; -1: none */
+	float own, source;
 };
 
 /* y[m, n] (+)= x[m, k] W + bias; row strides in floats. */
@@ -110,12 +126,28 @@ struct pb_attention {
 	size_t n_prompts;
 	const struct pb_span *prompts; /* host */
 	size_t max_length;
+	struct pb_dev qkv;                   /* [rows, (H + 2 KV) K] */
+	struct pb_dev z;                     /* [rows, H K] */
+	const struct pb_pattern_edit *edits; /* host; by the spans' ranges */
+	struct pb_dev source_qkv;            /* rows of the edits' source prompts, like qkv */
+	struct pb_dev table;                 /* [.., table_stride] rows of patterns */
+	size_t table_stride;
+};
+
+/* Patterns of every head of packed prompts: a[p, h, i, j], 0 where j is not visible to i and past
+ * the prompt's length. */
+struct pb_patterns {
+	struct pb_heads heads;
+	size_t n_prompts;
+	const struct pb_span *prompts; /* host */
+	size_t max_length;
 	struct pb_dev qkv; /* [rows, (H + 2 KV) K] */
-	struct pb_dev z;   /* [rows, H K] */
+	struct pb_dev a;   /* [n_prompts, H, max_length, max_length] */
 };
 
 /* The change of z at every changed row of each variant, given the changes of its q, k, v:
  * dz = sum_j (a_j - a0_j) v0_j + a_j dv_j, prefix keys and values read from the recipient's cache.
+ * A span may end before its prompt does: rows behind its length are then neither read nor written.
  */
 struct pb_attention_delta {
 	struct pb_heads heads;
@@ -125,6 +157,12 @@ struct pb_attention_delta {
 	struct pb_dev qkv0; /* base rows */
 	struct pb_dev dqkv; /* delta rows */
 	struct pb_dev dz;   /* delta rows, [rows, H K] */
+	/* Query heads first_head .. first_head + n_used - 1 alone: their columns of dz are written,
+	 * and only their q and their KV heads' k and v are read. n_used 0: all heads. */
+	size_t first_head, n_used;
+	const struct pb_pattern_edit *edits; /* host; by the spans' ranges; sources are in qkv0 */
+	struct pb_dev table;
+	size_t table_stride;
 };
 
 /* The same for the last layer, at the answer position (length - 1) only, without making V, and
@@ -195,10 +233,29 @@ struct pb_vocabulary {
 	struct pb_vocabulary_score *out; /* host */
 };
 
+/* One run of rows that an intervention writes: for i below n_rows and c below the op's columns
+ *   out[row + i, column + c] = own * out[row + i, column + c] + base * x0[base_row + i, column + c]
+ *                            + source * s[source_row + i * source_step, source_column + c]
+ * A factor of 0 leaves its term out (what lies there is not even read). */
+struct pb_edit {
+	int32_t row, base_row, source_row;
+	int32_t n_rows, source_step; /* the step is 0 (one row for all) or 1 */
+	int32_t column, source_column;
+	float own, base, source;
+};
+/* Edits do not overlap. */
+struct pb_edits {
+	size_t n, columns;
+	const struct pb_edit *edits; /* host */
+	struct pb_dev out, x0, source;
+	size_t out_stride, x0_stride, source_stride; /* floats */
+};
+
 /* flag[i, h] = 1 when the K values of head h differ (as numbers) between rows a_row[i] and
  * b_row[i] of z; host indices and flags. */
 struct pb_differ {
 	size_t n, n_heads, d_head;
+	size_t stride; /* floats from row to row of z; 0: n_heads * d_head */
 	struct pb_dev z;
 	const int32_t *a_row, *b_row; /* host */
 	uint8_t *flag;                /* host [n, H] */
@@ -256,6 +313,9 @@ struct pb_ops {
 	enum pb_status (*dots)(struct pb_device *, const struct pb_dots *, struct pb_error *);
 	enum pb_status (*vocabulary)(struct pb_device *, const struct pb_vocabulary *,
 				     struct pb_error *);
+	enum pb_status (*patterns)(struct pb_device *, const struct pb_patterns *,
+				   struct pb_error *);
+	enum pb_status (*edits)(struct pb_device *, const struct pb_edits *, struct pb_error *);
 	enum pb_status (*differ)(struct pb_device *, const struct pb_differ *, struct pb_error *);
 };
 

@@ -76,3 +76,23 @@ void pb_rng_shuffle(struct pb_rng *rng, uint32_t *values, size_t n)
 		values[j] = swap;
 	}
 }
+
+void pb_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
+{
+	uint32_t c[4] = {counter[0], counter[1], counter[2], counter[3]};
+	uint32_t k0 = key[0], k1 = key[1];
+
+	for (int round = 0; round < 10; round++) {
+		uint64_t a = UINT64_C(0xD2511F53) * c[0], b = UINT64_C(0xCD9E8D57) * c[2];
+		uint32_t high_a = (uint32_t)(a >> 32), high_b = (uint32_t)(b >> 32);
+
+		c[0] = high_b ^ c[1] ^ k0;
+		c[2] = high_a ^ c[3] ^ k1;
+		c[1] = (uint32_t)b;
+		c[3] = (uint32_t)a;
+		k0 += UINT32_C(0x9E3779B9);
+		k1 += UINT32_C(0xBB67AE85);
+	}
+	for (int i = 0; i < 4; i++)
+		out[i] = c[i];
+}

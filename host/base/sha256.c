@@ -87,3 +87,16 @@ cleanup:
 	pb_sha256_free(sha);
 	return status;
 }
+
+enum pb_status pb_file_sha256(const char *path, char hex[PB_SHA256_HEX], struct pb_error *err)
+{
+	struct pb_map map = {0};
+	enum pb_status status;
+
+	hex[0] = '\0';
+	PB_TRY(pb_map_open(&map, path, err));
+	PB_TRY(pb_sha256_of(map.data, map.size, hex, err));
+cleanup:
+	pb_map_close(&map);
+	return status;
+}

@@ -17,13 +17,14 @@ struct run_args {
 
 static void print_more(FILE *out)
 {
-	fprintf(out,
-		"\nAn output that is there already: complete and of the same experiment, it is "
-		"left alone;\nunfinished, the run continues; of another experiment, it is refused "
-		"without --force.\nSIGTERM, SIGINT and SIGUSR1 stop after the chunk in flight "
-		"(exit status 75).\n\n"
-		"keys of CONFIG, [default]; exactly one of task and pairs; sweep is a list of "
-		"rows or one row\n");
+	fprintf(
+	    out,
+	    "\nAn output that is there already: complete and of the same experiment, it is "
+	    "left alone;\nunfinished, the run continues; of another experiment, it is refused "
+	    "without --force.\nSIGTERM, SIGINT and SIGUSR1 stop after the chunk in flight "
+	    "(exit status 75).\n\n"
+	    "keys of CONFIG, {words}, [default]; exactly one of task and pairs; sweep is a list "
+	    "of rows or one row\n");
 	pb_config_describe(out);
 }
 
@@ -98,13 +99,14 @@ static enum pb_status run(const char *path, const struct run_args *args, const c
 	enum pb_status status;
 
 	PB_TRY(pb_config_read(&config, path, args->sets.items, args->sets.n, args->output, err));
-	if (config.output == NULL) {
+	if (config.output == NULL && !args->dry_run) {
 		status =
 		    pb_fail(err, PB_ERR_INPUT,
 			    "no output: %s (output): name the result file there, or with -o", path);
 		goto cleanup;
 	}
-	PB_TRY(pb_output_check(config.output, err));
+	if (config.output != NULL)
+		PB_TRY(pb_output_check(config.output, err));
 	pb_log_quiet(args->quiet);
 	pb_signals_install();
 	PB_TRY(pb_experiment_run(&config, &options, err));

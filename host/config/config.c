@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/fit.h"
 #include "config/nearest.h"
 #include "config/value.h"
 
@@ -51,6 +52,27 @@ static enum pb_status check_keys(const struct pb_walk *w, const char *section,
 	return PB_OK;
 }
 
+/* How the lines of a section begin in the resolved file. */
+struct margin {
+	char indent[16]; /* of all lines */
+	bool dash;       /* the next line begins a row: its last two blanks are "- " */
+};
+
+static void begin_line(const struct pb_walk *w, struct margin *m)
+{
+	fprintf(w->resolved, "%.*s%s", (int)(strlen(m->indent) - (m->dash ? 2 : 0)), m->indent,
+		m->dash ? "- " : "");
+	m->dash = false;
+}
+
+static struct margin deeper(const struct margin *m)
+{
+	struct margin inner = {.dash = false};
+
+	(void)snprintf(inner.indent, sizeof inner.indent, "%.13s  ", m->indent);
+	return inner;
+}
+
 static enum pb_status fail_missing(const struct pb_walk *w, const struct pb_key *key,
 				   const struct pb_node *map)
 {
@@ -63,58 +85,106 @@ static enum pb_status fail_missing(const struct pb_walk *w, const struct pb_key 
 		       words[0] == '\0' ? "" : ": ", words);
 }
 
-/* One key that is not a section: its line in the resolved file begins with `margin`. *written says
- * whether it has one. */
-static enum pb_status read_leaf(const struct pb_walk *w, const struct pb_key *key,
-				const struct pb_node *map, void *base, const char *margin,
-				bool *written)
+/* The value of a key that the file does not give, NULL: none. */
+static const char *fallback_of(const struct pb_key *key, const void *base)
+{
+	return key->default_of != NULL ? key->default_of(base) : key->fallback;
+}
+
+static enum pb_status read_rows(const struct pb_walk *w, const struct pb_key *key,
+				const struct pb_node *node);
+static enum pb_status read_section(const struct pb_walk *w, const struct pb_key *key,
+				   const struct pb_node *node, void *base, struct margin *margin);
+
+/* One key of a section whose map is `map` (NULL: the file has no such section). */
+static enum pb_status read_key(const struct pb_walk *w, const struct pb_key *key,
+			       const struct pb_node *map, void *base, struct margin *margin)
 {
 	const struct pb_node *node = pb_tree_child(map, pb_key_name(key));
+	const char *misfit = key->misfit == NULL ? NULL : key->misfit(base);
+	const char *fallback;
+	char place[PB_WHERE_SIZE];
 	enum pb_status status;
 
-	*written = false;
-	if (node == NULL && key->presence == PB_KEY_REQUIRED)
-		return fail_missing(w, key, map);
-	if (node == NULL && key->fallback == NULL)
+	if (misfit != NULL && node != NULL)
+		return pb_fail(w->err, PB_ERR_INPUT, "key does not fit: %s (%s): %s",
+			       pb_tree_where_key(node, place), key->path, misfit);
+	if (misfit != NULL || (node == NULL && key->presence == PB_KEY_ALTERNATIVE))
 		return PB_OK;
-	fprintf(w->resolved, "%s%s: ", margin, pb_key_name(key));
-	status = pb_value_read(w, key, node, base);
+	if (node == NULL && (key->type == PB_KEY_ROWS ||
+			     (key->type == PB_KEY_SECTION && key->presence == PB_KEY_REQUIRED)))
+		return fail_missing(w, key, NULL);
+	if (key->type == PB_KEY_SECTION || key->type == PB_KEY_SETS)
+		return read_section(w, key, node, base, margin);
+	if (key->type == PB_KEY_ROWS)
+		return read_rows(w, key, node);
+	fallback = fallback_of(key, base);
+	if (node == NULL && fallback == NULL)
+		return key->presence == PB_KEY_REQUIRED ? fail_missing(w, key, map) : PB_OK;
+	begin_line(w, margin);
+	fprintf(w->resolved, "%s: ", pb_key_name(key));
+	PB_TRY(pb_value_read(w, key, node, fallback, base));
 	fputc('\n', w->resolved);
-	*written = true;
+cleanup:
 	return status;
 }
 
-/* All keys of a section, in the table's order. `map` is NULL where the file has no such section and
- * its keys take their defaults. `first` begins the first line, `indent` the others. */
-static enum pb_status read_leaves(const struct pb_walk *w, const char *section,
-				  const struct pb_node *map, void *base, const char *first,
-				  const char *indent)
+/* All keys of a section, in the table's order. */
+static enum pb_status read_keys(const struct pb_walk *w, const char *section,
+				const struct pb_node *map, void *base, struct margin *margin)
 {
 	enum pb_status status = PB_OK;
-	const char *margin = first;
 
-	if (map != NULL)
-		PB_TRY(check_keys(w, section, map));
-	for (size_t k = 0; k < pb_n_keys; k++) {
-		bool written;
-
-		if (!pb_key_in_section(&pb_keys[k], section))
-			continue;
-		PB_TRY(read_leaf(w, &pb_keys[k], map, base, margin, &written));
-		if (written)
-			margin = indent;
-	}
+	for (size_t k = 0; k < pb_n_keys; k++)
+		if (pb_key_in_section(&pb_keys[k], section))
+			PB_TRY(read_key(w, &pb_keys[k], map, base, margin));
 cleanup:
 	return status;
 }
 
 static enum pb_status read_section(const struct pb_walk *w, const struct pb_key *key,
-				   const struct pb_node *node)
+				   const struct pb_node *node, void *base, struct margin *margin)
 {
+	struct margin inner = deeper(margin);
+	enum pb_status status = PB_OK;
+
 	if (node != NULL && node->kind != PB_NODE_MAP)
 		return pb_walk_fail(w, key, node, "wrong type", "give its keys, one a line");
-	fprintf(w->resolved, "%s:\n", key->path);
-	return read_leaves(w, key->path, node, w->config, "  ", "  ");
+	begin_line(w, margin);
+	fprintf(w->resolved, "%s:\n", pb_key_name(key));
+	if (key->type == PB_KEY_SETS)
+		PB_TRY(pb_value_sets(w, key, node, base, inner.indent));
+	else if (node != NULL)
+		PB_TRY(check_keys(w, key->path, node));
+	PB_TRY(read_keys(w, key->path, node, base, &inner));
+cleanup:
+	return status;
+}
+
+/* ---- sweeps ----------------------------------------------------------------------------- */
+
+static enum pb_status read_sweep(const struct pb_walk *w, const struct pb_key *key,
+				 const struct pb_node *row, struct pb_sweep *sweep)
+{
+	struct margin margin = {"    ", true};
+	enum pb_status status;
+
+	if (row->kind != PB_NODE_MAP)
+		return pb_walk_fail(w, key, row, "wrong type",
+				    "give a map, for instance {site: z, direction: denoise}");
+	PB_TRY(check_keys(w, key->path, row));
+	/* Keys that stand before it depend on it. */
+	sweep->by_sets = pb_tree_child(row, "sets") != NULL;
+	sweep->window = 1;
+	PB_TRY(read_keys(w, key->path, row, sweep, &margin));
+	PB_TRY(pb_sweep_check(w, row, sweep));
+	/* Without a site of its own, a path's is what its sender writes. */
+	if (sweep->intervention == PB_PATH)
+		sweep->site = sweep->sender == PB_SENDER_HEAD  ? PB_SITE_Z
+			      : sweep->sender == PB_SENDER_MLP ? PB_SITE_MLP_OUT
+							       : PB_SITE_EMBED;
+cleanup:
+	return status;
 }
 
 static enum pb_status read_rows(const struct pb_walk *w, const struct pb_key *key,
@@ -135,13 +205,8 @@ static enum pb_status read_rows(const struct pb_walk *w, const struct pb_key *ke
 		return pb_walk_out_of_memory(w);
 	config->n_sweeps = n;
 	fprintf(w->resolved, "%s:\n", key->path);
-	for (size_t i = 0; i < n; i++, row = row->next) {
-		if (row->kind != PB_NODE_MAP)
-			return pb_walk_fail(
-			    w, key, row, "wrong type",
-			    "give a map, for instance {site: z, direction: denoise}");
-		PB_TRY(read_leaves(w, key->path, row, &config->sweeps[i], "  - ", "    "));
-	}
+	for (size_t i = 0; i < n; i++, row = row->next)
+		PB_TRY(read_sweep(w, key, row, &config->sweeps[i]));
 cleanup:
 	return status;
 }
@@ -168,27 +233,15 @@ static enum pb_status check_alternatives(const struct pb_walk *w, const struct p
 
 static enum pb_status read_root(const struct pb_walk *w, const struct pb_node *root)
 {
+	const unsigned control = 1u << PB_N_SITES; /* the word after those of the sites */
+	struct margin margin = {"", false};
 	enum pb_status status;
 
 	PB_TRY(check_keys(w, "", root));
 	PB_TRY(check_alternatives(w, root));
-	for (size_t k = 0; k < pb_n_keys; k++) {
-		const struct pb_key *key = &pb_keys[k];
-		const struct pb_node *node = pb_tree_child(root, key->path);
-		bool written;
-
-		if (!pb_key_in_section(key, "") ||
-		    (node == NULL && key->presence == PB_KEY_ALTERNATIVE))
-			continue;
-		if (node == NULL && key->presence == PB_KEY_REQUIRED)
-			return fail_missing(w, key, NULL);
-		if (key->type == PB_KEY_SECTION)
-			PB_TRY(read_section(w, key, node));
-		else if (key->type == PB_KEY_ROWS && node != NULL)
-			PB_TRY(read_rows(w, key, node));
-		else
-			PB_TRY(read_leaf(w, key, root, w->config, "", &written));
-	}
+	PB_TRY(read_keys(w, "", root, w->config, &margin));
+	w->config->save_control = (w->config->save & control) != 0;
+	w->config->save &= ~control;
 cleanup:
 	return status;
 }

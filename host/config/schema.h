@@ -7,21 +7,31 @@
 enum pb_key_type {
 	PB_KEY_SECTION, /* a map of the keys that follow with its path */
 	PB_KEY_ROWS,    /* a list of such maps, or a single one */
+	PB_KEY_SETS,    /* a section whose other keys are named sets: pb_sweep's sets */
 	PB_KEY_TEXT,    /* char * */
 	PB_KEY_COUNT,   /* size_t */
 	PB_KEY_AUTO,    /* size_t, or the word auto (0) */
 	PB_KEY_SEED,    /* uint64_t */
 	PB_KEY_NUMBER,  /* double */
 	PB_KEY_WORD,    /* one of `words`: an enum, its value the word's index */
+	PB_KEY_FLAG,    /* one of two `words`: bool, true for the second */
 	PB_KEY_NAME,    /* one of `words`: char * */
+	PB_KEY_WORDS,   /* a list of `words`: unsigned, a bit for each word's index */
 	PB_KEY_METRICS, /* a list of pb_metric_request's words: unsigned */
+	PB_KEY_NUMBERS, /* a number or a list of them: double *, and size_t at `offset_n` */
+	PB_KEY_INTS,    /* a rising list of whole numbers: int32_t *, and size_t at `offset_n` */
+	/* of a sweep's row, read into their several fields */
+	PB_KEY_POSITIONS, /* a word, a list of whole numbers or a list of names */
+	PB_KEY_OVER,      /* a word, or a file */
+	PB_KEY_NEURONS,   /* the word all, or PB_KEY_INTS */
+	PB_KEY_RECEIVER,  /* a word, or a list of labels */
 };
 
 /* Where a key must stand. */
 enum pb_key_presence {
 	PB_KEY_REQUIRED,
 	PB_KEY_OPTIONAL,    /* its default is `fallback` (NULL: none, the field stays 0) */
-	PB_KEY_ALTERNATIVE, /* exactly one of the alternatives of a section is given */
+	PB_KEY_ALTERNATIVE, /* a source that is used when it is there, without any default */
 };
 
 struct pb_key {
@@ -29,16 +39,25 @@ struct pb_key {
 	enum pb_key_type type;
 	enum pb_key_presence presence;
 	const char *fallback;     /* as it would stand in the file */
-	const char *const *words; /* allowed, ended by NULL */
+	const char *const *words; /* allowed, ended by NULL; "" where an enum's value has none */
 	const char *const *later; /* known to the design, not in this version, ended by NULL */
+	bool whole;               /* PB_KEY_WORDS: `all` and `none` are the list's ends */
 	double least, most;       /* range of numbers, both included */
 	size_t offset;            /* of the field in pb_run_config; in pb_sweep for sweep rows */
+	size_t offset_n;
+	/* Keys of a sweep's row, by what stands before them in the table: what to do instead where
+	 * the key does not fit (NULL: it fits), and a default that depends on the sweep (NULL: the
+	 * key must be given); `fallback` is then what --help says of it. */
+	const char *(*misfit)(const struct pb_sweep *sweep);
+	const char *(*default_of)(const struct pb_sweep *sweep);
 	const char *help;
 };
 
 /* In the order in which a resolved configuration is written; a section stands before its keys. */
 extern const struct pb_key pb_keys[];
 extern const size_t pb_n_keys;
+
+#define PB_SETS_MAX 100000 /* of one source of sets */
 
 /* The word list of a key, `a, b, c`, in `buffer`. */
 #define PB_WORDS_SIZE 256

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/value_parts.h"
+
 enum pb_status pb_walk_out_of_memory(const struct pb_walk *w)
 {
 	return pb_fail(w->err, PB_ERR_MEMORY, "out of memory: the configuration %s", w->path);
@@ -19,9 +21,8 @@ enum pb_status pb_walk_fail(const struct pb_walk *w, const struct pb_key *key,
 		       key->path, advice);
 }
 
-/* A scalar with something in it. */
-static enum pb_status check_scalar(const struct pb_walk *w, const struct pb_key *key,
-				   const struct pb_node *node, const char *wanted)
+enum pb_status pb_value_scalar(const struct pb_walk *w, const struct pb_key *key,
+			       const struct pb_node *node, const char *wanted)
 {
 	if (node->kind != PB_NODE_SCALAR)
 		return pb_walk_fail(w, key, node, "wrong type", wanted);
@@ -47,7 +48,7 @@ static bool needs_no_quotes(const char *text)
 				 "0123456789_./-")] == '\0';
 }
 
-static void write_text(FILE *out, const char *text)
+void pb_write_text(FILE *out, const char *text)
 {
 	if (needs_no_quotes(text)) {
 		fputs(text, out);
@@ -68,7 +69,7 @@ static void write_text(FILE *out, const char *text)
 }
 
 /* The shortest decimal that reads back as the same double. */
-static void write_number(FILE *out, double value)
+void pb_write_number(FILE *out, double value)
 {
 	char text[40];
 
@@ -80,8 +81,8 @@ static void write_number(FILE *out, double value)
 	fputs(text, out);
 }
 
-static enum pb_status fail_range(const struct pb_walk *w, const struct pb_key *key,
-				 const struct pb_node *node)
+enum pb_status pb_value_fail_range(const struct pb_walk *w, const struct pb_key *key,
+				   const struct pb_node *node)
 {
 	char advice[96];
 
@@ -98,14 +99,14 @@ static enum pb_status read_integer(const struct pb_walk *w, const struct pb_key 
 {
 	static const char wanted[] = "give a whole number";
 	unsigned long long number;
-	enum pb_status status = check_scalar(w, key, node, wanted);
+	enum pb_status status = pb_value_scalar(w, key, node, wanted);
 
 	if (status != PB_OK)
 		return status;
 	if (!node->plain || node->text[strspn(node->text, "0123456789")] != '\0') {
 		if (node->plain && node->text[0] == '-' &&
 		    node->text[1 + strspn(node->text + 1, "0123456789")] == '\0')
-			return fail_range(w, key, node);
+			return pb_value_fail_range(w, key, node);
 		return pb_walk_fail(w, key, node, "wrong type", wanted);
 	}
 	errno = 0;
@@ -113,16 +114,16 @@ static enum pb_status read_integer(const struct pb_walk *w, const struct pb_key 
 	/* SEED_MAX as a double is 2^63: the comparison of integers is exact. */
 	if (errno == ERANGE || number > INT64_MAX || (double)number < key->least ||
 	    (double)number > key->most)
-		return fail_range(w, key, node);
+		return pb_value_fail_range(w, key, node);
 	*value = number;
 	return PB_OK;
 }
 
-static enum pb_status read_number(const struct pb_walk *w, const struct pb_key *key,
-				  const struct pb_node *node, double *value)
+enum pb_status pb_value_number(const struct pb_walk *w, const struct pb_key *key,
+			       const struct pb_node *node, double *value)
 {
 	static const char wanted[] = "give a number";
-	enum pb_status status = check_scalar(w, key, node, wanted);
+	enum pb_status status = pb_value_scalar(w, key, node, wanted);
 	char *end;
 
 	if (status != PB_OK)
@@ -134,11 +135,11 @@ static enum pb_status read_number(const struct pb_walk *w, const struct pb_key *
 	if (*end != '\0' || end == node->text)
 		return pb_walk_fail(w, key, node, "wrong type", wanted);
 	if (!(*value >= key->least && *value <= key->most))
-		return fail_range(w, key, node);
+		return pb_value_fail_range(w, key, node);
 	return PB_OK;
 }
 
-static bool is_word(const char *const *words, const char *text, int *index)
+bool pb_value_is_word(const char *const *words, const char *text, int *index)
 {
 	for (int i = 0; words != NULL && words[i] != NULL; i++)
 		if (strcmp(words[i], text) == 0) {
@@ -148,8 +149,8 @@ static bool is_word(const char *const *words, const char *text, int *index)
 	return false;
 }
 
-static enum pb_status fail_word(const struct pb_walk *w, const struct pb_key *key,
-				const struct pb_node *node, bool later)
+enum pb_status pb_value_fail_word(const struct pb_walk *w, const struct pb_key *key,
+				  const struct pb_node *node, bool later)
 {
 	char what[128], advice[PB_WORDS_SIZE + 64], words[PB_WORDS_SIZE];
 
@@ -159,66 +160,33 @@ static enum pb_status fail_word(const struct pb_walk *w, const struct pb_key *ke
 	return pb_walk_fail(w, key, node, what, advice);
 }
 
-static enum pb_status read_word(const struct pb_walk *w, const struct pb_key *key,
-				const struct pb_node *node, int *index)
+enum pb_status pb_value_word(const struct pb_walk *w, const struct pb_key *key,
+			     const struct pb_node *node, int *index)
 {
 	char wanted[PB_WORDS_SIZE + 64], words[PB_WORDS_SIZE];
 	enum pb_status status;
 	int other;
 
 	(void)snprintf(wanted, sizeof wanted, "give one of: %s", pb_key_words(key, words));
-	status = check_scalar(w, key, node, wanted);
+	status = pb_value_scalar(w, key, node, wanted);
 	if (status != PB_OK)
 		return status;
-	if (is_word(key->words, node->text, index))
+	if (pb_value_is_word(key->words, node->text, index))
 		return PB_OK;
-	return fail_word(w, key, node, is_word(key->later, node->text, &other));
-}
-
-static enum pb_status read_metrics(const struct pb_walk *w, const struct pb_key *key,
-				   const struct pb_node *node, unsigned *mask)
-{
-	static const char wanted[] = "give a list, for instance [logit_diff, kl]";
-	bool first = true;
-
-	/* Every summary is of this one. */
-	*mask = pb_metric_request("logit_diff");
-	if (node->kind != PB_NODE_LIST)
-		return pb_walk_fail(w, key, node, "wrong type", wanted);
-	for (const struct pb_node *item = node->first; item != NULL; item = item->next) {
-		enum pb_status status = check_scalar(w, key, item, "give the name of a metric");
-
-		if (status != PB_OK)
-			return status;
-		if (pb_metric_request(item->text) == 0)
-			return fail_word(w, key, item, false);
-		*mask |= pb_metric_request(item->text);
-	}
-	fputc('[', w->resolved);
-	for (int m = 0; m < PB_N_METRICS; m++) {
-		const char *word = pb_metric_infos[m].request;
-
-		if (!(*mask >> m & 1u) ||
-		    (m > 0 && strcmp(word, pb_metric_infos[m - 1].request) == 0))
-			continue;
-		fprintf(w->resolved, "%s%s", first ? "" : ", ", word);
-		first = false;
-	}
-	fputc(']', w->resolved);
-	return PB_OK;
+	return pb_value_fail_word(w, key, node, pb_value_is_word(key->later, node->text, &other));
 }
 
 static enum pb_status read_text(const struct pb_walk *w, const struct pb_key *key,
 				const struct pb_node *node, char **text)
 {
-	enum pb_status status = check_scalar(w, key, node, "give a text");
+	enum pb_status status = pb_value_scalar(w, key, node, "give a text");
 
 	if (status != PB_OK)
 		return status;
 	*text = pb_arena_strdup(&w->config->arena, node->text);
 	if (*text == NULL)
 		return pb_walk_out_of_memory(w);
-	write_text(w->resolved, *text);
+	pb_write_text(w->resolved, *text);
 	return PB_OK;
 }
 
@@ -229,64 +197,71 @@ static enum pb_status read_node(const struct pb_walk *w, const struct pb_key *ke
 	void *field = (char *)base + key->offset;
 	enum pb_status status = PB_OK;
 	uint64_t integer = 0;
-	size_t count;
 	int index = 0;
 
 	switch (key->type) {
 	case PB_KEY_TEXT:
 		return read_text(w, key, node, field);
-	case PB_KEY_METRICS:
-		return read_metrics(w, key, node, field);
 	case PB_KEY_NUMBER:
-		PB_TRY(read_number(w, key, node, field));
-		write_number(w->resolved, *(double *)field);
+		PB_TRY(pb_value_number(w, key, node, field));
+		pb_write_number(w->resolved, *(double *)field);
 		break;
 	case PB_KEY_AUTO:
-	case PB_KEY_COUNT:
-	case PB_KEY_SEED:
-		if (key->type == PB_KEY_AUTO && node->kind == PB_NODE_SCALAR &&
-		    strcmp(node->text, "auto") == 0) {
+		if (node->kind == PB_NODE_SCALAR && strcmp(node->text, "auto") == 0) {
 			*(size_t *)field = 0;
 			fputs("auto", w->resolved);
 			break;
 		}
+		/* fallthrough */
+	case PB_KEY_COUNT:
 		PB_TRY(read_integer(w, key, node, &integer));
-		count = (size_t)integer; /* in range by the table, whatever size_t is */
-		if (key->type == PB_KEY_SEED)
-			*(uint64_t *)field = integer;
-		else
-			*(size_t *)field = count;
+		*(size_t *)field = (size_t)integer; /* in range by the table */
 		fprintf(w->resolved, "%llu", (unsigned long long)integer);
 		break;
+	case PB_KEY_SEED:
+		PB_TRY(read_integer(w, key, node, (uint64_t *)field));
+		fprintf(w->resolved, "%llu", (unsigned long long)*(uint64_t *)field);
+		break;
 	case PB_KEY_WORD:
-		PB_TRY(read_word(w, key, node, &index));
-		memcpy(field, &index, sizeof index);
+	case PB_KEY_FLAG:
+		PB_TRY(pb_value_word(w, key, node, &index));
+		if (key->type == PB_KEY_FLAG)
+			*(bool *)field = index != 0;
+		else
+			memcpy(field, &index, sizeof index);
 		fputs(key->words[index], w->resolved);
 		break;
 	case PB_KEY_NAME:
-		PB_TRY(read_word(w, key, node, &index));
+		PB_TRY(pb_value_word(w, key, node, &index));
 		return read_text(w, key, node, field);
+	case PB_KEY_RECEIVER:
+		return pb_value_receiver(w, key, node, base);
 	case PB_KEY_SECTION:
 	case PB_KEY_ROWS:
+	case PB_KEY_SETS:
 		break;
+	default:
+		return pb_value_list(w, key, node, base);
 	}
 cleanup:
 	return status;
 }
 
 enum pb_status pb_value_read(const struct pb_walk *w, const struct pb_key *key,
-			     const struct pb_node *node, void *base)
+			     const struct pb_node *node, const char *fallback, void *base)
 {
-	struct pb_node made = {.kind = PB_NODE_SCALAR, .origin = w->path, .plain = true};
-	struct pb_node item;
+	struct pb_node made = {
+	    .kind = PB_NODE_SCALAR, .origin = w->path, .plain = true, .text = fallback};
+	struct pb_node *list = NULL;
+	enum pb_status status;
 
 	if (node != NULL)
 		return read_node(w, key, node, base);
-	made.text = key->fallback;
-	if (key->type == PB_KEY_METRICS) {
-		item = made;
-		made.kind = PB_NODE_LIST;
-		made.first = made.last = &item;
-	}
-	return read_node(w, key, &made, base);
+	if (fallback[0] != '[')
+		return read_node(w, key, &made, base);
+	PB_TRY(pb_tree_parse(&list, fallback, strlen(fallback), w->path, false, &w->config->arena,
+			     w->err));
+	return read_node(w, key, list, base);
+cleanup:
+	return status;
 }

@@ -20,9 +20,14 @@ enum pb_status pb_walk_fail(const struct pb_walk *w, const struct pb_key *key,
 			    const struct pb_node *node, const char *what, const char *advice);
 enum pb_status pb_walk_out_of_memory(const struct pb_walk *w);
 
-/* Reads the value of one key into its field of `base` and writes it. node NULL: the key's
- * `fallback` as if it stood in the file. */
+/* Reads the value of one key into its field of `base` and writes it. node NULL: `fallback` as if it
+ * stood in the file. */
 enum pb_status pb_value_read(const struct pb_walk *w, const struct pb_key *key,
-			     const struct pb_node *node, void *base);
+			     const struct pb_node *node, const char *fallback, void *base);
+
+/* The named sets of a sweep's map `sets`, all of its keys but `top`, `random` and `pairs`; each is
+ * written as a line that begins with `margin`. */
+enum pb_status pb_value_sets(const struct pb_walk *w, const struct pb_key *key,
+			     const struct pb_node *map, struct pb_sweep *sweep, const char *margin);
 
 #endif

@@ -58,6 +58,10 @@ static size_t lay_out(struct pb_cache *c, const struct pb_arch *a, char *base, b
 		struct pb_dev *items;
 		size_t n, columns;
 	} parts[] = {
+	    {&c->embed, 1, c->extra >> PB_SITE_EMBED & 1u ? a->d_model : 0},
+	    {c->qk, L, c->extra >> PB_SITE_Q & 1u ? (a->n_heads + a->n_kv_heads) * a->d_head : 0},
+	    {c->attn_out, L, c->extra >> PB_SITE_ATTN_OUT & 1u ? a->d_model : 0},
+	    {c->mlp_out, L, c->extra >> PB_SITE_MLP_OUT & 1u ? a->d_model : 0},
 	    {c->x_pre, L + 1, a->d_model},
 	    {c->x_mid, L, a->parallel || transient ? 0 : a->d_model},
 	    {c->stats1, L, 2},
@@ -80,7 +84,7 @@ static size_t lay_out(struct pb_cache *c, const struct pb_arch *a, char *base, b
 		size_t bytes = (rows * parts[p].columns * sizeof(float) + 63) / 64 * 64;
 
 		for (size_t l = 0; l < parts[p].n; l++) {
-			if (base)
+			if (base && parts[p].columns)
 				parts[p].items[l].address = base + at;
 			if (!transient || l + 1 == parts[p].n)
 				at += bytes;
@@ -98,15 +102,35 @@ static size_t lay_out(struct pb_cache *c, const struct pb_arch *a, char *base, b
 	return at;
 }
 
-size_t pb_cache_bytes(const struct pb_arch *arch, size_t n_rows, size_t n_prompts, bool transient)
+unsigned pb_cache_extra(const struct pb_arch *arch, const struct pb_sweep *sweeps, size_t n_sweeps,
+			unsigned save)
 {
-	struct pb_cache c = {.n_rows = n_rows, .n_prompts = n_prompts};
+	unsigned sites = save;
+
+	for (size_t i = 0; i < n_sweeps; i++) {
+		if (sweeps[i].intervention != PB_PATH)
+			sites |= 1u << sweeps[i].site;
+		if (sweeps[i].by_sets)
+			sites |= 1u << PB_SITE_MLP_OUT;
+	}
+	if ((sites >> PB_SITE_Q | sites >> PB_SITE_K) & 1u)
+		sites |= 1u << PB_SITE_Q;
+	if (arch->rotary_dims == 0) /* what is rotated is what is projected */
+		sites &= ~(1u << PB_SITE_Q);
+	return sites & (1u << PB_SITE_EMBED | 1u << PB_SITE_Q | 1u << PB_SITE_ATTN_OUT |
+			1u << PB_SITE_MLP_OUT);
+}
+
+size_t pb_cache_bytes(const struct pb_arch *arch, size_t n_rows, size_t n_prompts, bool transient,
+		      unsigned extra)
+{
+	struct pb_cache c = {.n_rows = n_rows, .n_prompts = n_prompts, .extra = extra};
 
 	return lay_out(&c, arch, NULL, transient);
 }
 
 enum pb_status pb_cache_new(struct pb_cache *c, struct pb_engine *e, size_t n_rows,
-			    size_t n_prompts, bool transient, struct pb_error *err)
+			    size_t n_prompts, bool transient, unsigned extra, struct pb_error *err)
 {
 	size_t L = e->arch.n_layers;
 	struct pb_dev *items = NULL;
@@ -115,7 +139,8 @@ enum pb_status pb_cache_new(struct pb_cache *c, struct pb_engine *e, size_t n_ro
 	memset(c, 0, sizeof *c);
 	c->n_rows = n_rows;
 	c->n_prompts = n_prompts;
-	PB_TRY(pb_alloc((void **)&items, 8 * L + 1, sizeof *items, "a cache", err));
+	c->extra = extra;
+	PB_TRY(pb_alloc((void **)&items, 11 * L + 1, sizeof *items, "a cache", err));
 	c->x_pre = items;
 	c->x_mid = items + (L + 1);
 	c->stats1 = c->x_mid + L;
@@ -124,6 +149,9 @@ enum pb_status pb_cache_new(struct pb_cache *c, struct pb_engine *e, size_t n_ro
 	c->z = c->qkv + L;
 	c->h = c->z + L;
 	c->a = c->h + L;
+	c->qk = c->a + L;
+	c->attn_out = c->qk + L;
+	c->mlp_out = c->attn_out + L;
 	PB_TRY(e->ops->alloc(e->dev, lay_out(c, &e->arch, NULL, transient), &c->memory, err));
 	lay_out(c, &e->arch, c->memory.address, transient);
 cleanup:

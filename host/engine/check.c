@@ -3,16 +3,44 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "engine/internal.h"
+#include "engine/check.h"
 
 /* Pairs of a chunk whose resid_pre is patched whole at each layer. */
 #define CHECKED_PAIRS 1
+/* Draws for a cell that exists, before the first one is looked for. */
+#define DRAWS 64
+
+/* ---- the donor's residual stream ---------------------------------------------------------------
+ */
+
+/* LD of one pair's recipient with the donor's resid_pre at a layer, every row of it as a delta. */
+static enum pb_status with_donor(struct pb_engine *e, struct pb_wave_memory *m,
+				 const struct pb_sweep_work *work, size_t pair, size_t layer,
+				 size_t n_valid, double *ld, struct pb_error *err)
+{
+	struct pb_variants list = {0};
+	struct pb_wave_result result = {0};
+	enum pb_cell_kind kind;
+	enum pb_status status;
+
+	PB_TRY(pb_cell_variant(work, pair, layer, &list, &kind, err));
+	PB_TRY(pb_wave_run(e, m, work, &list, 0, 1, 0, n_valid, &result, err));
+	*ld = pb_base_logit_diff(work->run, pair, work->recipient) + result.change[0] -
+	      result.change[1];
+cleanup:
+	pb_wave_result_free(&result);
+	pb_variants_free(&list);
+	return status;
+}
 
 enum pb_status pb_check_resid_pre(struct pb_engine *e, struct pb_wave_memory *m,
 				  const struct pb_chunk_run *run, const bool *directions,
 				  size_t n_valid, struct pb_chunk_checks *checks,
 				  struct pb_error *err)
 {
+	const struct pb_grid grid = {.n_axes = 1,
+				     .axes = {{.kind = PB_AXIS_LAYER, .n = e->arch.n_layers}},
+				     .n_cells = e->arch.n_layers};
 	size_t L = e->arch.n_layers;
 	double start = pb_seconds();
 	struct pb_profile before = e->profile;
@@ -21,108 +49,107 @@ enum pb_status pb_check_resid_pre(struct pb_engine *e, struct pb_wave_memory *m,
 	checks->n_resid_pre_pairs = run->n_pairs < CHECKED_PAIRS ? run->n_pairs : CHECKED_PAIRS;
 	for (size_t l = 0; l < L; l++)
 		checks->resid_pre_deviation[l] = 0.0;
-	for (int d = 0; d < PB_N_DIRECTIONS; d++)
+	for (int d = 0; d < PB_N_DIRECTIONS; d++) {
+		const struct pb_sweep sweep = {.intervention = PB_PATCH,
+					       .site = PB_SITE_RESID_PRE,
+					       .direction = (enum pb_direction)d,
+					       .positions = PB_POSITIONS_ALL};
+		const struct pb_sweep_work work = {.sweep = &sweep,
+						   .grid = &grid,
+						   .arch = &e->arch,
+						   .run = run,
+						   .pairs = run->pairs,
+						   .all = run->all,
+						   .first_pair = run->first_pair,
+						   .recipient = d == PB_DENOISE ? 1 : 0,
+						   .donor = d == PB_DENOISE ? 0 : 1,
+						   .no_shortcut = true};
+
 		for (size_t p = 0; directions[d] && p < checks->n_resid_pre_pairs; p++)
 			for (size_t l = 0; l < L; l++) {
-				struct pb_variant v = {
-				    .pair = (int32_t)p, .layer = (int32_t)l, .position = -1};
-				int recipient = d == PB_DENOISE ? 1 : 0;
-				struct pb_wave_result result = {0};
-				double got, want;
+				double got = NAN, want = pb_base_logit_diff(run, p, work.donor);
 
-				PB_TRY(pb_wave_run(e, m, run, PB_SITE_RESID_PRE,
-						   (enum pb_direction)d, &v, 1, 0, n_valid, &result,
-						   err));
-				got = pb_base_logit_diff(run, p, recipient) + result.change[0] -
-				      result.change[1];
-				want = pb_base_logit_diff(run, p, 1 - recipient);
-				pb_wave_result_free(&result);
+				PB_TRY(with_donor(e, m, &work, p, l, n_valid, &got, err));
 				/* a NaN must stay and fail the check: nothing is larger */
 				if (isnan(got - want) ||
 				    fabs(got - want) > checks->resid_pre_deviation[l])
 					checks->resid_pre_deviation[l] = fabs(got - want);
 			}
+	}
 cleanup:
 	e->profile = before;
 	e->profile.seconds[PB_STAGE_CHECK] += pb_seconds() - start;
 	return status;
 }
 
-/* Draw the variants of one sweep: any cell may come, shortcuts included. */
-static void draw(struct pb_rng *rng, const struct pb_chunk_run *run, const struct pb_arch *a,
-		 const struct pb_sweep *sweep, size_t index, struct pb_checked_variant *v)
+/* ---- a sample of variants ----------------------------------------------------------------------
+ */
+
+/* A cell that exists, uniformly among those that do as far as DRAWS draws find one; its variant is
+ * appended to the list unless it is the recipient itself. */
+static enum pb_status draw(struct pb_rng *rng, const struct pb_sweep_work *w,
+			   struct pb_variants *list, int32_t *pair, int32_t *cell,
+			   enum pb_cell_kind *kind, struct pb_error *err)
 {
-	size_t pair = pb_rng_below(rng, run->n_pairs);
+	size_t n_pairs = w->run->n_pairs, n_cells = w->grid->n_cells;
+	enum pb_status status = PB_OK;
 
-	v->sweep = (int32_t)index;
-	v->pair = (int32_t)pair; /* within the chunk until it is stored */
-	v->layer = (int32_t)pb_rng_below(rng, a->n_layers);
-	v->head = (int32_t)pb_rng_below(rng, a->n_heads);
-	v->position = sweep->positions == PB_POSITIONS_EACH
-			  ? (int32_t)pb_rng_below(rng, run->pairs[pair].length)
-			  : -1;
-}
+	*kind = PB_CELL_ABSENT;
+	for (size_t i = 0; i < DRAWS + n_pairs * n_cells && *kind == PB_CELL_ABSENT; i++) {
+		size_t at = i < DRAWS ? 0 : i - DRAWS;
 
-/* Logit differences of `n` variants of one sweep by a plain forward. */
-static enum pb_status plain(struct pb_engine *e, const struct pb_chunk_run *run,
-			    const struct pb_sweep *sweep, struct pb_checked_variant *v, size_t n,
-			    struct pb_error *err)
-{
-	int recipient = sweep->direction == PB_DENOISE ? 1 : 0;
-	const int32_t *tokens[PB_CHECKED_VARIANTS];
-	size_t lengths[PB_CHECKED_VARIANTS];
-	struct pb_override overrides[PB_CHECKED_VARIANTS];
-	int32_t rows[2 * PB_CHECKED_VARIANTS], targets[2 * PB_CHECKED_VARIANTS];
-	double logits[2 * PB_CHECKED_VARIANTS];
-	struct pb_batch batch = {0};
-	struct pb_cache cache = {0};
-	struct pb_dots dots = {.n = 2 * n,
-			       .d_model = e->arch.d_model,
-			       .t = run->targets,
-			       .x_row = rows,
-			       .t_row = targets,
-			       .out = logits};
-	enum pb_status status;
-
-	for (size_t i = 0; i < n; i++) {
-		size_t pair = (size_t)v[i].pair, length = run->pairs[pair].length;
-		const struct pb_span *donor = &run->batch.spans[2 * pair + (size_t)(1 - recipient)];
-		size_t first = v[i].position >= 0                      ? (size_t)v[i].position
-			       : sweep->positions == PB_POSITIONS_LAST ? length - 1
-								       : 0;
-		size_t last = v[i].position >= 0 ? first : length - 1;
-
-		tokens[i] = recipient ? run->pairs[pair].corrupted : run->pairs[pair].clean;
-		lengths[i] = length;
-		overrides[i] = (struct pb_override){.prompt = i,
-						    .layer = (size_t)v[i].layer,
-						    .head = (size_t)v[i].head,
-						    .first = first,
-						    .last = last,
-						    .from = run->cache.z[v[i].layer],
-						    .from_row = (size_t)donor->base + first};
-		for (size_t t = 0; t < 2; t++) {
-			rows[2 * i + t] = (int32_t)i;
-			targets[2 * i + t] = (int32_t)(run->target[pair] + t);
-		}
+		*pair = (int32_t)(i < DRAWS ? pb_rng_below(rng, n_pairs) : at / n_cells);
+		*cell = (int32_t)(i < DRAWS ? pb_rng_below(rng, n_cells) : at % n_cells);
+		PB_TRY(pb_cell_variant(w, (size_t)*pair, (size_t)*cell, list, kind, err));
 	}
-	PB_TRY(pb_batch_new(&batch, e, n, tokens, lengths, err));
-	PB_TRY(pb_cache_new(&cache, e, batch.n_rows, n, true, err));
-	PB_TRY(pb_forward(e, &batch, &cache, overrides, n, PB_STAGE_CHECK, err));
-	dots.x = cache.n_answer;
-	PB_TRY(e->ops->dots(e->dev, &dots, err));
-	for (size_t i = 0; i < n; i++)
-		v[i].logit_diff_plain =
-		    (logits[2 * i] + (double)run->target_bias[targets[2 * i]]) -
-		    (logits[2 * i + 1] + (double)run->target_bias[targets[2 * i + 1]]);
 cleanup:
-	pb_cache_free(&cache, e);
-	pb_batch_free(&batch, e);
 	return status;
 }
 
-enum pb_status pb_check_variants(struct pb_engine *e, const struct pb_chunk_run *run,
-				 const struct pb_experiment *x, struct pb_chunk_values *values,
+static enum pb_status check_sweep(struct pb_engine *e, const struct pb_experiment *x, size_t s,
+				  const struct pb_sweep_work *work, struct pb_chunk_values *values,
+				  struct pb_error *err)
+{
+	struct pb_chunk_checks *checks = &values->checks;
+	const double *stored = values->sweeps[s].metric[PB_METRIC_LOGIT_DIFF];
+	struct pb_sweep_work plain = *work;
+	struct pb_variants list = {0};
+	double ld[PB_CHECKED_VARIANTS];
+	size_t n = 0;
+	struct pb_rng rng;
+	enum pb_status status = PB_OK;
+
+	plain.no_shortcut = true;
+	plain.shapes = NULL; /* they are of variants with shortcuts */
+	pb_rng_seed(&rng, s, values->chunk, x->seed, 0);
+	for (size_t i = 0; i < PB_CHECKED_VARIANTS; i++) {
+		struct pb_checked_variant *v = &checks->variants[checks->n_variants];
+		enum pb_cell_kind kind;
+		int32_t pair, cell;
+
+		PB_TRY(draw(&rng, &plain, &list, &pair, &cell, &kind, err));
+		if (kind != PB_CELL_VARIANT)
+			continue; /* nothing is written there: no forward to compare with */
+		*v = (struct pb_checked_variant){
+		    .sweep = (int32_t)s,
+		    .pair = pair + (int32_t)values->first_pair,
+		    .cell = cell,
+		    .logit_diff = stored[(size_t)pair * work->grid->n_cells + (size_t)cell]};
+		checks->n_variants++;
+		n++;
+	}
+	if (n == 0)
+		goto cleanup;
+	PB_TRY(pb_check_plain(e, &plain, &list, ld, err));
+	for (size_t i = 0; i < n; i++)
+		checks->variants[checks->n_variants - n + i].logit_diff_plain = ld[i];
+cleanup:
+	pb_variants_free(&list);
+	return status;
+}
+
+enum pb_status pb_check_variants(struct pb_engine *e, const struct pb_experiment *x,
+				 const struct pb_sweep_work *works, struct pb_chunk_values *values,
 				 struct pb_error *err)
 {
 	struct pb_chunk_checks *checks = &values->checks;
@@ -131,24 +158,8 @@ enum pb_status pb_check_variants(struct pb_engine *e, const struct pb_chunk_run 
 	checks->n_variants = 0;
 	PB_TRY(pb_alloc((void **)&checks->variants, x->n_sweeps * PB_CHECKED_VARIANTS,
 			sizeof *checks->variants, "checked variants", err));
-	for (size_t s = 0; s < x->n_sweeps; s++) {
-		struct pb_checked_variant *v = checks->variants + checks->n_variants;
-		const double *stored = values->sweeps[s].metric[PB_METRIC_LOGIT_DIFF];
-		struct pb_rng rng;
-
-		pb_rng_seed(&rng, s, values->chunk, x->seed, 0);
-		for (size_t i = 0; i < PB_CHECKED_VARIANTS; i++)
-			draw(&rng, run, &e->arch, &x->sweeps[s], s, &v[i]);
-		PB_TRY(plain(e, run, &x->sweeps[s], v, PB_CHECKED_VARIANTS, err));
-		for (size_t i = 0; i < PB_CHECKED_VARIANTS; i++) {
-			v[i].logit_diff = stored[pb_cell_index(
-			    &e->arch, x->sweeps[s].positions, x->pairs->max_length,
-			    (size_t)v[i].pair, (size_t)v[i].layer, (size_t)v[i].head,
-			    v[i].position < 0 ? 0 : (size_t)v[i].position)];
-			v[i].pair += (int32_t)run->first_pair;
-		}
-		checks->n_variants += PB_CHECKED_VARIANTS;
-	}
+	for (size_t s = 0; s < x->n_sweeps; s++)
+		PB_TRY(check_sweep(e, x, s, &works[s], values, err));
 cleanup:
 	return status;
 }

@@ -1,5 +1,5 @@
 /* The base runs of a chunk: clean and corrupted prompts together in one packed batch, what the
- * sweep needs cached, their scores, and where their z differ. */
+ * sweep needs cached, their scores, and where they differ. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,16 +118,20 @@ cleanup:
 	return status;
 }
 
-/* Which heads' z differ between the two runs, by layer, pair and position. */
-static enum pb_status find_differences(struct pb_chunk_run *run, struct pb_engine *e,
-				       struct pb_error *err)
+enum pb_status pb_chunk_run_differences(struct pb_chunk_run *run, struct pb_engine *e,
+					enum pb_site site, struct pb_error *err)
 {
-	size_t L = e->arch.n_layers, H = e->arch.n_heads, n = run->batch.n_rows / 2, at = 0;
+	size_t L, H, width, n = 0, at = 0;
 	int32_t *rows = NULL;
 	uint8_t *flags = NULL;
 	enum pb_status status;
 
-	PB_TRY(pb_alloc((void **)&run->differs, L * run->n_pairs * run->max_length, H,
+	if (run->differs[site] || site == PB_SITE_PATTERN)
+		return PB_OK;
+	pb_site_shape(&e->arch, site, 1, &L, &H, &width);
+	for (size_t p = 0; p < run->n_pairs; p++)
+		n += run->pairs[p].length;
+	PB_TRY(pb_alloc((void **)&run->differs[site], L * run->n_pairs * run->max_length, H,
 			"differences", err));
 	PB_TRY(pb_alloc((void **)&rows, 2 * n, sizeof *rows, "row indices", err));
 	PB_TRY(pb_alloc((void **)&flags, n, H, "differences", err));
@@ -137,10 +141,13 @@ static enum pb_status find_differences(struct pb_chunk_run *run, struct pb_engin
 			rows[n + at] = run->batch.spans[2 * p + 1].base + (int32_t)i;
 		}
 	for (size_t l = 0; l < L; l++) {
+		struct pb_place place =
+		    pb_cache_place(&e->arch, &run->cache, site, l, H > 1 ? 0 : -1);
 		struct pb_differ op = {.n = n,
 				       .n_heads = H,
-				       .d_head = e->arch.d_head,
-				       .z = run->cache.z[l],
+				       .d_head = width,
+				       .stride = place.stride,
+				       .z = pb_dev_at(place.array, place.column * sizeof(float)),
 				       .a_row = rows,
 				       .b_row = rows + n,
 				       .flag = flags};
@@ -148,7 +155,7 @@ static enum pb_status find_differences(struct pb_chunk_run *run, struct pb_engin
 		PB_STAGE(e, PB_STAGE_BASE, e->ops->differ(e->dev, &op, err));
 		at = 0;
 		for (size_t p = 0; p < run->n_pairs; p++) {
-			memcpy(run->differs + (l * run->n_pairs + p) * run->max_length * H,
+			memcpy(run->differs[site] + (l * run->n_pairs + p) * run->max_length * H,
 			       flags + at * H, run->pairs[p].length * H);
 			at += run->pairs[p].length;
 		}
@@ -159,20 +166,65 @@ cleanup:
 	return status;
 }
 
+/* ---- prompts of other pairs ------------------------------------------------------------------ */
+
+static int recipient_side(const struct pb_sweep *sweep)
+{
+	return sweep->direction == PB_DENOISE ? 1 : 0;
+}
+
+int32_t pb_chunk_run_prompt(const struct pb_chunk_run *run, size_t pair, int side)
+{
+	if (pair >= run->first_pair && pair < run->first_pair + run->n_pairs)
+		return (int32_t)(2 * (pair - run->first_pair)) + side;
+	for (size_t i = 0; i < run->n_others; i++)
+		if (run->others[i].pair == pair && run->others[i].side == side)
+			return (int32_t)(2 * run->n_pairs + i);
+	return -1;
+}
+
+/* Prompts that resampling sweeps need beside the chunk's own. */
+static enum pb_status list_others(struct pb_chunk_run *run, const struct pb_sweep *sweeps,
+				  size_t n_sweeps, struct pb_error *err)
+{
+	size_t n = 0;
+	enum pb_status status = PB_OK;
+
+	for (size_t s = 0; s < n_sweeps; s++)
+		n += sweeps[s].intervention == PB_RESAMPLE ? run->n_pairs : 0;
+	PB_TRY(pb_alloc((void **)&run->others, n, sizeof *run->others, "prompts", err));
+	for (size_t s = 0; s < n_sweeps; s++)
+		for (size_t p = 0; sweeps[s].intervention == PB_RESAMPLE && p < run->n_pairs; p++) {
+			int32_t other =
+			    pb_pairs_resample(run->all, sweeps[s].seed, run->first_pair + p);
+			int side = recipient_side(&sweeps[s]);
+
+			if (other >= 0 && pb_chunk_run_prompt(run, (size_t)other, side) < 0)
+				run->others[run->n_others++] =
+				    (struct pb_other_prompt){(size_t)other, side};
+		}
+cleanup:
+	return status;
+}
+
 enum pb_status pb_chunk_run_new(struct pb_chunk_run *run, struct pb_engine *e,
 				const struct pb_pairs *pairs, size_t first_pair, size_t n_pairs,
+				const struct pb_sweep *sweeps, size_t n_sweeps, unsigned save,
 				size_t n_valid, struct pb_error *err)
 {
 	const int32_t **tokens = NULL;
-	size_t *lengths = NULL;
+	size_t *lengths = NULL, n;
 	enum pb_status status;
 
 	memset(run, 0, sizeof *run);
+	run->all = pairs;
 	run->pairs = pairs->items + first_pair;
 	run->n_pairs = n_pairs;
 	run->first_pair = first_pair;
-	PB_TRY(pb_alloc((void **)&tokens, 2 * n_pairs, sizeof *tokens, "prompts", err));
-	PB_TRY(pb_alloc((void **)&lengths, 2 * n_pairs, sizeof *lengths, "prompts", err));
+	PB_TRY(list_others(run, sweeps, n_sweeps, err));
+	n = 2 * n_pairs + run->n_others;
+	PB_TRY(pb_alloc((void **)&tokens, n, sizeof *tokens, "prompts", err));
+	PB_TRY(pb_alloc((void **)&lengths, n, sizeof *lengths, "prompts", err));
 	for (size_t p = 0; p < n_pairs; p++) {
 		tokens[2 * p] = run->pairs[p].clean;
 		tokens[2 * p + 1] = run->pairs[p].corrupted;
@@ -180,12 +232,21 @@ enum pb_status pb_chunk_run_new(struct pb_chunk_run *run, struct pb_engine *e,
 		if (run->pairs[p].length > run->max_length)
 			run->max_length = run->pairs[p].length;
 	}
-	PB_TRY(pb_batch_new(&run->batch, e, 2 * n_pairs, tokens, lengths, err));
-	PB_TRY(pb_cache_new(&run->cache, e, run->batch.n_rows, 2 * n_pairs, false, err));
+	for (size_t i = 0; i < run->n_others; i++) {
+		const struct pb_pair *pair = &pairs->items[run->others[i].pair];
+
+		tokens[2 * n_pairs + i] = run->others[i].side ? pair->corrupted : pair->clean;
+		lengths[2 * n_pairs + i] = pair->length;
+	}
+	PB_TRY(pb_batch_new(&run->batch, e, n, tokens, lengths, err));
+	PB_TRY(pb_cache_new(&run->cache, e, run->batch.n_rows, n, false,
+			    pb_cache_extra(&e->arch, sweeps, n_sweeps, save), err));
 	PB_TRY(load_targets(run, e, err));
-	PB_TRY(pb_forward(e, &run->batch, &run->cache, NULL, 0, PB_STAGE_BASE, err));
+	PB_TRY(pb_forward(e, &run->batch, &run->cache, NULL, PB_STAGE_BASE, err));
 	PB_TRY(score_base(run, e, n_valid, err));
-	PB_TRY(find_differences(run, e, err));
+	for (size_t s = 0; s < n_sweeps; s++)
+		if (sweeps[s].intervention == PB_PATCH)
+			PB_TRY(pb_chunk_run_differences(run, e, sweeps[s].site, err));
 cleanup:
 	free(tokens);
 	free(lengths);
@@ -204,14 +265,17 @@ void pb_chunk_run_free(struct pb_chunk_run *run, struct pb_engine *e)
 	free(run->logit_at);
 	free(run->vocabulary);
 	free(run->lse);
-	free(run->differs);
+	for (int site = 0; site < PB_N_SITES; site++)
+		free(run->differs[site]);
+	free(run->others);
 	memset(run, 0, sizeof *run);
 }
 
 size_t pb_chunk_run_bytes(const struct pb_arch *arch, const struct pb_pairs *pairs,
-			  size_t first_pair, size_t n_pairs)
+			  size_t first_pair, size_t n_pairs, const struct pb_sweep *sweeps,
+			  size_t n_sweeps, unsigned save)
 {
-	size_t rows = 0, targets = 0, longest = 0;
+	size_t rows = 0, targets = 0, longest = 0, flags = 0, others = 0, one_side;
 
 	for (size_t p = first_pair; p < first_pair + n_pairs; p++) {
 		rows += 2 * pairs->items[p].length;
@@ -219,7 +283,18 @@ size_t pb_chunk_run_bytes(const struct pb_arch *arch, const struct pb_pairs *pai
 		if (pairs->items[p].length > longest)
 			longest = pairs->items[p].length;
 	}
-	return pb_cache_bytes(arch, rows, 2 * n_pairs, false) +
+	one_side = rows / 2;
+	for (size_t s = 0; s < n_sweeps; s++) {
+		size_t layers, index, width;
+
+		pb_site_shape(arch, sweeps[s].site, 1, &layers, &index, &width);
+		flags += sweeps[s].intervention == PB_PATCH ? (layers + 1) * index : 0;
+		/* prompts of other chunks, of these pairs' own lengths */
+		others += sweeps[s].intervention == PB_RESAMPLE ? n_pairs : 0;
+		rows += sweeps[s].intervention == PB_RESAMPLE ? one_side : 0;
+	}
+	return pb_cache_bytes(arch, rows, 2 * n_pairs + others, false,
+			      pb_cache_extra(arch, sweeps, n_sweeps, save)) +
 	       2 * targets * arch->d_model * sizeof(float) + 64 * targets +
-	       (arch->n_layers + 1) * n_pairs * longest * arch->n_heads + 32 * rows + 4096;
+	       flags * n_pairs * longest + 32 * rows + 32 * others + 4096;
 }

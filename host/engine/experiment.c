@@ -4,33 +4,19 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "engine/internal.h"
+#include "engine/experiment.h"
 
-/* All that a run holds, so that one cleanup lets it go. */
-struct run {
-	const struct pb_run_config *config;
-	const struct pb_run_options *options;
-	struct pb_model *model;
-	struct pb_tokenizer *tokenizer;
-	struct pb_pairs pairs;
-	struct pb_device *dev;
-	struct pb_engine engine;
-	struct pb_wave_memory memory;
-	struct pb_plan plan;
-	struct pb_experiment experiment;
-	char *identity;
-	char host[256], pairs_sha256[PB_SHA256_HEX];
-	double gemm_rate, started;
-};
-
-static void run_free(struct run *r)
+static void run_free(struct pb_running *r)
 {
+	pb_running_close_sweeps(r);
+	pb_reading_values_free(&r->readings);
 	pb_wave_memory_free(&r->memory, &r->engine);
 	pb_engine_close(&r->engine);
 	pb_device_close(r->dev);
 	pb_pairs_free(&r->pairs);
 	pb_tokenizer_close(r->tokenizer);
 	pb_model_close(r->model);
+	pb_arena_free(&r->arena);
 	free(r->identity);
 }
 
@@ -50,7 +36,24 @@ static bool has_tokenizer(const char *folder)
 	return found;
 }
 
-static enum pb_status open_pairs(struct run *r, struct pb_error *err)
+/* Where both prompts are the same a donor changes nothing. */
+static void warn_of_equal_prompts(const struct pb_pairs *pairs)
+{
+	size_t n = 0, first = 0;
+
+	for (size_t p = pairs->n; p-- > 0;)
+		if (pairs->items[p].first_difference >= pairs->items[p].length) {
+			first = p;
+			n++;
+		}
+	if (n > 0)
+		pb_warn(
+		    "%zu of %zu pairs have the same clean and corrupted prompt (pair %zu is the "
+		    "first): a donor changes nothing there",
+		    n, pairs->n, first);
+}
+
+static enum pb_status open_pairs(struct pb_running *r, struct pb_error *err)
 {
 	const struct pb_run_config *c = r->config;
 	const struct pb_arch *a = &r->model->arch;
@@ -69,6 +72,7 @@ static enum pb_status open_pairs(struct run *r, struct pb_error *err)
 				      a->n_vocab, a->n_context, err));
 	}
 	PB_TRY(pb_pairs_hash(&r->pairs, r->pairs_sha256, err));
+	warn_of_equal_prompts(&r->pairs);
 cleanup:
 	free(text);
 	return status;
@@ -78,7 +82,7 @@ cleanup:
  */
 
 /* Tokens that argmax and rank look at: the tokenizer's, where the folder has one. */
-static size_t n_valid_tokens(const struct run *r)
+static size_t n_valid_tokens(const struct pb_running *r)
 {
 	size_t rows = r->model->arch.n_vocab;
 	size_t known = r->tokenizer ? pb_tokenizer_size(r->tokenizer) : rows;
@@ -86,42 +90,14 @@ static size_t n_valid_tokens(const struct run *r)
 	return known < rows ? known : rows;
 }
 
-/* Everything of the config that bears on the numbers, one line each; the model and the pairs have
- * their own hashes. Where the result goes, memory, threads and backend do not belong here. */
-static char *describe_identity(const struct run *r)
-{
-	const struct pb_run_config *c = r->config;
-	char *text =
-	    pb_format("precision: fp32\nchunk: %zu\ntokens: %zu\nmetrics:", r->plan.chunk_pairs,
-		      n_valid_tokens(r));
-
-	for (int m = 0; text && m < PB_N_METRICS; m++)
-		if (c->metrics & 1u << m) {
-			char *more = pb_format("%s %s", text, pb_metric_infos[m].name);
-
-			free(text);
-			text = more;
-		}
-	for (size_t s = 0; text && s < c->n_sweeps; s++) {
-		const struct pb_sweep *w = &c->sweeps[s];
-		char *more = pb_format("%s\nsweep %zu: %s %s %s %s min_gap %.17g", text, s,
-				       pb_intervention_names[w->intervention],
-				       pb_site_names[w->site], pb_direction_names[w->direction],
-				       pb_positions_names[w->positions], w->min_gap);
-
-		free(text);
-		text = more;
-	}
-	return text;
-}
-
-static enum pb_status describe_experiment(struct run *r, struct pb_error *err)
+static enum pb_status describe_experiment(struct pb_running *r, struct pb_error *err)
 {
 	const struct pb_run_config *c = r->config;
 
-	r->identity = describe_identity(r);
-	if (!r->identity)
-		return pb_fail(err, PB_ERR_MEMORY, "no memory for the experiment's description");
+	enum pb_status status;
+
+	PB_TRY(pb_identity_text(c, r->references, r->pairs.bos, r->plan.chunk_pairs,
+				n_valid_tokens(r), &r->identity, err));
 	if (gethostname(r->host, sizeof r->host - 1) != 0)
 		r->host[0] = '\0';
 	r->experiment = (struct pb_experiment){.output = c->output,
@@ -138,22 +114,28 @@ static enum pb_status describe_experiment(struct run *r, struct pb_error *err)
 					       .host = r->host,
 					       .seed = c->task.seed,
 					       .n_threads = omp_get_max_threads(),
-					       .n_layers = r->model->arch.n_layers,
-					       .n_heads = r->model->arch.n_heads,
+					       .arch = r->model->arch,
 					       .pairs = &r->pairs,
 					       .n_sweeps = c->n_sweeps,
 					       .sweeps = c->sweeps,
+					       .grids = r->grids,
+					       .means = r->means,
 					       .metrics = c->metrics,
+					       .readings = c->readings,
+					       .run_readings = &r->readings,
+					       .save_control = c->save_control,
+					       .save = c->save,
 					       .chunk_pairs = r->plan.chunk_pairs,
 					       .n_chunks = r->plan.n_chunks};
-	return PB_OK;
+cleanup:
+	return status;
 }
 
 /* ---- the output --------------------------------------------------------------------------------
  */
 
 /* Look at what is at the output: *done when a complete file of this experiment is there. */
-static enum pb_status settle_output(struct run *r, bool *done, struct pb_error *err)
+static enum pb_status settle_output(struct pb_running *r, bool *done, struct pb_error *err)
 {
 	const struct pb_experiment *x = &r->experiment;
 	enum pb_output_state state;
@@ -181,18 +163,58 @@ static enum pb_status settle_output(struct run *r, bool *done, struct pb_error *
 				    x->output, difference);
 			goto cleanup;
 		}
-		PB_TRY(pb_output_remove(x, err));
+		r->replace = true;
 		break;
 	}
-	if (!*done)
-		PB_TRY(pb_parts_prepare(x, err));
+cleanup:
+	return status;
+}
+
+/* Room for the parts. What is to be replaced goes only when all input has been read. */
+static enum pb_status make_room(const struct pb_running *r, struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+
+	if (r->replace)
+		PB_TRY(pb_output_remove(&r->experiment, err));
+	PB_TRY(pb_parts_prepare(&r->experiment, err));
 cleanup:
 	return status;
 }
 
 /* ---- chunks ---------------------------------------------------------------------------------- */
 
-static enum pb_status run_chunk(struct run *r, size_t chunk, struct pb_progress *progress,
+static enum pb_status run_sweeps(struct pb_running *r, const struct pb_chunk_run *base,
+				 struct pb_chunk_values *values, size_t n_valid,
+				 struct pb_progress *progress, struct pb_error *err)
+{
+	const struct pb_experiment *x = &r->experiment;
+	enum pb_status status = PB_OK;
+
+	for (size_t s = 0; s < x->n_sweeps; s++) {
+		struct pb_sweep_work *work = &r->works[s];
+		struct pb_sweep_target target = {.work = work,
+						 .metrics = x->metrics,
+						 .max_candidates = pb_candidates_most(&r->pairs),
+						 .n_valid = n_valid,
+						 .values = &values->sweeps[s]};
+
+		work->run = base;
+		work->pairs = base->pairs;
+		work->first_pair = base->first_pair;
+		if (x->sweeps[s].intervention == PB_CONTROL)
+			PB_TRY(pb_sources_noise(&r->sources[s], &r->engine, work,
+						values->sweeps[s].control, err));
+		PB_TRY(pb_sweep_run(&r->engine, &r->memory, &target, progress, err));
+	}
+	for (size_t s = 0; s < x->n_sweeps; s++)
+		if (r->same_as[s] != SIZE_MAX)
+			pb_running_copy_known(r, s, values, base->n_pairs);
+cleanup:
+	return status;
+}
+
+static enum pb_status run_chunk(struct pb_running *r, size_t chunk, struct pb_progress *progress,
 				struct pb_error *err)
 {
 	const struct pb_experiment *x = &r->experiment;
@@ -205,36 +227,36 @@ static enum pb_status run_chunk(struct run *r, size_t chunk, struct pb_progress 
 	enum pb_status status;
 
 	PB_TRY(pb_chunk_values_new(&values, x, chunk, err));
-	PB_TRY(pb_chunk_run_new(&base, &r->engine, &r->pairs, first, n, n_valid, err));
+	PB_TRY(pb_chunk_run_new(&base, &r->engine, &r->pairs, first, n, x->sweeps, x->n_sweeps,
+				x->save, n_valid, err));
 	pb_base_store(&base, values->base, &values->checks.logit_largest);
+	if (x->readings)
+		PB_TRY(pb_readings_chunk(&r->engine, &base, &r->pairs, x->readings, n_valid,
+					 values->readings, &values->checks.attribution_deviation,
+					 err));
+	if (x->save)
+		PB_TRY(pb_save_activations(&r->engine, &base, values, err));
 	for (size_t s = 0; s < x->n_sweeps; s++)
 		directions[x->sweeps[s].direction] = true;
 	PB_TRY(pb_check_resid_pre(&r->engine, &r->memory, &base, directions, n_valid,
 				  &values->checks, err));
-	for (size_t s = 0; s < x->n_sweeps; s++) {
-		struct pb_sweep_target target = {.sweep = &x->sweeps[s],
-						 .metrics = x->metrics,
-						 .max_candidates = pb_candidates_most(&r->pairs),
-						 .max_length = r->pairs.max_length,
-						 .n_valid = n_valid,
-						 .values = &values->sweeps[s]};
-
-		PB_TRY(pb_sweep_run(&r->engine, &r->memory, &base, &target, progress, err));
-	}
-	PB_TRY(pb_check_variants(&r->engine, &base, x, values, err));
+	PB_TRY(run_sweeps(r, &base, values, n_valid, progress, err));
+	PB_TRY(pb_check_variants(&r->engine, x, r->works, values, err));
 	values->isa = r->dev->ops->isa(r->dev);
 	values->seconds = pb_seconds() - start;
 	start = pb_seconds();
 	PB_TRY(pb_part_write(x, values, err));
 	r->engine.profile.seconds[PB_STAGE_WRITE] += pb_seconds() - start;
 cleanup:
+	for (size_t s = 0; s < x->n_sweeps; s++)
+		r->works[s].run = NULL;
 	pb_chunk_run_free(&base, &r->engine);
 	pb_chunk_values_free(values);
 	return status;
 }
 
 /* Every chunk that has no part yet. */
-static enum pb_status run_chunks(struct run *r, struct pb_error *err)
+static enum pb_status run_chunks(struct pb_running *r, struct pb_error *err)
 {
 	struct pb_progress progress;
 	double before = 0.0;
@@ -251,11 +273,15 @@ static enum pb_status run_chunks(struct run *r, struct pb_error *err)
 			size_t n = r->pairs.n - first < r->plan.chunk_pairs ? r->pairs.n - first
 									    : r->plan.chunk_pairs;
 
-			for (size_t s = 0; s < r->config->n_sweeps; s++)
-				before +=
-				    (double)pb_sweep_shape(&r->model->arch, &r->config->sweeps[s],
-							   r->pairs.items + first, n)
-					.n_variants;
+			for (size_t s = 0; s < r->config->n_sweeps; s++) {
+				struct pb_sweep_work work = r->works[s];
+				struct pb_sweep_shape shape;
+
+				work.pairs = r->pairs.items + first;
+				work.first_pair = first;
+				PB_TRY(pb_sweep_shape(&work, 0, n, &shape, err));
+				before += (double)shape.n_variants;
+			}
 			pb_progress_add(&progress, before);
 			before = 0.0;
 			continue;
@@ -275,7 +301,7 @@ cleanup:
 	return status;
 }
 
-static void print_profile(const struct run *r, const struct pb_profile *p, FILE *out)
+static void print_profile(const struct pb_running *r, const struct pb_profile *p, FILE *out)
 {
 	double sweep = 0.0, rate = r->gemm_rate;
 
@@ -296,18 +322,23 @@ static void print_profile(const struct run *r, const struct pb_profile *p, FILE 
 }
 
 /* Chunks, then the file; weights and caches are let go before it is assembled. */
-static enum pb_status compute(struct run *r, struct pb_error *err)
+static enum pb_status compute(struct pb_running *r, struct pb_error *err)
 {
 	struct pb_profile profile;
 	double start;
 	enum pb_status status;
 
-	PB_TRY(pb_engine_open(&r->engine, r->dev, r->model, r->pairs.max_length, err));
-	PB_TRY(pb_wave_memory_new(&r->memory, &r->engine, r->plan.rows_most, r->plan.variants_most,
-				  r->plan.longest, pb_metrics_need_vocabulary(r->config->metrics),
-				  err));
+	PB_TRY(pb_engine_open(&r->engine, r->dev, r->model, pb_running_longest(r), err));
+	PB_TRY(pb_running_make_sources(r, err));
+	if (r->config->readings)
+		PB_TRY(pb_readings_run(&r->engine, &r->pairs, r->config->readings,
+				       n_valid_tokens(r), r->config->task.seed, &r->readings, err));
+	PB_TRY(pb_wave_memory_new(&r->memory, &r->engine, &r->plan.sizes, err));
+	PB_TRY(make_room(r, err));
 	PB_TRY(run_chunks(r, err));
 	profile = r->engine.profile;
+	for (size_t s = 0; s < r->config->n_sweeps; s++)
+		pb_sources_drop(&r->sources[s], &r->engine);
 	pb_wave_memory_free(&r->memory, &r->engine);
 	pb_engine_close(&r->engine);
 	start = pb_seconds();
@@ -318,13 +349,15 @@ static enum pb_status compute(struct run *r, struct pb_error *err)
 		print_profile(r, &profile, stdout);
 	}
 cleanup:
+	if (status != PB_OK)
+		pb_parts_abandon(&r->experiment);
 	return status;
 }
 
 enum pb_status pb_experiment_run(const struct pb_run_config *config,
 				 const struct pb_run_options *options, struct pb_error *err)
 {
-	struct run r = {.config = config, .options = options, .started = pb_seconds()};
+	struct pb_running r = {.config = config, .options = options, .started = pb_seconds()};
 	size_t memory = options->memory ? options->memory : pb_memory_limit() / 5 * 4;
 	int threads = options->n_threads > 0 ? options->n_threads : pb_thread_limit();
 	bool done = false;
@@ -339,10 +372,12 @@ enum pb_status pb_experiment_run(const struct pb_run_config *config,
 	PB_TRY(pb_model_open(&r.model, config->model_path, err));
 	PB_TRY(open_pairs(&r, err));
 	PB_TRY(pb_device_open(&r.dev, config->backend, threads, err));
-	PB_TRY(pb_plan_make(&r.plan, r.dev, r.model, config, &r.pairs, memory, err));
+	PB_TRY(pb_running_open_sweeps(&r, err));
+	PB_TRY(pb_plan_make(&r.plan, r.dev, r.model, config, r.works, &r.pairs, r.references,
+			    pb_running_longest(&r), memory, err));
 	if (options->dry_run) {
 		PB_TRY(pb_measure_gemm(r.dev, r.model, &r.gemm_rate, err));
-		pb_plan_print(&r.plan, config, &r.pairs, r.gemm_rate, stdout);
+		pb_plan_print(&r.plan, config, r.works, &r.pairs, r.gemm_rate, stdout);
 		goto cleanup;
 	}
 	PB_TRY(pb_model_check_finite(r.model, err));

@@ -33,95 +33,181 @@ static enum pb_status norm(struct pb_engine *e, struct pb_dev x, size_t rows, st
 	return e->ops->norm(e->dev, &op, err);
 }
 
-static enum pb_status apply_overrides(struct pb_engine *e, const struct pb_batch *batch,
-				      struct pb_cache *c, size_t layer,
-				      const struct pb_override *overrides, size_t n,
-				      struct pb_error *err)
+static enum pb_status add_rows(struct pb_engine *e, struct pb_dev x, struct pb_dev more,
+			       size_t rows, struct pb_error *err)
 {
-	size_t width = pb_z_width(&e->arch), k = e->arch.d_head;
-	enum pb_status status = PB_OK;
+	struct pb_rows op = {.n_rows = rows,
+			     .columns = e->arch.d_model,
+			     .a = more,
+			     .out = x,
+			     .a_stride = e->arch.d_model,
+			     .out_stride = e->arch.d_model,
+			     .accumulate = true};
 
-	for (size_t i = 0; i < n && status == PB_OK; i++) {
-		const struct pb_override *o = &overrides[i];
-		size_t row = (size_t)batch->spans[o->prompt].base + o->first;
-		struct pb_rows op = {.n_rows = o->last + 1 - o->first,
-				     .columns = k,
-				     .a_stride = width,
-				     .out_stride = width};
+	return e->ops->rows(e->dev, &op, err);
+}
 
-		op.a = pb_dev_row(o->from, o->from_row * width + o->head * k, 1);
-		op.out = pb_dev_row(c->z[layer], row * width + o->head * k, 1);
-		if (o->layer == layer)
-			status = e->ops->rows(e->dev, &op, err);
-	}
+static enum pb_status at_site(const struct pb_forward_hook *hook, struct pb_engine *e,
+			      struct pb_cache *c, enum pb_site site, size_t layer,
+			      struct pb_error *err)
+{
+	return hook ? hook->at_site(hook->context, e, c, site, layer, err) : PB_OK;
+}
+
+/* x += y W + bias, by way of `kept` where the cache keeps what is added. */
+static enum pb_status add_product(struct pb_engine *e, enum pb_stage stage, struct pb_cache *c,
+				  const struct pb_forward_hook *hook, enum pb_site site, size_t l,
+				  size_t rows, struct pb_error *err)
+{
+	const struct pb_layer_weights *w = &e->layers[l];
+	bool attention = site == PB_SITE_ATTN_OUT;
+	struct pb_dev kept = attention ? c->attn_out[l] : c->mlp_out[l];
+	struct pb_dev x = attention && !e->arch.parallel ? c->x_mid[l] : c->x_pre[l + 1];
+	struct pb_dev y = attention ? c->z[l] : c->a[l];
+	struct pb_dev bias = attention ? w->o_bias : w->mlp_out_bias;
+	const struct pb_packed *weight = attention ? w->o : w->mlp_out;
+	size_t D = e->arch.d_model, n = attention ? pb_z_width(&e->arch) : e->arch.d_mlp;
+	enum pb_status status;
+
+	if (!kept.address)
+		return pb_engine_gemm(e, stage, rows, weight, n, D, y, n, x, D, bias, true, err);
+	PB_TRY(pb_engine_gemm(e, stage, rows, weight, n, D, y, n, kept, D, bias, false, err));
+	PB_TRY(at_site(hook, e, c, site, l, err));
+	PB_TRY(add_rows(e, x, kept, rows, err));
+cleanup:
+	return status;
+}
+
+/* q, k and v of all heads at once; q and k lie side by side for the rotation. */
+static enum pb_status attend(struct pb_engine *e, const struct pb_batch *batch, struct pb_cache *c,
+			     const struct pb_forward_hook *hook, enum pb_stage stage, size_t l,
+			     struct pb_error *err)
+{
+	const struct pb_arch *a = &e->arch;
+	const struct pb_layer_weights *w = &e->layers[l];
+	size_t rows = batch->n_rows, D = a->d_model, QKV = pb_qkv_width(a);
+	size_t QK = (a->n_heads + a->n_kv_heads) * a->d_head;
+	struct pb_rotary rotary = {.n_rows = rows,
+				   .n_heads = a->n_heads + a->n_kv_heads,
+				   .d_head = a->d_head,
+				   .rotary_dims = a->rotary_dims,
+				   .x = c->qkv[l],
+				   .x_stride = QKV,
+				   .position = batch->position_dev,
+				   .cos_sin = e->cos_sin};
+	struct pb_rows raw = {.n_rows = rows,
+			      .columns = QK,
+			      .a = c->qkv[l],
+			      .a_stride = QKV,
+			      .out = c->qk[l],
+			      .out_stride = QK};
+	struct pb_attention attention = {.heads = w->heads,
+					 .n_prompts = batch->n_prompts,
+					 .prompts = batch->spans,
+					 .max_length = e->max_length,
+					 .qkv = c->qkv[l],
+					 .z = c->z[l]};
+	enum pb_status status;
+
+	PB_TRY(norm(e, c->x_pre[l], rows, w->norm1_weight, w->norm1_bias, c->n, c->stats1[l], err));
+	PB_TRY(pb_engine_gemm(e, stage, rows, w->qkv, D, QKV, c->n, D, c->qkv[l], QKV, w->qkv_bias,
+			      false, err));
+	for (int site = PB_SITE_Q; site <= PB_SITE_V; site++)
+		PB_TRY(at_site(hook, e, c, (enum pb_site)site, l, err));
+	if (c->qk[l].address)
+		PB_TRY(e->ops->rows(e->dev, &raw, err));
+	if (a->rotary_dims)
+		PB_TRY(e->ops->rotary(e->dev, &rotary, err));
+	PB_TRY(at_site(hook, e, c, PB_SITE_Q_ROT, l, err));
+	PB_TRY(at_site(hook, e, c, PB_SITE_K_ROT, l, err));
+	if (hook)
+		PB_TRY(hook->at_pattern(hook->context, l, &attention, err));
+	PB_TRY(e->ops->attention(e->dev, &attention, err));
+	PB_TRY(at_site(hook, e, c, PB_SITE_Z, l, err));
+cleanup:
+	return status;
+}
+
+/* Token embeddings, and positions added; the former apart where the cache keeps them. */
+static enum pb_status embed(struct pb_engine *e, const struct pb_batch *batch, struct pb_cache *c,
+			    const struct pb_forward_hook *hook, struct pb_error *err)
+{
+	const struct pb_arch *a = &e->arch;
+	struct pb_embed op = {.n_rows = batch->n_rows,
+			      .d_model = a->d_model,
+			      .token = batch->token,
+			      .position = batch->position,
+			      .embed = &e->model->embed,
+			      .pos_embed = a->learned_positions ? &e->model->pos_embed : NULL,
+			      .x = c->x_pre[0]};
+	struct pb_embed alone = op;
+	struct pb_rows change = {.n_rows = batch->n_rows,
+				 .columns = a->d_model,
+				 .a = c->embed,
+				 .a_stride = a->d_model,
+				 .out = c->x_pre[0],
+				 .out_stride = a->d_model,
+				 .accumulate = true};
+	enum pb_status status;
+
+	PB_TRY(e->ops->embed(e->dev, &op, err));
+	if (!c->embed.address)
+		return PB_OK;
+	alone.x = c->embed;
+	alone.pos_embed = NULL;
+	PB_TRY(e->ops->embed(e->dev, &alone, err));
+	if (!hook)
+		return PB_OK;
+	/* x = (x - embed) + what the hook makes of embed */
+	change.b = change.out;
+	change.b_stride = a->d_model;
+	change.accumulate = false;
+	PB_TRY(e->ops->rows(e->dev, &change, err)); /* embed - x: minus the positions */
+	PB_TRY(at_site(hook, e, c, PB_SITE_EMBED, 0, err));
+	change.a = c->embed;
+	change.b = c->x_pre[0];
+	PB_TRY(e->ops->rows(e->dev, &change, err));
+cleanup:
 	return status;
 }
 
 enum pb_status pb_forward(struct pb_engine *e, const struct pb_batch *batch, struct pb_cache *c,
-			  const struct pb_override *overrides, size_t n_overrides,
-			  enum pb_stage stage, struct pb_error *err)
+			  const struct pb_forward_hook *hook, enum pb_stage stage,
+			  struct pb_error *err)
 {
 	const struct pb_arch *a = &e->arch;
-	size_t rows = batch->n_rows, D = a->d_model, F = a->d_mlp, Z = pb_z_width(a);
-	size_t QKV = pb_qkv_width(a), V = a->n_vocab;
+	size_t rows = batch->n_rows, D = a->d_model, F = a->d_mlp, V = a->n_vocab;
 	double start = pb_seconds(), before = e->profile.seconds[stage];
 	enum pb_status status;
-	struct pb_embed embed = {.n_rows = rows,
-				 .d_model = D,
-				 .token = batch->token,
-				 .position = batch->position,
-				 .embed = &e->model->embed,
-				 .pos_embed = a->learned_positions ? &e->model->pos_embed : NULL,
-				 .x = c->x_pre[0]};
 
-	PB_TRY(e->ops->embed(e->dev, &embed, err));
+	PB_TRY(embed(e, batch, c, hook, err));
 	for (size_t l = 0; l < a->n_layers; l++) {
 		const struct pb_layer_weights *w = &e->layers[l];
 		struct pb_dev x = c->x_pre[l], x_mid = c->x_mid[l], x_next = c->x_pre[l + 1];
-		struct pb_rotary rotary = {.n_rows = rows,
-					   .n_heads = a->n_heads + a->n_kv_heads,
-					   .d_head = a->d_head,
-					   .rotary_dims = a->rotary_dims,
-					   .x = c->qkv[l],
-					   .x_stride = QKV,
-					   .position = batch->position_dev,
-					   .cos_sin = e->cos_sin};
-		struct pb_attention attention = {.heads = w->heads,
-						 .n_prompts = batch->n_prompts,
-						 .prompts = batch->spans,
-						 .max_length = e->max_length,
-						 .qkv = c->qkv[l],
-						 .z = c->z[l]};
 		struct pb_activation_op activation = {
 		    .kind = a->activation, .n_rows = rows, .width = F, .h = c->h[l], .a = c->a[l]};
 
-		/* attention: q, k, v of all heads at once; q and k lie side by side for the
-		 * rotation */
-		PB_TRY(norm(e, x, rows, w->norm1_weight, w->norm1_bias, c->n, c->stats1[l], err));
-		PB_TRY(pb_engine_gemm(e, stage, rows, w->qkv, D, QKV, c->n, D, c->qkv[l], QKV,
-				      w->qkv_bias, false, err));
-		if (a->rotary_dims)
-			PB_TRY(e->ops->rotary(e->dev, &rotary, err));
-		PB_TRY(e->ops->attention(e->dev, &attention, err));
-		PB_TRY(apply_overrides(e, batch, c, l, overrides, n_overrides, err));
+		PB_TRY(at_site(hook, e, c, PB_SITE_RESID_PRE, l, err));
+		PB_TRY(attend(e, batch, c, hook, stage, l, err));
 
 		/* sequential: x_mid = x + attn(x), the MLP reads x_mid; parallel: it reads x */
 		if (!a->parallel) {
 			PB_TRY(copy_rows(e, x_mid, x, rows, D, err));
-			PB_TRY(pb_engine_gemm(e, stage, rows, w->o, Z, D, c->z[l], Z, x_mid, D,
-					      w->o_bias, true, err));
+			PB_TRY(add_product(e, stage, c, hook, PB_SITE_ATTN_OUT, l, rows, err));
+			PB_TRY(at_site(hook, e, c, PB_SITE_RESID_MID, l, err));
 		}
 		PB_TRY(norm(e, a->parallel ? x : x_mid, rows, w->norm2_weight, w->norm2_bias, c->n,
 			    c->stats2[l], err));
 		PB_TRY(pb_engine_gemm(e, stage, rows, w->mlp_in, D, F, c->n, D, c->h[l], F,
 				      w->mlp_in_bias, false, err));
+		PB_TRY(at_site(hook, e, c, PB_SITE_MLP_PRE, l, err));
 		PB_TRY(e->ops->activation(e->dev, &activation, err));
+		PB_TRY(at_site(hook, e, c, PB_SITE_MLP_POST, l, err));
 		PB_TRY(copy_rows(e, x_next, a->parallel ? x : x_mid, rows, D, err));
 		if (a->parallel)
-			PB_TRY(pb_engine_gemm(e, stage, rows, w->o, Z, D, c->z[l], Z, x_next, D,
-					      w->o_bias, true, err));
-		PB_TRY(pb_engine_gemm(e, stage, rows, w->mlp_out, F, D, c->a[l], F, x_next, D,
-				      w->mlp_out_bias, true, err));
+			PB_TRY(add_product(e, stage, c, hook, PB_SITE_ATTN_OUT, l, rows, err));
+		PB_TRY(add_product(e, stage, c, hook, PB_SITE_MLP_OUT, l, rows, err));
+		PB_TRY(at_site(hook, e, c, PB_SITE_RESID_POST, l, err));
 	}
 
 	/* only the answer position is unembedded */

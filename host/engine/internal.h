@@ -1,4 +1,5 @@
-/* What the files of the engine share. */
+/* What the files of the engine share: the model on the device, base runs, the chunk in work.
+ * sweeps.h has what is done with them. */
 #ifndef PB_ENGINE_INTERNAL_H
 #define PB_ENGINE_INTERNAL_H
 
@@ -127,37 +128,88 @@ struct pb_cache {
 	struct pb_dev *qkv;             /* [L] of [rows, (H + 2 KV) K], q and k rotated */
 	struct pb_dev *z;               /* [L] of [rows, H K] */
 	struct pb_dev *h, *a;           /* [L] of [rows, F]: before and after the activation */
-	struct pb_dev n;                /* [rows, D] working rows */
+	/* What only some sweeps need, by pb_cache_extra; arrays of address NULL otherwise */
+	struct pb_dev embed;     /* [rows, D] before positions are added */
+	struct pb_dev *qk;       /* [L] of [rows, (H + KV) K]: q and k before the rotation */
+	struct pb_dev *attn_out; /* [L] of [rows, D], what is added to the residual */
+	struct pb_dev *mlp_out;  /* [L] of [rows, D] */
+	unsigned extra;
+	struct pb_dev n; /* [rows, D] working rows */
 	struct pb_dev x_answer, n_answer,
 	    stats_answer;     /* [prompts, D], [prompts, D], [prompts, 2] */
 	struct pb_dev logits; /* [prompts, V]; address NULL in a transient cache */
 	struct pb_dev memory;
 };
+/* Bits 1u << enum pb_site of what a cache keeps beyond what every run needs: embed, q (for q and
+ * k), attn_out, mlp_out. */
+unsigned pb_cache_extra(const struct pb_arch *arch, const struct pb_sweep *sweeps, size_t n_sweeps,
+			unsigned save);
 enum pb_status pb_cache_new(struct pb_cache *c, struct pb_engine *e, size_t n_rows,
-			    size_t n_prompts, bool transient, struct pb_error *err);
+			    size_t n_prompts, bool transient, unsigned extra, struct pb_error *err);
 void pb_cache_free(struct pb_cache *c, struct pb_engine *e);
-size_t pb_cache_bytes(const struct pb_arch *arch, size_t n_rows, size_t n_prompts, bool transient);
+size_t pb_cache_bytes(const struct pb_arch *arch, size_t n_rows, size_t n_prompts, bool transient,
+		      unsigned extra);
 
-/* Replace z of one head in a prompt of the batch, at positions first..last, by rows of `from`
- * ([rows, H K], row `from_row` for position `first`, and on). */
-struct pb_override {
-	size_t prompt, layer, head, first, last;
-	struct pb_dev from;
-	size_t from_row;
+/* What a row of a site's array holds, and where in it its heads begin. */
+enum pb_row_kind { PB_ROW_RESIDUAL, PB_ROW_QKV, PB_ROW_Z, PB_ROW_MLP };
+enum pb_row_block { PB_BLOCK_OF_Q, PB_BLOCK_OF_K, PB_BLOCK_OF_V };
+/* Where a change of a site enters the residual stream. */
+enum pb_enters {
+	PB_ENTERS_RESIDUAL,    /* it is the stream */
+	PB_ENTERS_ATTENTION,   /* by its head's attention, then W_O[h] */
+	PB_ENTERS_HEAD_OUTPUT, /* by W_O[h] */
+	PB_ENTERS_MLP,         /* by the rest of the MLP */
+	PB_ENTERS_SUM,         /* it is added */
 };
 
-/* The forward pass: every activation of the batch into the cache. Its time goes to `stage`. */
+/* A site is one row. */
+struct pb_site_row {
+	size_t array; /* offset in struct pb_cache */
+	enum pb_row_kind kind;
+	enum pb_row_block block;
+	enum pb_enters enters;
+	bool once;       /* one array, not one a layer */
+	bool next_layer; /* the array of the next layer */
+	bool unrotated;  /* where the cache keeps q and k before the rotation, there */
+	bool read_later; /* other positions of its layer read it: keys, values, what they come from
+			  */
+	bool never_kept; /* no array: made anew where it is needed */
+};
+extern const struct pb_site_row pb_site_rows[PB_N_SITES];
+
+/* Where the activation of a site lies: `columns` of them for one index (head, KV head, neuron),
+ * from `column` on. address NULL where the cache has none (pattern). index -1: the whole site. */
+struct pb_place {
+	struct pb_dev array;
+	size_t stride, column, columns;
+};
+struct pb_place pb_cache_place(const struct pb_arch *arch, const struct pb_cache *cache,
+			       enum pb_site site, size_t layer, int32_t index);
+
+/* Changes of the activations of a forward pass, called at each site right after it is computed. */
+struct pb_forward_hook {
+	enum pb_status (*at_site)(void *context, struct pb_engine *e, struct pb_cache *c,
+				  enum pb_site site, size_t layer, struct pb_error *err);
+	/* The pattern edits of a layer: they go to *op and the spans. */
+	enum pb_status (*at_pattern)(void *context, size_t layer, struct pb_attention *op,
+				     struct pb_error *err);
+	void *context;
+};
+
+/* The forward pass: every activation of the batch into the cache. Its time goes to `stage`. hook:
+ * NULL for none. */
 enum pb_status pb_forward(struct pb_engine *e, const struct pb_batch *batch, struct pb_cache *c,
-			  const struct pb_override *overrides, size_t n_overrides,
-			  enum pb_stage stage, struct pb_error *err);
+			  const struct pb_forward_hook *hook, enum pb_stage stage,
+			  struct pb_error *err);
 
 /* ---- the chunk in work -------------------------------------------------------------------------
  */
 
-/* Both base runs of a chunk's pairs: prompt 2 p is the clean one of pair p, 2 p + 1 the corrupted.
- */
+/* Both base runs of a chunk's pairs: prompt 2 p is the clean one of pair p, 2 p + 1 the corrupted;
+ * behind them stand prompts of other chunks' pairs that are resampled from. */
 struct pb_chunk_run {
-	const struct pb_pair *pairs;
+	const struct pb_pairs *all;
+	const struct pb_pair *pairs; /* of the chunk */
 	size_t n_pairs, first_pair;
 	struct pb_batch batch;
 	struct pb_cache cache;
@@ -170,184 +222,38 @@ struct pb_chunk_run {
 	size_t *logit_at;   /* [2 n_pairs] */
 	struct pb_vocabulary_score *vocabulary; /* [2 n_pairs] */
 	double *lse;                            /* [2 n_pairs] of the base logits */
-	/* differs[((layer * n_pairs + pair) * max_length + position) * H + head]: z of the two runs
-	 */
-	uint8_t *differs;
+	/* By site: differs[site][((layer * n_pairs + pair) * max_length + position) * n + index],
+	 * whether the two runs differ there; NULL until pb_chunk_run_differences made it. */
+	uint8_t *differs[PB_N_SITES];
 	size_t max_length;
+	struct pb_other_prompt {
+		size_t pair; /* global */
+		int side;
+	} * others; /* [n_others] prompts 2 n_pairs + i of the batch */
+	size_t n_others;
 };
+/* Make the base runs; sweeps say what the cache must keep and which other prompts are needed. */
 enum pb_status pb_chunk_run_new(struct pb_chunk_run *run, struct pb_engine *e,
 				const struct pb_pairs *pairs, size_t first_pair, size_t n_pairs,
+				const struct pb_sweep *sweeps, size_t n_sweeps, unsigned save,
 				size_t n_valid, struct pb_error *err);
 void pb_chunk_run_free(struct pb_chunk_run *run, struct pb_engine *e);
 size_t pb_chunk_run_bytes(const struct pb_arch *arch, const struct pb_pairs *pairs,
-			  size_t first_pair, size_t n_pairs);
+			  size_t first_pair, size_t n_pairs, const struct pb_sweep *sweeps,
+			  size_t n_sweeps, unsigned save);
+/* Fill run->differs[site], for sites with one activation an index. */
+enum pb_status pb_chunk_run_differences(struct pb_chunk_run *run, struct pb_engine *e,
+					enum pb_site site, struct pb_error *err);
+/* The prompt of the batch that is a side of a pair (global index), -1 for none. */
+int32_t pb_chunk_run_prompt(const struct pb_chunk_run *run, size_t pair, int side);
 
 /* Base logit of target t (0 answer, 1 foil, 2.. candidates) of a pair's clean (0) or corrupted (1)
  * run; and the base logit difference. */
 double pb_base_logit(const struct pb_chunk_run *run, size_t pair, int side, size_t t);
 double pb_base_logit_diff(const struct pb_chunk_run *run, size_t pair, int side);
 
-/* ---- variants and waves ------------------------------------------------------------------------
- */
-
-/* One intervention on one pair. */
-struct pb_variant {
-	int32_t pair; /* within the chunk */
-	int32_t layer, head;
-	int32_t position; /* the injected position, -1: from `first` to the end */
-	int32_t first;    /* first changed position */
-};
-
-/* Rows of a variant: positions first .. length - 1. */
-static inline size_t pb_variant_rows(const struct pb_variant *v, const struct pb_pair *pair)
-{
-	return pair->length - (size_t)v->first;
-}
-
-struct pb_sweep_shape {
-	size_t n_variants;        /* upper bound: before zero deltas are dropped */
-	size_t n_rows, rows_most; /* rows of all variants, and of the longest variant */
-	double flops;             /* useful operations, upper bound */
-};
-/* Count what a sweep makes of pairs first..first+n-1. */
-struct pb_sweep_shape pb_sweep_shape(const struct pb_arch *arch, const struct pb_sweep *sweep,
-				     const struct pb_pair *pairs, size_t n_pairs);
-
-/* The variants of pairs pair0..pair1-1 of a sweep that are not the baseline by construction, in the
- * order in which a wave carries them: layer, head, pair, position. *out is freed with free(). */
-enum pb_status pb_variants_make(const struct pb_chunk_run *run, const struct pb_arch *arch,
-				const struct pb_sweep *sweep, size_t pair0, size_t pair1,
-				struct pb_variant **out, size_t *n, struct pb_error *err);
-
-/* Rows that go through a layer together, and variants in a block of the last layer. */
+/* Rows that go through a layer together. */
 #define PB_BLOCK_ROWS 1536
-#define PB_BLOCK_VARIANTS 128
-/* Variants whose whole-vocabulary logits are made together. */
-#define PB_BLOCK_VOCABULARY 64
-
-/* Working memory of waves; made once, before the first. */
-struct pb_wave_memory {
-	size_t rows_most, variants_most, block_rows, block_variants;
-	struct pb_dev delta;  /* [rows_most, D] */
-	struct pb_dev answer; /* [variants_most, D] change of the residual at the answer */
-	struct pb_dev scored; /* [variants_most, D] change of its final norm */
-	struct pb_dev base_row, donor_row, position;      /* int32 [rows_most] */
-	struct pb_dev first_row, first_base, first_donor; /* int32 [variants_most] */
-	struct pb_dev last_row, last_base, last_donor, last_position, prompt; /* int32, likewise */
-	/* one block */
-	struct pb_dev n, qkv, z, h; /* [block_rows, D | qkv | H K | F] */
-	struct pb_dev join; /* [block_rows, D] rows that join at one position of their variant */
-	struct pb_dev answer_n, q, zdiff; /* [block_variants, D | H K | H K] */
-	struct pb_dev qk, mix;            /* [block_variants, H D] */
-	struct pb_dev block_last;         /* int32 [block_variants]: last_row within the block */
-	struct pb_dev logits; /* [PB_BLOCK_VOCABULARY, V], only for vocabulary metrics */
-	struct pb_dev memory;
-	struct pb_span *spans; /* host [block_rows]: the variants of one block */
-	int32_t *ints;         /* host staging [rows_most] */
-	size_t *row_of;        /* host [variants_most + 1]: first delta row of a variant */
-};
-enum pb_status pb_wave_memory_new(struct pb_wave_memory *m, struct pb_engine *e, size_t rows_most,
-				  size_t variants_most, size_t longest, bool vocabulary,
-				  struct pb_error *err);
-void pb_wave_memory_free(struct pb_wave_memory *m, struct pb_engine *e);
-size_t pb_wave_memory_bytes(const struct pb_arch *arch, size_t rows_most, size_t variants_most,
-			    size_t longest, size_t n_targets, bool vocabulary);
-
-/* What a wave leaves for each variant, by target as in pb_chunk_run: changes of logits (float64),
- * and whole-vocabulary scores when asked for. */
-struct pb_wave_result {
-	double *change; /* variant v's targets start at change[at[v]] */
-	size_t *at;
-	struct pb_vocabulary_score *vocabulary; /* NULL unless asked for */
-};
-void pb_wave_result_free(struct pb_wave_result *result);
-
-/* Carry the variants v[0..n), in the order of pb_variants_make, through all layers and score them
- * into a fresh *result. site: PB_SITE_Z, or PB_SITE_RESID_PRE for the run's own check (then first
- * is 0 and head is ignored). */
-enum pb_status pb_wave_run(struct pb_engine *e, struct pb_wave_memory *m,
-			   const struct pb_chunk_run *run, enum pb_site site,
-			   enum pb_direction direction, const struct pb_variant *v, size_t n,
-			   unsigned metrics, size_t n_valid, struct pb_wave_result *result,
-			   struct pb_error *err);
-
-/* How a sweep's results are stored. */
-struct pb_sweep_target {
-	const struct pb_sweep *sweep;
-	unsigned metrics; /* bits of enum pb_metric */
-	size_t max_candidates, max_length;
-	size_t n_valid; /* tokens that argmax and rank look at */
-	struct pb_sweep_values *values;
-};
-/* Whether any of these metrics needs the logits of the whole vocabulary, or KL divergences. */
-bool pb_metrics_need_kl(unsigned metrics);
-bool pb_metrics_need_vocabulary(unsigned metrics);
-/* All variants of one sweep on a chunk, wave by wave, into target->values. */
-enum pb_status pb_sweep_run(struct pb_engine *e, struct pb_wave_memory *m,
-			    const struct pb_chunk_run *run, const struct pb_sweep_target *target,
-			    struct pb_progress *progress, struct pb_error *err);
-
-/* End of the group of whole pairs from pair0 on that fits a wave; pair0 when not even one does. */
-size_t pb_wave_pairs(const struct pb_arch *arch, const struct pb_sweep *sweep,
-		     const struct pb_pair *pairs, size_t pair0, size_t n_pairs, size_t rows_most,
-		     size_t variants_most);
-
-/* ---- metrics --------------------------------------------------------------------------------- */
-
-/* All that can be stored of one variant, or of a base run. */
-struct pb_scored {
-	double logit_diff;
-	const double *candidate_logits; /* the pair's n_candidates */
-	size_t n_candidates;
-	const struct pb_vocabulary_score *vocabulary; /* NULL unless metrics need it */
-};
-/* Store the metrics that are asked for at a cell. */
-void pb_metric_store(const struct pb_sweep_target *target, size_t cell, const struct pb_scored *s);
-/* Base values of a chunk (clean and corrupted runs). */
-void pb_base_store(const struct pb_chunk_run *run, struct pb_base_values base[2],
-		   double *logit_largest);
-
-/* Index of a cell in a sweep's arrays. */
-size_t pb_cell_index(const struct pb_arch *arch, enum pb_positions positions, size_t max_length,
-		     size_t pair, size_t layer, size_t head, size_t position);
-
-/* ---- the run's own checks ----------------------------------------------------------------------
- */
-
-enum pb_status pb_check_resid_pre(struct pb_engine *e, struct pb_wave_memory *m,
-				  const struct pb_chunk_run *run, const bool *directions,
-				  size_t n_valid, struct pb_chunk_checks *checks,
-				  struct pb_error *err);
-/* Recompute a random sample of each sweep's variants by plain forwards. */
-enum pb_status pb_check_variants(struct pb_engine *e, const struct pb_chunk_run *run,
-				 const struct pb_experiment *x, struct pb_chunk_values *values,
-				 struct pb_error *err);
-/* Variants that are checked in a chunk for each sweep. */
-#define PB_CHECKED_VARIANTS 4
-
-/* ---- the plan -------------------------------------------------------------------------------- */
-
-struct pb_plan {
-	size_t memory; /* bytes the run may use */
-	size_t chunk_pairs, n_chunks;
-	size_t fixed_bytes; /* model, caches, results, the program itself */
-	size_t wave_bytes;  /* for delta rows and the blocks they go through */
-	size_t rows_most, variants_most;
-	size_t peak_bytes; /* what the run will take at most */
-	size_t n_waves;    /* over the whole run, upper bound */
-	size_t longest;    /* tokens of the longest prompt */
-	size_t n_targets;  /* answer, foil and candidates of the pair that has most */
-	double n_variants, n_rows, flops;
-};
-/* Candidates of the pair that has most. */
-size_t pb_candidates_most(const struct pb_pairs *pairs);
-/* Size everything before anything runs; PB_ERR_INPUT when the memory cannot hold even one variant.
- */
-enum pb_status pb_plan_make(struct pb_plan *plan, struct pb_device *dev,
-			    const struct pb_model *model, const struct pb_run_config *config,
-			    const struct pb_pairs *pairs, size_t memory, struct pb_error *err);
-void pb_plan_print(const struct pb_plan *plan, const struct pb_run_config *config,
-		   const struct pb_pairs *pairs, double flops_per_second, FILE *out);
 
 /* The rate of this machine's float32 products on the shape of the model's MLP, FLOP/s. */
 enum pb_status pb_measure_gemm(struct pb_device *dev, const struct pb_model *model,

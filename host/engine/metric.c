@@ -1,7 +1,7 @@
 /* From scores to stored metrics. */
 #include <math.h>
 
-#include "engine/internal.h"
+#include "engine/sweeps.h"
 
 bool pb_metrics_need_vocabulary(unsigned metrics)
 {

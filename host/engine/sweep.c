@@ -1,46 +1,46 @@
 /* A sweep on one chunk: baselines for every cell, then waves for the cells that can differ. */
 #include <stdlib.h>
+#include <string.h>
 
-#include "engine/internal.h"
+#include "engine/sweeps.h"
 
-size_t pb_wave_pairs(const struct pb_arch *arch, const struct pb_sweep *sweep,
-		     const struct pb_pair *pairs, size_t pair0, size_t n_pairs, size_t rows_most,
-		     size_t variants_most)
+enum pb_status pb_wave_pairs(const struct pb_sweep_work *w, size_t pair0, size_t n_pairs,
+			     const struct pb_wave_sizes *sizes, size_t *end, struct pb_error *err)
 {
-	size_t end = pair0, rows = 0, variants = 0;
+	size_t rows = 0, variants = 0, senders = 0;
+	size_t per_pair = w->sweep->intervention == PB_PATH ? pb_n_senders(w) : 0;
+	enum pb_status status = PB_OK;
 
-	while (end < n_pairs) {
-		struct pb_sweep_shape s = pb_sweep_shape(arch, sweep, pairs + end, 1);
+	for (*end = pair0; *end < n_pairs; (*end)++) {
+		struct pb_sweep_shape s;
 
-		if (rows + s.n_rows > rows_most || variants + s.n_variants > variants_most)
-			break;
+		PB_TRY(pb_sweep_shape(w, *end, *end + 1, &s, err));
 		rows += s.n_rows;
 		variants += s.n_variants;
-		end++;
+		senders += s.n_sender_rows;
+		if (rows > sizes->rows_most || variants > sizes->variants_most ||
+		    senders > sizes->sender_rows ||
+		    per_pair * (*end + 1 - pair0) > sizes->n_senders)
+			break;
 	}
-	return end;
-}
-
-static int recipient_of(enum pb_direction direction)
-{
-	return direction == PB_DENOISE ? 1 : 0;
+cleanup:
+	return status;
 }
 
 /* Scores of the recipients themselves, with KL to the donors: what a variant without any change
  * has. */
-static enum pb_status score_recipients(struct pb_engine *e, const struct pb_chunk_run *run,
-				       const struct pb_sweep_target *t,
+static enum pb_status score_recipients(struct pb_engine *e, const struct pb_sweep_target *t,
 				       struct pb_vocabulary_score *out, struct pb_error *err)
 {
+	const struct pb_chunk_run *run = t->work->run;
 	size_t n = run->n_pairs;
-	int recipient = recipient_of(t->sweep->direction);
 	int32_t *ints = NULL;
 	enum pb_status status;
 
 	PB_TRY(pb_alloc((void **)&ints, 4 * n, sizeof *ints, "score indices", err));
 	for (size_t p = 0; p < n; p++) {
-		ints[p] = (int32_t)(2 * p) + recipient;
-		ints[n + p] = (int32_t)(2 * p) + 1 - recipient;
+		ints[p] = (int32_t)(2 * p) + t->work->recipient;
+		ints[n + p] = (int32_t)(2 * p) + t->work->donor;
 		ints[2 * n + p] = run->pairs[p].answer;
 		ints[3 * n + p] = run->pairs[p].foil;
 	}
@@ -64,73 +64,65 @@ cleanup:
 	return status;
 }
 
-/* Every cell that exists starts as the recipient's own scores. */
-static enum pb_status store_baselines(struct pb_engine *e, const struct pb_chunk_run *run,
-				      const struct pb_sweep_target *t, struct pb_error *err)
+/* Every cell that exists is at first the recipient's own scores; values are NaN elsewhere. */
+static enum pb_status store_baselines(struct pb_engine *e, const struct pb_sweep_target *t,
+				      struct pb_error *err)
 {
-	const struct pb_arch *a = &e->arch;
-	bool each = t->sweep->positions == PB_POSITIONS_EACH;
-	int recipient = recipient_of(t->sweep->direction);
+	const struct pb_chunk_run *run = t->work->run;
+	size_t n_cells = t->work->grid->n_cells;
+	int side = t->work->recipient;
 	struct pb_vocabulary_score *scores = NULL;
 	enum pb_status status = PB_OK;
 
 	if (pb_metrics_need_vocabulary(t->metrics)) {
 		PB_TRY(
 		    pb_alloc((void **)&scores, run->n_pairs, sizeof *scores, "base scores", err));
-		PB_TRY(score_recipients(e, run, t, scores, err));
+		PB_TRY(score_recipients(e, t, scores, err));
 	}
 	for (size_t p = 0; p < run->n_pairs; p++) {
-		const struct pb_pair *pair = &run->pairs[p];
-		struct pb_scored s = {.logit_diff = pb_base_logit_diff(run, p, recipient),
+		struct pb_scored s = {.logit_diff = pb_base_logit_diff(run, p, side),
 				      .candidate_logits =
-					  run->logit + run->logit_at[2 * p + (size_t)recipient] + 2,
-				      .n_candidates = pair->n_candidates,
+					  run->logit + run->logit_at[2 * p + (size_t)side] + 2,
+				      .n_candidates = run->pairs[p].n_candidates,
 				      .vocabulary = scores ? &scores[p] : NULL};
 
-		for (size_t l = 0; l < a->n_layers; l++)
-			for (size_t h = 0; h < a->n_heads; h++)
-				for (size_t i = 0; i < (each ? pair->length : 1); i++)
-					pb_metric_store(t,
-							pb_cell_index(a, t->sweep->positions,
-								      t->max_length, p, l, h, i),
-							&s);
+		for (size_t cell = 0; cell < n_cells; cell++)
+			if (!t->values->absent[p * n_cells + cell])
+				pb_metric_store(t, p * n_cells + cell, &s);
 	}
 cleanup:
 	free(scores);
 	return status;
 }
 
-/* Run the variants v[0..n) as one wave and store their cells. */
+/* Run the variants from .. from + n - 1 as one wave and store their cells. */
 static enum pb_status one_wave(struct pb_engine *e, struct pb_wave_memory *m,
-			       const struct pb_chunk_run *run, const struct pb_sweep_target *t,
-			       const struct pb_variant *v, size_t n, struct pb_error *err)
+			       const struct pb_sweep_target *t, const struct pb_variants *list,
+			       size_t from, size_t n, struct pb_error *err)
 {
-	int recipient = recipient_of(t->sweep->direction);
+	const struct pb_chunk_run *run = t->work->run;
 	struct pb_wave_result result = {0};
 	double *candidates = NULL;
 	enum pb_status status;
 
 	PB_TRY(pb_alloc((void **)&candidates, t->max_candidates, sizeof *candidates, "candidates",
 			err));
-	PB_TRY(pb_wave_run(e, m, run, t->sweep->site, t->sweep->direction, v, n, t->metrics,
-			   t->n_valid, &result, err));
+	PB_TRY(pb_wave_run(e, m, t->work, list, from, n, t->metrics, t->n_valid, &result, err));
 	for (size_t i = 0; i < n; i++) {
-		size_t pair = (size_t)v[i].pair;
+		const struct pb_variant *v = &list->v[from + i];
+		size_t pair = (size_t)v->pair;
 		const double *change = result.change + result.at[i];
-		struct pb_scored s = {.logit_diff = pb_base_logit_diff(run, pair, recipient) +
-						    (change[0] - change[1]),
-				      .candidate_logits = candidates,
-				      .n_candidates = run->pairs[pair].n_candidates,
-				      .vocabulary =
-					  result.vocabulary ? &result.vocabulary[i] : NULL};
+		struct pb_scored s = {
+		    .logit_diff =
+			pb_base_logit_diff(run, pair, t->work->recipient) + (change[0] - change[1]),
+		    .candidate_logits = candidates,
+		    .n_candidates = run->pairs[pair].n_candidates,
+		    .vocabulary = result.vocabulary ? &result.vocabulary[i] : NULL};
 
 		for (size_t c = 0; c < s.n_candidates; c++)
-			candidates[c] = pb_base_logit(run, pair, recipient, 2 + c) + change[2 + c];
-		pb_metric_store(t,
-				pb_cell_index(&e->arch, t->sweep->positions, t->max_length, pair,
-					      (size_t)v[i].layer, (size_t)v[i].head,
-					      v[i].position < 0 ? 0 : (size_t)v[i].position),
-				&s);
+			candidates[c] =
+			    pb_base_logit(run, pair, t->work->recipient, 2 + c) + change[2 + c];
+		pb_metric_store(t, pair * t->work->grid->n_cells + (size_t)v->cell, &s);
 	}
 cleanup:
 	free(candidates);
@@ -141,12 +133,12 @@ cleanup:
 /* Variants from v0 on that fit a wave; whole pairs fit by construction, single pairs are cut here.
  */
 static size_t slice_end(const struct pb_chunk_run *run, const struct pb_wave_memory *m,
-			const struct pb_variant *v, size_t v0, size_t n)
+			const struct pb_variants *list, size_t v0)
 {
 	size_t end = v0, rows = 0;
 
-	while (end < n && end - v0 < m->variants_most) {
-		size_t more = pb_variant_rows(&v[end], &run->pairs[v[end].pair]);
+	while (end < list->n && end - v0 < m->variants_most) {
+		size_t more = pb_variant_rows(&list->v[end], &run->pairs[list->v[end].pair]);
 
 		if (rows + more > m->rows_most)
 			break;
@@ -156,34 +148,51 @@ static size_t slice_end(const struct pb_chunk_run *run, const struct pb_wave_mem
 	return end;
 }
 
-enum pb_status pb_sweep_run(struct pb_engine *e, struct pb_wave_memory *m,
-			    const struct pb_chunk_run *run, const struct pb_sweep_target *t,
-			    struct pb_progress *progress, struct pb_error *err)
+/* Baselines need to know which cells exist before any wave has run. */
+static enum pb_status mark_absent(const struct pb_sweep_target *t, struct pb_variants *list,
+				  struct pb_error *err)
 {
-	struct pb_variant *v = NULL;
-	size_t n = 0;
+	enum pb_status status = PB_OK;
+	size_t n_cells = t->work->grid->n_cells;
+
+	for (size_t p = 0; p < t->work->run->n_pairs; p++)
+		for (size_t cell = 0; cell < n_cells; cell++) {
+			enum pb_cell_kind kind;
+
+			list->n = list->n_runs = list->n_injections = 0;
+			PB_TRY(pb_cell_variant(t->work, p, cell, list, &kind, err));
+			t->values->absent[p * n_cells + cell] = kind == PB_CELL_ABSENT;
+		}
+cleanup:
+	return status;
+}
+
+enum pb_status pb_sweep_run(struct pb_engine *e, struct pb_wave_memory *m,
+			    const struct pb_sweep_target *t, struct pb_progress *progress,
+			    struct pb_error *err)
+{
+	const struct pb_chunk_run *run = t->work->run;
+	struct pb_variants list = {0};
 	enum pb_status status;
 
-	PB_TRY(store_baselines(e, run, t, err));
+	PB_TRY(mark_absent(t, &list, err));
+	PB_TRY(store_baselines(e, t, err));
 	for (size_t pair = 0, next; pair < run->n_pairs; pair = next) {
 		struct pb_sweep_shape shape;
 
-		next = pb_wave_pairs(&e->arch, t->sweep, run->pairs, pair, run->n_pairs,
-				     m->rows_most, m->variants_most);
+		PB_TRY(pb_wave_pairs(t->work, pair, run->n_pairs, &m->sizes, &next, err));
 		if (next == pair)
 			next = pair + 1;
-		shape = pb_sweep_shape(&e->arch, t->sweep, run->pairs + pair, next - pair);
-		PB_TRY(pb_variants_make(run, &e->arch, t->sweep, pair, next, &v, &n, err));
-		for (size_t from = 0, end; from < n; from = end) {
-			end = slice_end(run, m, v, from, n);
-			PB_TRY(one_wave(e, m, run, t, v + from, end - from, err));
+		PB_TRY(pb_sweep_shape(t->work, pair, next, &shape, err));
+		PB_TRY(pb_variants_make(t->work, pair, next, &list, err));
+		for (size_t from = 0, end; from < list.n; from = end) {
+			end = slice_end(run, m, &list, from);
+			PB_TRY(one_wave(e, m, t, &list, from, end - from, err));
 			pb_progress_add(progress, (double)(end - from));
 		}
-		pb_progress_add(progress, (double)(shape.n_variants - n));
-		free(v);
-		v = NULL;
+		pb_progress_add(progress, (double)shape.n_variants - (double)list.n);
 	}
 cleanup:
-	free(v);
+	pb_variants_free(&list);
 	return status;
 }

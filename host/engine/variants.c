@@ -1,38 +1,20 @@
-/* Which variants a sweep has, and which of them are the baseline by construction. */
+/* The variants of a sweep: how many there are, and those of a wave in the order in which it carries
+ * them. */
 #include <stdlib.h>
 
-#include "engine/internal.h"
+#include "engine/sweeps.h"
 
-size_t pb_cell_index(const struct pb_arch *arch, enum pb_positions positions, size_t max_length,
-		     size_t pair, size_t layer, size_t head, size_t position)
+void pb_variants_free(struct pb_variants *list)
 {
-	size_t cell = (pair * arch->n_layers + layer) * arch->n_heads + head;
-
-	return positions == PB_POSITIONS_EACH ? cell * max_length + position : cell;
+	free(list->v);
+	free(list->runs);
+	free(list->injections);
+	*list = (struct pb_variants){0};
 }
 
-/* Positions that a sweep patches one by one in a pair at a layer: from..to-1 (each), else one
- * variant that starts at `from`. The last layer is read at the answer position alone. */
-struct range {
-	size_t from, to;
-};
+/* ---- counting -------------------------------------------------------------------------------- */
 
-static struct range positions_of(const struct pb_arch *a, const struct pb_sweep *sweep,
-				 const struct pb_pair *pair, size_t layer)
-{
-	size_t last = pair->length - 1;
-	struct range r = {pair->first_difference, pair->length};
-
-	if (r.from > last) /* the prompts are the same: nothing to patch */
-		return (struct range){0, 0};
-	if (layer + 1 == a->n_layers || sweep->positions == PB_POSITIONS_LAST)
-		r.from = last;
-	if (sweep->positions != PB_POSITIONS_EACH)
-		r.to = r.from + 1;
-	return r;
-}
-
-/* Useful operations of one row through a whole block, and of the parts of it. */
+/* Useful operations of one row through a whole block, and of its MLP. */
 static double flops_block(const struct pb_arch *a)
 {
 	double d = (double)a->d_model;
@@ -45,85 +27,152 @@ static double flops_mlp(const struct pb_arch *a)
 	return 4.0 * (double)a->d_model * (double)a->d_mlp;
 }
 
-struct pb_sweep_shape pb_sweep_shape(const struct pb_arch *a, const struct pb_sweep *sweep,
-				     const struct pb_pair *pairs, size_t n_pairs)
+/* Whole blocks after its own, the last layer at one row, and what its own layer costs. */
+static double flops_of(const struct pb_sweep_work *w, const struct pb_variants *list,
+		       const struct pb_variant *v)
 {
-	struct pb_sweep_shape s = {0};
+	const struct pb_arch *a = w->arch;
+	double rows = (double)pb_variant_rows(v, &w->pairs[v->pair]);
+	double blocks = (double)a->n_layers - 2.0 - (double)v->layer, written = 0.0;
+	bool last = v->layer + 1 >= (int32_t)a->n_layers;
+	double own = 0.0;
 
-	for (size_t p = 0; p < n_pairs; p++)
-		for (size_t l = 0; l < a->n_layers; l++) {
-			struct range r = positions_of(a, sweep, &pairs[p], l);
-			bool last = l + 1 == a->n_layers;
-
-			for (size_t i = r.from; i < r.to; i++) {
-				size_t rows = pairs[p].length - i;
-				size_t joined = sweep->positions == PB_POSITIONS_EACH ? 1 : rows;
-				/* whole blocks after its own, the last layer at one row, its own
-				 * MLP */
-				double full = last ? 0.0 : (double)(a->n_layers - 2 - l);
-
-				s.n_variants += a->n_heads;
-				s.n_rows += rows * a->n_heads;
-				s.rows_most = rows > s.rows_most ? rows : s.rows_most;
-				s.flops +=
-				    (double)a->n_heads *
-				    ((double)rows * full * flops_block(a) +
-				     (last ? 0.0 : flops_block(a)) +
-				     (a->parallel ? 0.0
-						  : (double)(last ? 1 : joined) * flops_mlp(a)));
-			}
-		}
-	return s;
+	for (size_t r = v->run; r < v->run + v->n_runs; r++)
+		written += list->runs[r].n;
+	written = written < rows ? written : rows;
+	if (v->site <= PB_SITE_RESID_PRE)
+		own = last ? flops_block(a) : rows * flops_block(a);
+	else if (!a->parallel && v->site <= PB_SITE_RESID_MID)
+		own = (last ? 1.0 : written) * flops_mlp(a);
+	if (v->layer >= (int32_t)a->n_layers)
+		own = 0.0;
+	if (v->site == PB_SITE_MLP_PRE || v->site == PB_SITE_MLP_POST)
+		own = (last ? 1.0 : written) * flops_mlp(a) / 2.0;
+	return own + (last ? 0.0 : rows * blocks * flops_block(a) + flops_block(a));
 }
 
-/* First position from `from` on where the two runs' z of this head differ; `length` when none. */
-static size_t first_change(const struct pb_chunk_run *run, const struct pb_arch *a, size_t layer,
-			   size_t pair, size_t head, size_t from)
+static enum pb_status count_pair(const struct pb_sweep_work *w, size_t pair,
+				 struct pb_variants *list, struct pb_sweep_shape *s,
+				 struct pb_error *err)
 {
-	const uint8_t *flags =
-	    run->differs + (layer * run->n_pairs + pair) * run->max_length * a->n_heads;
-	size_t i = from;
+	enum pb_status status = PB_OK;
 
-	while (i < run->pairs[pair].length && !flags[i * a->n_heads + head])
-		i++;
-	return i;
-}
+	*s = (struct pb_sweep_shape){0};
+	for (size_t cell = 0; cell < w->grid->n_cells; cell++) {
+		enum pb_cell_kind kind;
+		size_t rows;
 
-enum pb_status pb_variants_make(const struct pb_chunk_run *run, const struct pb_arch *a,
-				const struct pb_sweep *sweep, size_t pair0, size_t pair1,
-				struct pb_variant **out, size_t *n, struct pb_error *err)
-{
-	struct pb_sweep_shape shape = pb_sweep_shape(a, sweep, run->pairs + pair0, pair1 - pair0);
-	bool each = sweep->positions == PB_POSITIONS_EACH;
-	struct pb_variant *v = NULL;
-	enum pb_status status;
-
-	*n = 0;
-	PB_TRY(pb_alloc((void **)&v, shape.n_variants, sizeof *v, "variants", err));
-	for (size_t l = 0; l < a->n_layers; l++)
-		for (size_t h = 0; h < a->n_heads; h++)
-			for (size_t p = pair0; p < pair1; p++) {
-				struct range r = positions_of(a, sweep, &run->pairs[p], l);
-
-				for (size_t i = r.from; i < r.to; i++) {
-					size_t first = first_change(run, a, l, p, h, i);
-
-					/* each: z is the same at this very position */
-					if (each ? first != i : first >= run->pairs[p].length)
-						continue;
-					v[(*n)++] =
-					    (struct pb_variant){.pair = (int32_t)p,
-								.layer = (int32_t)l,
-								.head = (int32_t)h,
-								.position = each ? (int32_t)i : -1,
-								.first = (int32_t)first};
-				}
-			}
-cleanup:
-	if (status != PB_OK) {
-		free(v);
-		v = NULL;
+		list->n = list->n_runs = list->n_injections = 0;
+		PB_TRY(pb_cell_variant(w, pair, cell, list, &kind, err));
+		if (kind != PB_CELL_VARIANT)
+			continue;
+		rows = pb_variant_rows(&list->v[0], &w->pairs[pair]);
+		s->n_variants++;
+		s->n_rows += rows;
+		s->rows_most = rows > s->rows_most ? rows : s->rows_most;
+		s->n_runs += list->n_runs;
+		s->n_injections += list->n_injections;
+		s->flops += flops_of(w, list, &list->v[0]);
+		if (w->sweep->intervention == PB_PATH)
+			s->n_sender_rows = pb_n_senders(w) * (w->pairs[pair].length -
+							      (size_t)list->v[0].sender_first);
 	}
-	*out = v;
+cleanup:
+	return status;
+}
+
+/* Whether two pairs have the same shape for certain. */
+static bool same_shape(const struct pb_sweep_work *w, const struct pb_pair *a,
+		       const struct pb_pair *b)
+{
+	return a->length == b->length && a->first_difference == b->first_difference &&
+	       w->sweep->positions != PB_POSITIONS_ROLES && w->sweep->intervention != PB_RESAMPLE &&
+	       w->sweep->intervention != PB_MEAN;
+}
+
+/* The shape of one pair, counted once a run; the pair before often has the same. */
+static enum pb_status shape_of(const struct pb_sweep_work *w, size_t pair, size_t first,
+			       struct pb_variants *list, struct pb_sweep_shape *s,
+			       struct pb_error *err)
+{
+	struct pb_shape_cache *cache = w->shapes;
+	size_t at = w->first_pair + pair;
+	enum pb_status status = PB_OK;
+
+	if (cache && cache->known[at]) {
+		*s = cache->shapes[at];
+		return PB_OK;
+	}
+	if (cache && at > 0 && cache->known[at - 1] &&
+	    same_shape(w, &w->all->items[at], &w->all->items[at - 1]))
+		*s = cache->shapes[at - 1];
+	else if (cache || pair == first || !same_shape(w, &w->pairs[pair], &w->pairs[pair - 1]))
+		PB_TRY(count_pair(w, pair, list, s, err));
+	if (cache) {
+		cache->shapes[at] = *s;
+		cache->known[at] = true;
+	}
+cleanup:
+	return status;
+}
+
+enum pb_status pb_sweep_shape(const struct pb_sweep_work *w, size_t pair0, size_t pair1,
+			      struct pb_sweep_shape *shape, struct pb_error *err)
+{
+	struct pb_sweep_work planning = *w;
+	struct pb_variants list = {0};
+	struct pb_sweep_shape one = {0};
+	enum pb_status status = PB_OK;
+
+	planning.run = NULL; /* zero deltas are not looked up */
+	*shape = (struct pb_sweep_shape){0};
+	for (size_t p = pair0; p < pair1; p++) {
+		PB_TRY(shape_of(&planning, p, pair0, &list, &one, err));
+		shape->n_variants += one.n_variants;
+		shape->n_rows += one.n_rows;
+		shape->n_runs += one.n_runs;
+		shape->n_injections += one.n_injections;
+		shape->n_sender_rows += one.n_sender_rows;
+		shape->flops += one.flops;
+		if (one.rows_most > shape->rows_most)
+			shape->rows_most = one.rows_most;
+	}
+cleanup:
+	pb_variants_free(&list);
+	return status;
+}
+
+/* ---- the variants of a wave ------------------------------------------------------------------ */
+
+static int by_entry(const void *a, const void *b)
+{
+	const struct pb_variant *x = a, *y = b;
+
+	if (x->layer != y->layer)
+		return x->layer < y->layer ? -1 : 1;
+	if (x->site != y->site)
+		return x->site < y->site ? -1 : 1;
+	if (x->index != y->index)
+		return x->index < y->index ? -1 : 1;
+	if (x->pair != y->pair)
+		return x->pair < y->pair ? -1 : 1;
+	return (x->cell > y->cell) - (x->cell < y->cell);
+}
+
+enum pb_status pb_variants_make(const struct pb_sweep_work *w, size_t pair0, size_t pair1,
+				struct pb_variants *list, struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+
+	list->n = list->n_runs = list->n_injections = 0;
+	for (size_t p = pair0; p < pair1; p++)
+		for (size_t cell = 0; cell < w->grid->n_cells; cell++) {
+			enum pb_cell_kind kind;
+
+			PB_TRY(pb_cell_variant(w, p, cell, list, &kind, err));
+		}
+	if (list->n > 0)
+		qsort(list->v, list->n, sizeof *list->v, by_entry);
+cleanup:
 	return status;
 }

@@ -7,16 +7,16 @@
 
 #include "prompts/lines.h"
 #include "prompts/preflight.h"
+#include "prompts/roles.h"
+#include "prompts/source.h"
 
-static const char *const known_keys[] = {"clean", "corrupted",  "answer",
-					 "foil",  "candidates", NULL};
+static const char *const known_keys[] = {"clean",      "corrupted", "answer", "foil",
+					 "candidates", "roles",     NULL};
 
 static enum pb_status out_of_memory(const struct pb_pair_source *source, struct pb_error *err)
 {
 	return pb_fail(err, PB_ERR_MEMORY, "out of memory: the pairs of %s", source->name);
 }
-
-/* ---- values -------------------------------------------------------------------------- */
 
 static enum pb_status get(const struct pb_pair_source *source, const json_t *line, const char *key,
 			  const json_t **value, struct pb_error *err)
@@ -31,65 +31,12 @@ static enum pb_status get(const struct pb_pair_source *source, const json_t *lin
 			   : "a pair has clean, corrupted, answer and foil");
 }
 
-/* A list of ids; *ids is freed with free(). */
-static enum pb_status read_ids(const struct pb_pair_source *source, const json_t *list,
-			       const char *key, int32_t **ids, struct pb_error *err)
-{
-	const size_t n = json_array_size(list);
-	enum pb_status status;
-	void *memory = NULL;
-
-	PB_TRY(pb_alloc(&memory, n, sizeof **ids, "token ids", err));
-	*ids = memory;
-	for (size_t i = 0; i < n; i++) {
-		const json_t *item = json_array_get(list, i);
-
-		if (!json_is_integer(item)) {
-			status = pb_fail(err, PB_ERR_INPUT,
-					 "not a token id: %s:%zu (%s, item %zu): give integers",
-					 source->name, source->line, key, i);
-			goto cleanup;
-		}
-		PB_TRY(pb_preflight_id(source, key, json_integer_value(item), err));
-		(*ids)[i] = (int32_t)json_integer_value(item);
-	}
-cleanup:
-	if (status != PB_OK) {
-		free(memory);
-		*ids = NULL;
-	}
-	return status;
-}
-
-static enum pb_status read_prompt(const struct pb_pair_source *source, const json_t *line,
-				  const char *key, struct pb_prompt *prompt, struct pb_error *err)
-{
-	const json_t *value = NULL;
-	enum pb_status status;
-	int32_t *ids = NULL;
-
-	*prompt = (struct pb_prompt){.key = key};
-	PB_TRY(get(source, line, key, &value, err));
-	if (json_is_string(value)) {
-		PB_TRY(pb_prompt_from_text(prompt, source, json_string_value(value),
-					   json_string_length(value), err));
-	} else if (json_is_array(value)) {
-		PB_TRY(read_ids(source, value, key, &ids, err));
-		PB_TRY(pb_prompt_from_ids(prompt, source, ids, json_array_size(value), err));
-	} else {
-		status = pb_fail(err, PB_ERR_INPUT,
-				 "wrong type: %s:%zu (%s): give a text or a list of token ids",
-				 source->name, source->line, key);
-	}
-cleanup:
-	free(ids);
-	return status;
-}
+/* ---- tokens -------------------------------------------------------------------------- */
 
 /* An answer, a foil or a candidate: one token, by text or by id. *text may be NULL. */
 static enum pb_status read_token(const struct pb_pair_source *source, const json_t *value,
-				 const char *key, const struct pb_prompt *clean,
-				 const struct pb_prompt *corrupted, int32_t *token,
+				 const char *key, const struct pb_encoded *clean,
+				 const struct pb_encoded *corrupted, int32_t *token,
 				 const char **text, struct pb_error *err)
 {
 	enum pb_status status;
@@ -127,8 +74,8 @@ cleanup:
 }
 
 static enum pb_status read_candidates(const struct pb_pair_source *source, const json_t *line,
-				      const struct pb_prompt *clean,
-				      const struct pb_prompt *corrupted, struct pb_pair *pair,
+				      const struct pb_encoded *clean,
+				      const struct pb_encoded *corrupted, struct pb_pair *pair,
 				      struct pb_error *err)
 {
 	const json_t *list = json_object_get(line, "candidates");
@@ -175,14 +122,16 @@ static size_t first_difference(const int32_t *a, const int32_t *b, size_t length
 }
 
 static enum pb_status read_pair(const struct pb_pair_source *source, const json_t *line,
-				struct pb_pair *pair, struct pb_error *err)
+				struct pb_roles *roles, struct pb_pair *pair, struct pb_error *err)
 {
-	const json_t *answer = NULL, *foil = NULL;
-	struct pb_prompt clean, corrupted;
+	const json_t *clean_value = NULL, *corrupted_value = NULL, *answer = NULL, *foil = NULL;
+	struct pb_encoded clean, corrupted;
 	enum pb_status status;
 
-	PB_TRY(read_prompt(source, line, "clean", &clean, err));
-	PB_TRY(read_prompt(source, line, "corrupted", &corrupted, err));
+	PB_TRY(get(source, line, "clean", &clean_value, err));
+	PB_TRY(pb_source_prompt(source, clean_value, "clean", &clean, err));
+	PB_TRY(get(source, line, "corrupted", &corrupted_value, err));
+	PB_TRY(pb_source_prompt(source, corrupted_value, "corrupted", &corrupted, err));
 	PB_TRY(get(source, line, "answer", &answer, err));
 	PB_TRY(get(source, line, "foil", &foil, err));
 	PB_TRY(pb_preflight_prompts(source, &clean, &corrupted, err));
@@ -198,6 +147,9 @@ static enum pb_status read_pair(const struct pb_pair_source *source, const json_
 		goto cleanup;
 	}
 	PB_TRY(read_candidates(source, line, &clean, &corrupted, pair, err));
+	/* Both prompts have the same positions: the roles of one are those of the other. */
+	PB_TRY(pb_roles_read(source, json_object_get(line, "roles"), &clean, roles, &pair->roles,
+			     err));
 	pair->length = clean.length;
 	pair->clean = clean.ids;
 	pair->corrupted = corrupted.ids;
@@ -210,28 +162,18 @@ cleanup:
 
 /* One line that is not blank. */
 static enum pb_status parse_line(const struct pb_pair_source *source, const char *line, size_t size,
-				 struct pb_pair *pair, struct pb_error *err)
+				 struct pb_roles *roles, struct pb_pair *pair, struct pb_error *err)
 {
-	json_error_t problem;
-	json_t *object = json_loadb(line, size, JSON_REJECT_DUPLICATES, &problem);
+	json_t *object = NULL;
 	enum pb_status status;
 	char *extra = NULL;
 
 	*pair = (struct pb_pair){0};
-	if (object == NULL) {
-		/* jansson counts lines within the one line that it sees: the column is enough. */
-		status = pb_fail(err, PB_ERR_INPUT, "not valid JSON: %s:%zu:%d: %s", source->name,
-				 source->line, problem.column, problem.text);
-		goto cleanup;
-	}
-	if (!json_is_object(object)) {
-		status = pb_fail(err, PB_ERR_INPUT,
-				 "not a JSON object: %s:%zu: each line is one pair, "
-				 "{\"clean\": .., \"corrupted\": .., \"answer\": .., \"foil\": ..}",
-				 source->name, source->line);
-		goto cleanup;
-	}
-	PB_TRY(read_pair(source, object, pair, err));
+	PB_TRY(pb_source_object(source, line, size,
+				"each line is one pair, {\"clean\": .., \"corrupted\": .., "
+				"\"answer\": .., \"foil\": ..}",
+				&object, err));
+	PB_TRY(read_pair(source, object, roles, pair, err));
 	PB_TRY(pb_json_other_keys(line, size, known_keys, source->arena, &extra, err));
 	pair->extra = extra;
 cleanup:
@@ -241,7 +183,8 @@ cleanup:
 
 /* All lines, into a growing array; *items is freed with free(). */
 static enum pb_status parse_lines(struct pb_pair_source *source, const char *text, size_t size,
-				  struct pb_pair **items, size_t *n, struct pb_error *err)
+				  struct pb_roles *roles, struct pb_pair **items, size_t *n,
+				  struct pb_error *err)
 {
 	struct pb_lines lines = {text, text + size, 0};
 	enum pb_status status = PB_OK;
@@ -253,7 +196,7 @@ static enum pb_status parse_lines(struct pb_pair_source *source, const char *tex
 	while (pb_lines_next(&lines, &line, &length)) {
 		source->line = lines.number;
 		PB_TRY(pb_grow(&memory, &capacity, *n + 1, sizeof **items, "pairs", err));
-		PB_TRY(parse_line(source, line, length, (struct pb_pair *)memory + *n, err));
+		PB_TRY(parse_line(source, line, length, roles, (struct pb_pair *)memory + *n, err));
 		++*n;
 	}
 	if (*n == 0)
@@ -262,22 +205,6 @@ static enum pb_status parse_lines(struct pb_pair_source *source, const char *tex
 cleanup:
 	*items = memory;
 	return status;
-}
-
-/* The id that goes in front of text prompts. */
-static enum pb_status resolve_bos(const struct pb_tokenizer *tokenizer, enum pb_bos bos,
-				  const char *name, int32_t *id, struct pb_error *err)
-{
-	*id = -1;
-	if (tokenizer == NULL || bos == PB_BOS_FALSE)
-		return PB_OK;
-	*id = bos == PB_BOS_AUTO ? pb_tokenizer_bos_auto(tokenizer) : pb_tokenizer_bos(tokenizer);
-	if (bos == PB_BOS_TRUE && *id < 0)
-		return pb_fail(err, PB_ERR_INPUT,
-			       "no BOS token: %s: bos is true, but the model's tokenizer has no "
-			       "such token: set bos to auto or false",
-			       name);
-	return PB_OK;
 }
 
 enum pb_status pb_pairs_parse(struct pb_pairs *out, const char *text, size_t size, const char *name,
@@ -290,18 +217,13 @@ enum pb_status pb_pairs_parse(struct pb_pairs *out, const char *text, size_t siz
 					.n_context = n_context,
 					.arena = &out->arena};
 	struct pb_pair *items = NULL;
+	struct pb_roles roles = {0};
 	enum pb_status status;
 
 	*out = (struct pb_pairs){0};
-	if (pb_has_bom(text, size)) {
-		status = pb_fail(err, PB_ERR_INPUT,
-				 "byte order mark: %s:1: JSON has none: save the file as UTF-8 "
-				 "without BOM",
-				 name);
-		goto cleanup;
-	}
-	PB_TRY(resolve_bos(tokenizer, bos, name, &source.bos, err));
-	PB_TRY(parse_lines(&source, text, size, &items, &out->n, err));
+	PB_TRY(pb_source_begin(&source, text, size, bos, err));
+	PB_TRY(parse_lines(&source, text, size, &roles, &items, &out->n, err));
+	PB_TRY(pb_roles_take(&roles, &source, &out->roles, &out->n_roles, err));
 	out->bos = source.bos;
 	out->items = pb_arena_alloc(&out->arena, out->n, sizeof *out->items);
 	if (out->items == NULL) {
@@ -313,6 +235,7 @@ enum pb_status pb_pairs_parse(struct pb_pairs *out, const char *text, size_t siz
 		if (items[i].length > out->max_length)
 			out->max_length = items[i].length;
 cleanup:
+	pb_roles_free(&roles);
 	free(items);
 	if (status != PB_OK)
 		pb_pairs_free(out);
@@ -339,49 +262,4 @@ void pb_pairs_free(struct pb_pairs *pairs)
 {
 	pb_arena_free(&pairs->arena);
 	*pairs = (struct pb_pairs){0};
-}
-
-/* ---- hash ---------------------------------------------------------------------------- */
-
-/* Little-endian, so that a hash means the same everywhere. */
-static enum pb_status hash_number(struct pb_sha256 *sha, uint64_t value, struct pb_error *err)
-{
-	unsigned char bytes[8];
-
-	for (int i = 0; i < 8; i++)
-		bytes[i] = (unsigned char)(value >> 8 * i);
-	return pb_sha256_add(sha, bytes, sizeof bytes, err);
-}
-
-static enum pb_status hash_ids(struct pb_sha256 *sha, const int32_t *ids, size_t n,
-			       struct pb_error *err)
-{
-	enum pb_status status = hash_number(sha, n, err);
-
-	for (size_t i = 0; i < n && status == PB_OK; i++)
-		status = hash_number(sha, (uint32_t)ids[i], err);
-	return status;
-}
-
-enum pb_status pb_pairs_hash(const struct pb_pairs *pairs, char hex[PB_SHA256_HEX],
-			     struct pb_error *err)
-{
-	struct pb_sha256 *sha = NULL;
-	enum pb_status status;
-
-	PB_TRY(pb_sha256_begin(&sha, err));
-	PB_TRY(hash_number(sha, pairs->n, err));
-	for (size_t i = 0; i < pairs->n; i++) {
-		const struct pb_pair *pair = &pairs->items[i];
-
-		PB_TRY(hash_ids(sha, pair->clean, pair->length, err));
-		PB_TRY(hash_ids(sha, pair->corrupted, pair->length, err));
-		PB_TRY(hash_ids(sha, &pair->answer, 1, err));
-		PB_TRY(hash_ids(sha, &pair->foil, 1, err));
-		PB_TRY(hash_ids(sha, pair->candidates, pair->n_candidates, err));
-	}
-	return pb_sha256_end(sha, hex, err);
-cleanup:
-	pb_sha256_free(sha);
-	return status;
 }

@@ -28,7 +28,7 @@ static enum pb_status encode(const struct pb_pair_source *source, const char *ke
 		       source->line, key, inner.message);
 }
 
-enum pb_status pb_prompt_from_text(struct pb_prompt *prompt, const struct pb_pair_source *source,
+enum pb_status pb_prompt_from_text(struct pb_encoded *prompt, const struct pb_pair_source *source,
 				   const char *text, size_t size, struct pb_error *err)
 {
 	enum pb_status status;
@@ -62,7 +62,7 @@ cleanup:
 	return status;
 }
 
-enum pb_status pb_prompt_from_ids(struct pb_prompt *prompt, const struct pb_pair_source *source,
+enum pb_status pb_prompt_from_ids(struct pb_encoded *prompt, const struct pb_pair_source *source,
 				  const int32_t *ids, size_t length, struct pb_error *err)
 {
 	char *text = NULL;
@@ -101,8 +101,8 @@ enum pb_status pb_preflight_id(const struct pb_pair_source *source, const char *
 		       source->n_vocab == 0 ? 0 : source->n_vocab - 1);
 }
 
-static enum pb_status check_prompt(const struct pb_pair_source *source,
-				   const struct pb_prompt *prompt, struct pb_error *err)
+enum pb_status pb_preflight_prompt(const struct pb_pair_source *source,
+				   const struct pb_encoded *prompt, struct pb_error *err)
 {
 	enum pb_status status;
 
@@ -124,13 +124,13 @@ cleanup:
 }
 
 enum pb_status pb_preflight_prompts(const struct pb_pair_source *source,
-				    const struct pb_prompt *clean,
-				    const struct pb_prompt *corrupted, struct pb_error *err)
+				    const struct pb_encoded *clean,
+				    const struct pb_encoded *corrupted, struct pb_error *err)
 {
 	enum pb_status status;
 
-	PB_TRY(check_prompt(source, clean, err));
-	PB_TRY(check_prompt(source, corrupted, err));
+	PB_TRY(pb_preflight_prompt(source, clean, err));
+	PB_TRY(pb_preflight_prompt(source, corrupted, err));
 	if (clean->length != corrupted->length) {
 		char table[PB_SHOW_SIZE];
 
@@ -150,7 +150,7 @@ cleanup:
 /* The prompt's text must be what its ids say; always so for text, and for ids only when their text
  * encodes to the same ids again. */
 static enum pb_status check_round_trip(const struct pb_pair_source *source, const char *key,
-				       const struct pb_prompt *prompt, struct pb_error *err)
+				       const struct pb_encoded *prompt, struct pb_error *err)
 {
 	int32_t *ids = NULL;
 	size_t n = 0;
@@ -183,7 +183,7 @@ static size_t common_prefix(const int32_t *a, size_t n_a, const int32_t *b, size
 }
 
 static enum pb_status refuse_added(const struct pb_pair_source *source, const char *key,
-				   const struct pb_prompt *prompt, const int32_t *ids, size_t n,
+				   const struct pb_encoded *prompt, const int32_t *ids, size_t n,
 				   size_t n_prompt, size_t n_common, struct pb_error *err)
 {
 	char tokens[PB_SHOW_SIZE];
@@ -208,7 +208,7 @@ static enum pb_status refuse_added(const struct pb_pair_source *source, const ch
 
 /* The one token that the text adds to one prompt. */
 static enum pb_status added_token(const struct pb_pair_source *source, const char *key,
-				  const char *text, size_t size, const struct pb_prompt *prompt,
+				  const char *text, size_t size, const struct pb_encoded *prompt,
 				  int32_t *token, struct pb_error *err)
 {
 	const int32_t *own = prompt->ids + prompt->n_prepended;
@@ -239,8 +239,8 @@ cleanup:
 }
 
 enum pb_status pb_preflight_token(const struct pb_pair_source *source, const char *key,
-				  const char *text, size_t size, const struct pb_prompt *clean,
-				  const struct pb_prompt *corrupted, int32_t *token,
+				  const char *text, size_t size, const struct pb_encoded *clean,
+				  const struct pb_encoded *corrupted, int32_t *token,
 				  struct pb_error *err)
 {
 	enum pb_status status;

@@ -17,7 +17,7 @@ struct pb_pair_source {
 };
 
 /* One prompt of a pair. */
-struct pb_prompt {
+struct pb_encoded {
 	const char *key;  /* "clean", "corrupted" */
 	const char *text; /* as given, or decoded from the ids; "" when there is no tokenizer */
 	size_t text_size;
@@ -28,24 +28,28 @@ struct pb_prompt {
 };
 
 /* A prompt from text: [bos] + encode(text), the BOS never doubled. */
-enum pb_status pb_prompt_from_text(struct pb_prompt *prompt, const struct pb_pair_source *source,
+enum pb_status pb_prompt_from_text(struct pb_encoded *prompt, const struct pb_pair_source *source,
 				   const char *text, size_t size, struct pb_error *err);
 /* A prompt from ids, exactly as given. */
-enum pb_status pb_prompt_from_ids(struct pb_prompt *prompt, const struct pb_pair_source *source,
+enum pb_status pb_prompt_from_ids(struct pb_encoded *prompt, const struct pb_pair_source *source,
 				  const int32_t *ids, size_t length, struct pb_error *err);
+
+/* One prompt: not empty, ids within the vocabulary, length within the context. */
+enum pb_status pb_preflight_prompt(const struct pb_pair_source *source,
+				   const struct pb_encoded *prompt, struct pb_error *err);
 
 /* Both prompts: ids within the vocabulary, lengths within the context and equal; shows their tokens
  * side by side when they are not. */
 enum pb_status pb_preflight_prompts(const struct pb_pair_source *source,
-				    const struct pb_prompt *clean,
-				    const struct pb_prompt *corrupted, struct pb_error *err);
+				    const struct pb_encoded *clean,
+				    const struct pb_encoded *corrupted, struct pb_error *err);
 
 /* The one token that `text` (an answer, foil or candidate, named by `key`) adds to both prompts:
  * encode(prompt + text) must be encode(prompt), unchanged, and one token more, the same token after
  * either prompt. */
 enum pb_status pb_preflight_token(const struct pb_pair_source *source, const char *key,
-				  const char *text, size_t size, const struct pb_prompt *clean,
-				  const struct pb_prompt *corrupted, int32_t *token,
+				  const char *text, size_t size, const struct pb_encoded *clean,
+				  const struct pb_encoded *corrupted, int32_t *token,
 				  struct pb_error *err);
 
 /* Refuse an id (of `key`) outside the vocabulary. */

@@ -110,7 +110,7 @@ void pb_show_tokens(const struct pb_tokenizer *tokenizer, const int32_t *ids, si
 
 /* One cell of the table, padded to its width. */
 static void append_cell(struct text *t, const struct pb_tokenizer *tokenizer,
-			const struct pb_prompt *prompt, size_t position, size_t width)
+			const struct pb_encoded *prompt, size_t position, size_t width)
 {
 	char buffer[CELL_SIZE];
 	struct text cell = text_begin(buffer, sizeof buffer);
@@ -123,8 +123,8 @@ static void append_cell(struct text *t, const struct pb_tokenizer *tokenizer,
 	append(t, "%s%*s", buffer, columns < width ? (int)(width - columns) : 0, "");
 }
 
-void pb_show_side_by_side(const struct pb_tokenizer *tokenizer, const struct pb_prompt *clean,
-			  const struct pb_prompt *corrupted, char *out, size_t size)
+void pb_show_side_by_side(const struct pb_tokenizer *tokenizer, const struct pb_encoded *clean,
+			  const struct pb_encoded *corrupted, char *out, size_t size)
 {
 	const size_t width = 28;
 	const size_t n = clean->length > corrupted->length ? clean->length : corrupted->length;

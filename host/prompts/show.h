@@ -11,7 +11,7 @@ void pb_show_tokens(const struct pb_tokenizer *tokenizer, const int32_t *ids, si
 		    size_t size);
 
 /* A table of both prompts' tokens around their first difference, which is marked with `>`. */
-void pb_show_side_by_side(const struct pb_tokenizer *tokenizer, const struct pb_prompt *clean,
-			  const struct pb_prompt *corrupted, char *out, size_t size);
+void pb_show_side_by_side(const struct pb_tokenizer *tokenizer, const struct pb_encoded *clean,
+			  const struct pb_encoded *corrupted, char *out, size_t size);
 
 #endif

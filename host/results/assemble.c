@@ -29,15 +29,14 @@ static enum pb_status assembly_new(struct pb_assembly *a, const struct pb_experi
 	no_ids(a->base[0], PB_N_BASE_FIELDS);
 	no_ids(a->base[1], PB_N_BASE_FIELDS);
 	PB_TRY(pb_alloc((void **)&a->sweeps, e->n_sweeps, sizeof *a->sweeps, "sweeps", err));
-	for (s = 0; s < e->n_sweeps; s++) {
+	for (s = 0; s < e->n_sweeps; s++)
 		a->sweeps[s].group = -1;
-		no_ids(a->sweeps[s].metric, PB_N_METRICS);
-		no_ids(a->sweeps[s].mask, PB_N_METRICS);
-	}
 	PB_TRY(pb_alloc((void **)&a->logit_diff[0], e->pairs->n, sizeof(double), "pairs", err));
 	PB_TRY(pb_alloc((void **)&a->logit_diff[1], e->pairs->n, sizeof(double), "pairs", err));
 	PB_TRY(pb_alloc((void **)&a->isa, e->n_chunks, sizeof *a->isa, "chunks", err));
-	PB_TRY(pb_check_figures_new(&a->figures, e->n_chunks, e->n_layers, e->n_sweeps, err));
+	PB_TRY(pb_check_figures_new(&a->figures, e->n_chunks, e->arch.n_layers, e->n_sweeps, err));
+	a->figures.e = e;
+	a->figures.attribution = (e->readings & 1u << PB_READING_DIRECT_LOGIT_ATTRIBUTION) != 0;
 	PB_TRY(pb_pair_facts_new(&a->facts, e->pairs, err));
 cleanup:
 	return status;
@@ -46,17 +45,20 @@ cleanup:
 static void drop_raw(struct pb_assembly *a)
 {
 	size_t s;
-	int i;
+	int i, side;
 
-	for (i = 0; i < PB_N_BASE_FIELDS; i++) {
-		pb_h5_drop(a->base[0][i]);
-		pb_h5_drop(a->base[1][i]);
+	for (side = 0; side < 2; side++) {
+		for (i = 0; i < PB_N_BASE_FIELDS; i++)
+			pb_h5_drop(a->base[side][i]);
+		for (i = 0; i < PB_N_READINGS; i++)
+			pb_growing_drop(&a->readings[side][i]);
+		for (i = 0; i < PB_N_SITES; i++)
+			pb_growing_drop(&a->saved[side][i]);
 	}
 	for (s = 0; a->sweeps != NULL && s < a->e->n_sweeps; s++) {
-		for (i = 0; i < PB_N_METRICS; i++) {
-			pb_h5_drop(a->sweeps[s].metric[i]);
-			pb_h5_drop(a->sweeps[s].mask[i]);
-		}
+		for (i = 0; i < PB_N_METRICS; i++)
+			pb_growing_drop(&a->sweeps[s].metric[i]);
+		pb_growing_drop(&a->sweeps[s].control);
 		pb_h5_drop(a->sweeps[s].group);
 	}
 }
@@ -68,18 +70,18 @@ static enum pb_status close_raw(struct pb_assembly *a, struct pb_error *err)
 	size_t s;
 	int i, side;
 
-	for (side = 0; side < 2; side++)
+	for (side = 0; side < 2; side++) {
 		for (i = 0; i < PB_N_BASE_FIELDS; i++)
 			PB_TRY(pb_h5_dataset_close(&a->base[side][i], pb_base_fields[i].name, err));
+		for (i = 0; i < PB_N_READINGS; i++)
+			PB_TRY(pb_growing_close(&a->readings[side][i], err));
+		for (i = 0; i < PB_N_SITES; i++)
+			PB_TRY(pb_growing_close(&a->saved[side][i], err));
+	}
 	for (s = 0; s < a->e->n_sweeps; s++) {
-		for (i = 0; i < PB_N_METRICS; i++) {
-			const char *name = pb_metric_infos[i].name;
-
-			if (a->sweeps[s].metric[i] >= 0)
-				PB_TRY(pb_h5_dataset_close(&a->sweeps[s].metric[i], name, err));
-			if (a->sweeps[s].mask[i] >= 0)
-				PB_TRY(pb_h5_dataset_close(&a->sweeps[s].mask[i], name, err));
-		}
+		for (i = 0; i < PB_N_METRICS; i++)
+			PB_TRY(pb_growing_close(&a->sweeps[s].metric[i], err));
+		PB_TRY(pb_growing_close(&a->sweeps[s].control, err));
 	}
 cleanup:
 	return status;
@@ -100,106 +102,6 @@ static void assembly_free(struct pb_assembly *a)
 	free(a->logit_diff[1]);
 	pb_check_figures_free(&a->figures);
 	pb_pair_facts_free(&a->facts);
-}
-
-/* ---- shapes ---------------------------------------------------------------------------- */
-
-static enum pb_status write_scales(struct pb_assembly *a, struct pb_error *err)
-{
-	enum pb_status status = PB_OK;
-	const struct pb_experiment *e = a->e;
-	size_t *sizes = a->layout.sizes, s;
-	int d;
-
-	sizes[PB_DIM_PAIR] = e->pairs->n;
-	sizes[PB_DIM_LAYER] = e->n_layers;
-	sizes[PB_DIM_HEAD] = e->n_heads;
-	sizes[PB_DIM_POSITION] = e->pairs->max_length;
-	sizes[PB_DIM_CANDIDATE] = pb_experiment_candidates(e);
-	sizes[PB_DIM_CHUNK] = e->n_chunks;
-	for (s = 0; s < e->n_sweeps; s++)
-		if (pb_summary_axis(e, s) == PB_DIM_POSITION_FROM_END)
-			sizes[PB_DIM_POSITION_FROM_END] = e->pairs->max_length;
-	for (d = PB_DIM_PAIR; d < PB_N_DIMS; d++)
-		if (sizes[d] > 0)
-			PB_TRY(pb_layout_scale(&a->layout, (enum pb_dim)d, err));
-cleanup:
-	return status;
-}
-
-/* ---- creating the datasets of raw values --------------------------------------------------- */
-
-static enum pb_status create_base(struct pb_assembly *a, struct pb_error *err)
-{
-	enum pb_status status;
-	hid_t base = -1, group = -1;
-	int side, f;
-
-	PB_TRY(pb_h5_group_create(&base, a->layout.file, "base", err));
-	for (side = 0; side < 2; side++) {
-		PB_TRY(pb_h5_group_create(&group, base, pb_side_names[side], err));
-		for (f = 0; f < PB_N_BASE_FIELDS; f++)
-			PB_TRY(pb_field_create(&a->layout, group, &pb_base_fields[f], PB_DIM_NONE,
-					       false, &a->base[side][f], err));
-		pb_h5_drop(group);
-		group = -1;
-	}
-cleanup:
-	pb_h5_drop(group);
-	pb_h5_drop(base);
-	return status;
-}
-
-static enum pb_status create_sweep(struct pb_assembly *a, size_t s, hid_t parent,
-				   struct pb_error *err)
-{
-	enum pb_status status;
-	const struct pb_sweep *sweep = &a->e->sweeps[s];
-	struct pb_open_sweep *open = &a->sweeps[s];
-	char *name = pb_sweep_group_name(a->e, s);
-	int m;
-
-	if (name == NULL)
-		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the name of a sweep");
-	PB_TRY(pb_h5_group_create(&open->group, parent, name, err));
-	PB_TRY(pb_h5_put_text(open->group, "intervention",
-			      pb_intervention_names[sweep->intervention], err));
-	PB_TRY(pb_h5_put_text(open->group, "site", pb_site_names[sweep->site], err));
-	PB_TRY(pb_h5_put_text(open->group, "direction", pb_direction_names[sweep->direction], err));
-	PB_TRY(pb_h5_put_text(open->group, "positions", pb_positions_names[sweep->positions], err));
-	PB_TRY(pb_h5_put_text(open->group, "recipient",
-			      pb_side_names[sweep->direction == PB_DENOISE ? 1 : 0], err));
-	PB_TRY(pb_h5_put_double(open->group, "min_gap", sweep->min_gap, err));
-	for (m = 0; m < PB_N_METRICS; m++) {
-		const struct pb_field field = pb_metric_field((enum pb_metric)m);
-
-		if (!pb_experiment_has(a->e, (enum pb_metric)m))
-			continue;
-		PB_TRY(pb_field_create(&a->layout, open->group, &field, pb_sweep_axis(a->e, s),
-				       false, &open->metric[m], err));
-		if (pb_assembly_needs_mask(a->e, s, (enum pb_metric)m))
-			PB_TRY(pb_field_create(&a->layout, open->group, &field,
-					       pb_sweep_axis(a->e, s), true, &open->mask[m], err));
-	}
-cleanup:
-	free(name);
-	return status;
-}
-
-static enum pb_status create_raw(struct pb_assembly *a, struct pb_error *err)
-{
-	enum pb_status status;
-	hid_t sweeps = -1;
-	size_t s;
-
-	PB_TRY(write_scales(a, err));
-	PB_TRY(create_base(a, err));
-	PB_TRY(pb_h5_group_create(&sweeps, a->layout.file, "sweeps", err));
-	for (s = 0; s < a->e->n_sweeps; s++)
-		PB_TRY(create_sweep(a, s, sweeps, err));
-cleanup:
-	pb_h5_drop(sweeps);
-	return status;
 }
 
 /* ---- the steps --------------------------------------------------------------------------- */
@@ -226,6 +128,7 @@ static enum pb_status write_computed(struct pb_assembly *a, struct pb_error *err
 	struct pb_summary_shared shared = {0};
 	size_t s;
 
+	PB_TRY(pb_assembly_write_given(a, err));
 	pb_pair_facts_judge(&a->facts, e->pairs->n, a->logit_diff[0], a->logit_diff[1]);
 	PB_TRY(pb_pairs_group_write(&a->layout, e->pairs, &a->facts, err));
 	PB_TRY(pb_summary_shared_new(&shared, e, &a->layout, a->logit_diff[0], a->logit_diff[1],
@@ -250,7 +153,7 @@ static enum pb_status fill_file(struct pb_assembly *a, const char *path, struct 
 	size_t c, s;
 
 	PB_TRY(pb_h5_file_create(&a->layout.file, path, err));
-	PB_TRY(create_raw(a, err));
+	PB_TRY(pb_assembly_create(a, err));
 	for (c = 0; c < a->e->n_chunks; c++)
 		PB_TRY(pb_assembly_add_part(a, c, err));
 	PB_TRY(pb_checks_judge(&a->figures, err));

@@ -4,6 +4,8 @@
 
 #include "patchbay/results.h"
 #include "results/checks.h"
+#include "results/growing.h"
+#include "results/layout.h"
 #include "results/schema.h"
 #include "results/stats.h"
 
@@ -16,12 +18,13 @@ struct pb_pair_facts {
 	size_t n_right, n_distractor;
 };
 
-/* ---- assemble.c, assemble_raw.c ---------------------------------------------------------- */
+/* ---- assemble.c, assemble_create.c, assemble_raw.c
+ * ---------------------------------------------------------- */
 
 /* The datasets of one sweep while they are being filled. */
 struct pb_open_sweep {
 	hid_t group;
-	hid_t metric[PB_N_METRICS], mask[PB_N_METRICS]; /* -1: not there */
+	struct pb_growing metric[PB_N_METRICS], control;
 };
 
 struct pb_assembly {
@@ -29,6 +32,7 @@ struct pb_assembly {
 	struct pb_layout layout;
 	hid_t base[2][PB_N_BASE_FIELDS];
 	struct pb_open_sweep *sweeps;
+	struct pb_growing readings[2][PB_N_READINGS], saved[2][PB_N_SITES];
 	double *logit_diff[2]; /* clean, corrupted: [n_pairs] */
 	struct pb_check_figures figures;
 	struct pb_pair_facts facts;
@@ -37,8 +41,11 @@ struct pb_assembly {
 	double seconds;
 };
 
-/* Whether some values of a metric are not applicable: past a prompt's end, or its candidates. */
-bool pb_assembly_needs_mask(const struct pb_experiment *e, size_t sweep, enum pb_metric metric);
+/* Write the scales of the root, and create the datasets that parts fill (assemble_create.c). */
+enum pb_status pb_assembly_create(struct pb_assembly *a, struct pb_error *err);
+/* What does not come from parts: members of sets, partners of resampling, reference means, readings
+ * of the run. */
+enum pb_status pb_assembly_write_given(struct pb_assembly *a, struct pb_error *err);
 /* Read a part, check every value of it (PB_ERR_CHECK), write them, keep its figures. */
 enum pb_status pb_assembly_add_part(struct pb_assembly *a, size_t chunk, struct pb_error *err);
 
@@ -84,17 +91,14 @@ enum pb_status pb_summary_shared_new(struct pb_summary_shared *shared,
 				     const struct pb_pair_facts *facts, struct pb_error *err);
 void pb_summary_shared_free(struct pb_summary_shared *shared);
 
-/* "0_patch_z_denoise_all" (freed with free()); NULL: out of memory. */
-char *pb_sweep_group_name(const struct pb_experiment *e, size_t sweep);
-/* The axis of positions of a sweep's raw values, and of its summary. */
-enum pb_dim pb_sweep_axis(const struct pb_experiment *e, size_t sweep);
-enum pb_dim pb_summary_axis(const struct pb_experiment *e, size_t sweep);
-/* Whether all pairs have the same length. */
-bool pb_pairs_equal_length(const struct pb_pairs *pairs);
-
 /* The group `summary` of a sweep, from the raw values that its group holds already. */
 enum pb_status pb_summary_write(const struct pb_summary_shared *shared, size_t sweep, hid_t group,
 				struct pb_error *err);
+
+/* `interaction` and `interaction_stderr` of a sweep of all heads and all pairs of heads, into its
+ * open group `out` (interaction.c). */
+enum pb_status pb_interaction_write(const struct pb_summary_shared *shared, size_t sweep,
+				    hid_t group, hid_t out, struct pb_error *err);
 
 /* ---- checks_group.c -------------------------------------------------------------------- */
 

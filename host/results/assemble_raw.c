@@ -7,40 +7,6 @@
 #include "results/assemble.h"
 #include "results/parts.h"
 
-/* The steps of one variant that a pair has, [positions, candidates] flattened: what is past the
- * end of its prompt or its candidates is not applicable. */
-struct steps {
-	size_t n_positions, n_candidates; /* 1 without such an axis */
-	bool by_position, by_candidate;
-};
-
-static struct steps steps_of(const struct pb_experiment *e, size_t sweep, enum pb_metric metric)
-{
-	struct steps s = {.by_position = pb_sweep_axis(e, sweep) != PB_DIM_NONE,
-			  .by_candidate = pb_metric_infos[metric].per_candidate};
-
-	s.n_positions = s.by_position ? e->pairs->max_length : 1;
-	s.n_candidates = s.by_candidate ? pb_experiment_candidates(e) : 1;
-	return s;
-}
-
-static bool applicable(const struct steps *s, const struct pb_pair *pair, size_t step)
-{
-	return (!s->by_position || step / s->n_candidates < pair->length) &&
-	       (!s->by_candidate || step % s->n_candidates < pair->n_candidates);
-}
-
-bool pb_assembly_needs_mask(const struct pb_experiment *e, size_t sweep, enum pb_metric metric)
-{
-	const struct steps steps = steps_of(e, sweep, metric), *s = &steps;
-	size_t i;
-
-	for (i = 0; i < e->pairs->n; i++)
-		if (!applicable(s, &e->pairs->items[i], s->n_positions * s->n_candidates - 1))
-			return true;
-	return false;
-}
-
 /* ---- base values of a part ----------------------------------------------------------------- */
 
 static enum pb_status refuse_base(int side, enum pb_base_field field, size_t pair, double value,
@@ -91,42 +57,50 @@ cleanup:
 
 /* ---- raw values of a part ------------------------------------------------------------------ */
 
-/* Check the values of a metric (finite where applicable, NaN elsewhere), fill the mask (NULL: none)
- * and raise the sweep's largest effect. */
+static enum pb_status refuse_value(const struct pb_experiment *e, size_t sweep,
+				   enum pb_metric metric, size_t pair, size_t cell, double value,
+				   bool applies, struct pb_error *err)
+{
+	char label[96];
+
+	pb_grid_label(&e->grids[sweep], &e->sweeps[sweep], cell, label, sizeof label);
+	return pb_fail(err, PB_ERR_CHECK,
+		       "the run's own check failed: sweep %zu, %s of pair %zu, %s (cell %zu) is %g "
+		       "where %s belongs",
+		       sweep, pb_metric_infos[metric].name, pair, label, cell, value,
+		       applies ? "a finite number" : "nothing");
+}
+
+/* Check the values of a metric (finite where applicable, NaN elsewhere: cells that a pair lacks,
+ * and what is past its candidates), fill the mask and raise the sweep's largest effect. */
 static enum pb_status check_metric(struct pb_assembly *a, const struct pb_chunk_values *v, size_t s,
 				   enum pb_metric metric, uint8_t *mask, struct pb_error *err)
 {
 	const struct pb_experiment *e = a->e;
-	const struct steps steps = steps_of(e, s, metric);
-	const size_t n_steps = steps.n_positions * steps.n_candidates;
-	const size_t n_heads = e->n_layers * e->n_heads;
+	const struct pb_metric_info *info = &pb_metric_infos[metric];
+	const size_t n_cells = e->grids[s].n_cells;
+	const size_t n_steps = info->per_candidate ? pb_experiment_candidates(e) : 1;
 	const double *recipient = a->logit_diff[e->sweeps[s].direction == PB_DENOISE ? 1 : 0];
 	const double *doubles = v->sweeps[s].metric[metric];
 	const float *floats = v->sweeps[s].metric[metric];
-	size_t i, h, k, at = 0;
+	size_t i, c, k, at = 0;
 
 	for (i = 0; i < v->n_pairs; i++) {
-		const struct pb_pair *pair = &e->pairs->items[v->first_pair + i];
+		const size_t pair = v->first_pair + i;
+		const size_t n_own = info->per_candidate ? e->pairs->items[pair].n_candidates : 1;
+		const uint8_t *absent = v->sweeps[s].absent + i * n_cells;
 
-		for (h = 0; h < n_heads; h++) {
+		for (c = 0; c < n_cells; c++) {
 			for (k = 0; k < n_steps; k++, at++) {
-				bool is = applicable(&steps, pair, k);
-				double value =
-				    pb_metric_infos[metric].is_double ? doubles[at] : floats[at];
+				const bool is = absent[c] == 0 && k < n_own;
+				double value = info->is_double ? doubles[at] : floats[at];
 
 				if (is ? !isfinite(value) : !isnan(value))
-					return pb_fail(
-					    err, PB_ERR_CHECK,
-					    "the run's own check failed: sweep %zu, %s of pair %zu, "
-					    "layer %zu, head %zu, position %zu is %g where %s belongs",
-					    s, pb_metric_infos[metric].name, v->first_pair + i,
-					    h / e->n_heads, h % e->n_heads, k / steps.n_candidates,
-					    value, is ? "a finite number" : "nothing");
-				if (mask != NULL)
-					mask[at] = is ? 0 : 1;
+					return refuse_value(e, s, metric, pair, c, value, is, err);
+				mask[at] = is ? 0 : 1;
 				if (metric != PB_METRIC_LOGIT_DIFF || !is)
 					continue;
-				value = fabs(value - recipient[v->first_pair + i]);
+				value = fabs(value - recipient[pair]);
 				if (value > a->figures.effect_largest[s])
 					a->figures.effect_largest[s] = value;
 			}
@@ -139,22 +113,136 @@ static enum pb_status add_metric(struct pb_assembly *a, const struct pb_chunk_va
 				 enum pb_metric metric, struct pb_error *err)
 {
 	enum pb_status status;
-	const struct pb_field field = pb_metric_field(metric);
-	const struct pb_open_sweep *open = &a->sweeps[s];
 	uint8_t *mask = NULL;
 	size_t count;
 
 	PB_TRY(pb_metric_count(a->e, s, metric, v->n_pairs, &count, err));
-	if (open->mask[metric] >= 0)
-		PB_TRY(pb_alloc((void **)&mask, count, 1, "mask", err));
+	PB_TRY(pb_alloc((void **)&mask, count, 1, "mask", err));
 	PB_TRY(check_metric(a, v, s, metric, mask, err));
-	PB_TRY(pb_h5_write_rows(open->metric[metric], field.name, pb_field_memory_type(field.type),
-				v->first_pair, v->n_pairs, v->sweeps[s].metric[metric], err));
-	if (mask != NULL)
-		status = pb_h5_write_rows(open->mask[metric], field.name, H5T_NATIVE_UINT8,
-					  v->first_pair, v->n_pairs, mask, err);
+	status = pb_growing_add(&a->sweeps[s].metric[metric], v->first_pair, v->n_pairs,
+				v->sweeps[s].metric[metric], mask, err);
 cleanup:
 	free(mask);
+	return status;
+}
+
+static enum pb_status add_sweep(struct pb_assembly *a, const struct pb_chunk_values *v, size_t s,
+				struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	const float *control = v->sweeps[s].control;
+	size_t i, n;
+	int m;
+
+	for (m = 0; m < PB_N_METRICS; m++)
+		if (pb_experiment_has(a->e, (enum pb_metric)m))
+			PB_TRY(add_metric(a, v, s, (enum pb_metric)m, err));
+	if (control == NULL)
+		return PB_OK;
+	n = v->n_pairs * pb_control_count(a->e, s);
+	for (i = 0; i < n; i++)
+		if (!isfinite(control[i]))
+			return pb_fail(err, PB_ERR_CHECK,
+				       "the run's own check failed: sweep %zu, control noise of "
+				       "pair %zu is %g",
+				       s, v->first_pair + i / (n / v->n_pairs), control[i]);
+	status =
+	    pb_growing_add(&a->sweeps[s].control, v->first_pair, v->n_pairs, control, NULL, err);
+cleanup:
+	return status;
+}
+
+/* ---- readings and activations of a part ---------------------------------------------------- */
+
+/* Attributions and the lens have a number everywhere; what attention or composition has none for
+ * (a role that the prompt lacks, a receiver that is not later) is not applicable. */
+static bool may_lack(enum pb_reading reading)
+{
+	const enum pb_reading_group group = pb_reading_infos[reading].group;
+
+	return group != PB_READING_DIRECT_LOGIT_ATTRIBUTION && group != PB_READING_LOGIT_LENS;
+}
+
+static enum pb_status add_reading(struct pb_assembly *a, const struct pb_chunk_values *v, int side,
+				  enum pb_reading reading, struct pb_error *err)
+{
+	enum pb_status status;
+	const double *values = v->readings[side].values[reading];
+	uint8_t *mask = NULL;
+	size_t count, i;
+
+	PB_TRY(pb_reading_count(a->e, reading, v->n_pairs, &count, err));
+	PB_TRY(pb_alloc((void **)&mask, count, 1, "mask", err));
+	for (i = 0; i < count; i++) {
+		mask[i] = isnan(values[i]) ? 1 : 0;
+		if (isinf(values[i]) || (mask[i] && !may_lack(reading))) {
+			status = pb_fail(err, PB_ERR_CHECK,
+					 "the run's own check failed: reading %s, %s prompt of "
+					 "pair %zu is %g",
+					 pb_reading_infos[reading].name, pb_side_names[side],
+					 v->first_pair + i / (count / v->n_pairs), values[i]);
+			goto cleanup;
+		}
+	}
+	status = pb_growing_add(&a->readings[side][reading], v->first_pair, v->n_pairs, values,
+				mask, err);
+cleanup:
+	free(mask);
+	return status;
+}
+
+/* Activations are NaN past the prompt's end (pattern: past it in either direction), and nowhere
+ * else. */
+static enum pb_status add_saved(struct pb_assembly *a, const struct pb_chunk_values *v, int side,
+				enum pb_site site, struct pb_error *err)
+{
+	enum pb_status status;
+	const struct pb_pairs *pairs = a->e->pairs;
+	const float *values = v->saved[side][site];
+	size_t layers, index, width, count, i;
+	uint8_t *mask = NULL;
+
+	pb_site_shape(&a->e->arch, site, pairs->max_length, &layers, &index, &width);
+	PB_TRY(pb_saved_count(a->e, site, v->n_pairs, &count, err));
+	PB_TRY(pb_alloc((void **)&mask, count, 1, "mask", err));
+	for (i = 0; i < count; i++) {
+		const size_t pair = v->first_pair + i / (count / v->n_pairs);
+		const size_t length = pairs->items[pair].length;
+		const bool is = i / width % pairs->max_length < length &&
+				(site != PB_SITE_PATTERN || i % width < length);
+
+		mask[i] = is ? 0 : 1;
+		if (is ? !isfinite(values[i]) : !isnan(values[i])) {
+			status = pb_fail(err, PB_ERR_CHECK,
+					 "the run's own check failed: saved %s, %s prompt of pair "
+					 "%zu, position %zu is %g where %s belongs",
+					 pb_site_names[site], pb_side_names[side], pair,
+					 i / width % pairs->max_length, values[i],
+					 is ? "a finite number" : "nothing");
+			goto cleanup;
+		}
+	}
+	status =
+	    pb_growing_add(&a->saved[side][site], v->first_pair, v->n_pairs, values, mask, err);
+cleanup:
+	free(mask);
+	return status;
+}
+
+static enum pb_status add_side(struct pb_assembly *a, const struct pb_chunk_values *v, int side,
+			       struct pb_error *err)
+{
+	enum pb_status status;
+	int i;
+
+	PB_TRY(add_base_side(a, v, side, err));
+	for (i = 0; i < PB_N_READINGS; i++)
+		if (v->readings[side].values[i] != NULL)
+			PB_TRY(add_reading(a, v, side, (enum pb_reading)i, err));
+	for (i = 0; i < PB_N_SITES; i++)
+		if (v->saved[side][i] != NULL)
+			PB_TRY(add_saved(a, v, side, (enum pb_site)i, err));
+cleanup:
 	return status;
 }
 
@@ -164,25 +252,17 @@ cleanup:
 static bool variant_offset(const struct pb_experiment *e, const struct pb_chunk_values *v,
 			   const struct pb_checked_variant *variant, size_t *offset)
 {
-	bool each;
+	size_t n_cells;
 
-	if (variant->sweep < 0 || (size_t)variant->sweep >= e->n_sweeps || variant->layer < 0 ||
-	    (size_t)variant->layer >= e->n_layers || variant->head < 0 ||
-	    (size_t)variant->head >= e->n_heads || variant->pair < 0 ||
+	if (variant->sweep < 0 || (size_t)variant->sweep >= e->n_sweeps || variant->pair < 0 ||
 	    (size_t)variant->pair < v->first_pair ||
 	    (size_t)variant->pair >= v->first_pair + v->n_pairs)
 		return false;
-	each = pb_sweep_axis(e, (size_t)variant->sweep) != PB_DIM_NONE;
-	if (each ? variant->position < 0 ||
-		       (size_t)variant->position >= e->pairs->items[variant->pair].length
-		 : variant->position != -1)
+	n_cells = e->grids[variant->sweep].n_cells;
+	if (variant->cell < 0 || (size_t)variant->cell >= n_cells)
 		return false;
-	*offset = (((size_t)variant->pair - v->first_pair) * e->n_layers + (size_t)variant->layer) *
-		      e->n_heads +
-		  (size_t)variant->head;
-	if (each)
-		*offset = *offset * e->pairs->max_length + (size_t)variant->position;
-	return true;
+	*offset = ((size_t)variant->pair - v->first_pair) * n_cells + (size_t)variant->cell;
+	return v->sweeps[variant->sweep].absent[*offset] == 0;
 }
 
 static enum pb_status add_checks(struct pb_assembly *a, const struct pb_chunk_values *v,
@@ -195,14 +275,18 @@ static enum pb_status add_checks(struct pb_assembly *a, const struct pb_chunk_va
 	const size_t first = f->n_variants;
 	size_t i, offset;
 
-	for (i = 0; i < e->n_layers; i++)
-		f->resid_pre_deviation[v->chunk * e->n_layers + i] =
+	for (i = 0; i < e->arch.n_layers; i++)
+		f->resid_pre_deviation[v->chunk * e->arch.n_layers + i] =
 		    checks->n_resid_pre_pairs > 0 ? checks->resid_pre_deviation[i] : NAN;
 	f->resid_pre_pairs[v->chunk] = (int32_t)checks->n_resid_pre_pairs;
 	f->logit_largest[v->chunk] = checks->logit_largest;
-	for (i = 0; i < v->n_pairs; i++)
-		f->gap_largest =
-		    fmax(f->gap_largest, fabs(v->base[0].logit_diff[i] - v->base[1].logit_diff[i]));
+	f->attribution_deviation[v->chunk] = checks->attribution_deviation;
+	for (i = 0; i < v->n_pairs; i++) {
+		const double clean = v->base[0].logit_diff[i], other = v->base[1].logit_diff[i];
+
+		f->gap_largest = fmax(f->gap_largest, fabs(clean - other));
+		f->logit_diff_largest = fmax(f->logit_diff_largest, fmax(fabs(clean), fabs(other)));
+	}
 	PB_TRY(pb_check_figures_add(f, checks->variants, checks->n_variants, err));
 	for (i = 0; i < checks->n_variants; i++) {
 		const struct pb_checked_variant *variant = &checks->variants[i];
@@ -211,10 +295,8 @@ static enum pb_status add_checks(struct pb_assembly *a, const struct pb_chunk_va
 		if (!variant_offset(e, v, variant, &offset))
 			return pb_fail(err, PB_ERR_CHECK,
 				       "the run's own check failed: chunk %zu recomputed a variant "
-				       "that does not exist: sweep %d, pair %d, layer %d, head %d, "
-				       "position %d",
-				       v->chunk, variant->sweep, variant->pair, variant->layer,
-				       variant->head, variant->position);
+				       "that does not exist: sweep %d, pair %d, cell %d",
+				       v->chunk, variant->sweep, variant->pair, variant->cell);
 		values = v->sweeps[variant->sweep].metric[PB_METRIC_LOGIT_DIFF];
 		f->in_file[first + i] = values[offset];
 	}
@@ -229,7 +311,6 @@ enum pb_status pb_assembly_add_part(struct pb_assembly *a, size_t chunk, struct 
 	enum pb_status status;
 	struct pb_part part = {0};
 	size_t s;
-	int m;
 
 	PB_TRY(pb_part_read(&part, a->e, chunk, err));
 	a->isa[chunk] = part.isa;
@@ -237,12 +318,10 @@ enum pb_status pb_assembly_add_part(struct pb_assembly *a, size_t chunk, struct 
 	a->seconds += part.values->seconds;
 	if (part.finished - (int64_t)part.values->seconds < a->started)
 		a->started = part.finished - (int64_t)part.values->seconds;
-	PB_TRY(add_base_side(a, part.values, 0, err));
-	PB_TRY(add_base_side(a, part.values, 1, err));
+	PB_TRY(add_side(a, part.values, 0, err));
+	PB_TRY(add_side(a, part.values, 1, err));
 	for (s = 0; s < a->e->n_sweeps; s++)
-		for (m = 0; m < PB_N_METRICS; m++)
-			if (pb_experiment_has(a->e, (enum pb_metric)m))
-				PB_TRY(add_metric(a, part.values, s, (enum pb_metric)m, err));
+		PB_TRY(add_sweep(a, part.values, s, err));
 	status = add_checks(a, part.values, err);
 cleanup:
 	pb_part_free(&part);

@@ -20,6 +20,8 @@ enum pb_status pb_check_figures_new(struct pb_check_figures *f, size_t n_chunks,
 	PB_TRY(pb_alloc((void **)&f->resid_pre_deviation, cells, sizeof(double), "checks", err));
 	PB_TRY(pb_alloc((void **)&f->resid_pre_pairs, n_chunks, sizeof(int32_t), "checks", err));
 	PB_TRY(pb_alloc((void **)&f->logit_largest, n_chunks, sizeof(double), "checks", err));
+	PB_TRY(
+	    pb_alloc((void **)&f->attribution_deviation, n_chunks, sizeof(double), "checks", err));
 	PB_TRY(pb_alloc((void **)&f->effect_largest, n_sweeps, sizeof(double), "checks", err));
 	PB_TRY(pb_alloc((void **)&f->variant_tolerance, n_sweeps, sizeof(double), "checks", err));
 	PB_TRY(pb_alloc((void **)&f->variant_largest, n_sweeps, sizeof(double), "checks", err));
@@ -35,6 +37,7 @@ void pb_check_figures_free(struct pb_check_figures *f)
 	free(f->resid_pre_deviation);
 	free(f->resid_pre_pairs);
 	free(f->logit_largest);
+	free(f->attribution_deviation);
 	free(f->effect_largest);
 	free(f->variants);
 	free(f->in_file);
@@ -118,6 +121,42 @@ static enum pb_status judge_resid_pre(struct pb_check_figures *f, double logit,
 	return PB_OK;
 }
 
+static enum pb_status judge_attribution(struct pb_check_figures *f, struct pb_error *err)
+{
+	size_t c;
+
+	f->attribution_tolerance = f->attribution_largest = NAN;
+	if (!f->attribution)
+		return PB_OK;
+	f->attribution_tolerance = PB_CHECK_ATTRIBUTION * fmax(f->logit_diff_largest, 1);
+	f->attribution_largest = 0;
+	for (c = 0; c < f->n_chunks; c++) {
+		const double deviation = f->attribution_deviation[c];
+
+		if (!(deviation <= f->attribution_tolerance))
+			return pb_fail(err, PB_ERR_CHECK,
+				       "the run's own check failed: direct logit attributions "
+				       "(chunk %zu) sum to %.3g from the logit difference, more "
+				       "than the tolerance %.3g",
+				       c, deviation, f->attribution_tolerance);
+		if (deviation > f->attribution_largest)
+			f->attribution_largest = deviation;
+	}
+	return PB_OK;
+}
+
+/* "cell 6", and what it is where the grid is known. */
+static void cell_text(const struct pb_check_figures *f, const struct pb_checked_variant *v,
+		      char *text, size_t size)
+{
+	char label[96] = "";
+
+	if (f->e != NULL)
+		pb_grid_label(&f->e->grids[v->sweep], &f->e->sweeps[v->sweep], (size_t)v->cell,
+			      label, sizeof label);
+	snprintf(text, size, label[0] != '\0' ? "cell %d (%s)" : "cell %d%s", (int)v->cell, label);
+}
+
 static enum pb_status judge_variant(struct pb_check_figures *f, size_t i, struct pb_error *err)
 {
 	const struct pb_checked_variant *v = &f->variants[i];
@@ -125,14 +164,16 @@ static enum pb_status judge_variant(struct pb_check_figures *f, size_t i, struct
 	const double seen = fabs(v->logit_diff - v->logit_diff_plain);
 	const double held = fabs(f->in_file[i] - v->logit_diff_plain);
 	const double deviation = held > seen ? held : seen;
+	char cell[128];
 
+	cell_text(f, v, cell, sizeof cell);
 	if (!(seen <= f->variant_tolerance[s]) || !(held <= f->variant_tolerance[s]))
 		return pb_fail(err, PB_ERR_CHECK,
-			       "the run's own check failed: sweep %d, pair %d, layer %d, head %d, "
-			       "position %d: logit difference %.9g (in the file %.9g), by a plain "
-			       "forward %.9g, further apart than the tolerance %.3g",
-			       v->sweep, v->pair, v->layer, v->head, v->position, v->logit_diff,
-			       f->in_file[i], v->logit_diff_plain, f->variant_tolerance[s]);
+			       "the run's own check failed: sweep %d, pair %d, %s: logit "
+			       "difference %.9g (in the file %.9g), by a plain forward %.9g, "
+			       "further apart than the tolerance %.3g",
+			       v->sweep, v->pair, cell, v->logit_diff, f->in_file[i],
+			       v->logit_diff_plain, f->variant_tolerance[s]);
 	if (f->n_sweep_variants[s]++ == 0 || deviation > f->variant_largest[s])
 		f->variant_largest[s] = deviation;
 	return PB_OK;
@@ -151,6 +192,7 @@ enum pb_status pb_checks_judge(struct pb_check_figures *f, struct pb_error *err)
 		f->n_sweep_variants[s] = 0;
 	}
 	PB_TRY(judge_resid_pre(f, logit, err));
+	PB_TRY(judge_attribution(f, err));
 	for (i = 0; i < f->n_variants; i++)
 		PB_TRY(judge_variant(f, i, err));
 	if (f->n_variants == 0 && f->n_sweeps > 0)

@@ -12,22 +12,29 @@
 /* Tolerances: this much of the largest effect, and of the largest |logit|. */
 #define PB_CHECK_RELATIVE 1e-3
 #define PB_CHECK_OF_LOGIT 1e-5
+/* Of the sum of attributions: this much of the largest |logit difference|, and logits at least. */
+#define PB_CHECK_ATTRIBUTION 1e-4
 
 struct pb_check_figures {
+	const struct pb_experiment *e; /* for the labels of cells in messages; may be NULL */
 	size_t n_chunks, n_layers, n_sweeps, n_variants;
 	/* found */
-	double *resid_pre_deviation; /* [n_chunks, n_layers]; NaN in chunks without pairs */
-	int32_t *resid_pre_pairs;    /* [n_chunks] pairs patched whole */
-	double *logit_largest;       /* [n_chunks] */
-	double gap_largest;          /* largest |LD_clean - LD_corrupted| over the pairs */
-	double *effect_largest;      /* [n_sweeps] largest |effect| over the sweep's variants */
+	double *resid_pre_deviation;   /* [n_chunks, n_layers]; NaN in chunks without pairs */
+	int32_t *resid_pre_pairs;      /* [n_chunks] pairs patched whole */
+	double *logit_largest;         /* [n_chunks] */
+	bool attribution;              /* direct logit attributions were asked for */
+	double *attribution_deviation; /* [n_chunks] NaN where they were not */
+	double logit_diff_largest;     /* largest |logit difference| of the base runs */
+	double gap_largest;            /* largest |LD_clean - LD_corrupted| over the pairs */
+	double *effect_largest;        /* [n_sweeps] largest |effect| over the sweep's variants */
 	struct pb_checked_variant *variants; /* [n_variants] */
 	double *in_file; /* [n_variants] what the sweep's dataset holds for each */
 	/* judged */
 	double resid_pre_tolerance, resid_pre_largest;
-	double *variant_tolerance; /* [n_sweeps] */
-	double *variant_largest;   /* [n_sweeps] largest deviation; NaN without variants */
-	size_t *n_sweep_variants;  /* [n_sweeps] */
+	double attribution_tolerance, attribution_largest; /* NaN when not asked for */
+	double *variant_tolerance;                         /* [n_sweeps] */
+	double *variant_largest;  /* [n_sweeps] largest deviation; NaN without variants */
+	size_t *n_sweep_variants; /* [n_sweeps] */
 };
 
 enum pb_status pb_check_figures_new(struct pb_check_figures *figures, size_t n_chunks,
@@ -41,6 +48,8 @@ enum pb_status pb_check_figures_add(struct pb_check_figures *figures,
 /* Fill the judged figures. PB_ERR_CHECK with the figures in the message when
  *   a chunk's resid_pre deviation exceeds PB_CHECK_RELATIVE * gap_largest
  *     + PB_CHECK_OF_LOGIT * largest |logit|,
+ *   the sum of a chunk's attributions is further from the logit difference than
+ *     PB_CHECK_ATTRIBUTION * max(largest |logit difference|, 1),
  *   a checked variant, as the check saw it or as the file holds it, is further from the plain
  *     forward than PB_CHECK_RELATIVE * the sweep's largest |effect| + PB_CHECK_OF_LOGIT * largest
  *     |logit|,

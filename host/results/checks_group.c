@@ -11,23 +11,14 @@ static enum pb_status write_field(const struct pb_layout *layout, hid_t group,
 				  enum pb_checks_field field, const void *data,
 				  struct pb_error *err)
 {
-	return pb_field_write(layout, group, &pb_checks_fields[field], PB_DIM_NONE, "", data, err);
+	return pb_field_write(layout, group, &pb_checks_fields[field], NULL, "", data, err);
 }
 
 static int32_t variant_number(const struct pb_checked_variant *v, enum pb_checks_field field)
 {
-	switch (field) {
-	case PB_CHECKS_VARIANT_SWEEP:
-		return v->sweep;
-	case PB_CHECKS_VARIANT_PAIR:
-		return v->pair;
-	case PB_CHECKS_VARIANT_LAYER:
-		return v->layer;
-	case PB_CHECKS_VARIANT_HEAD:
-		return v->head;
-	default:
-		return v->position;
-	}
+	return field == PB_CHECKS_VARIANT_SWEEP  ? v->sweep
+	       : field == PB_CHECKS_VARIANT_PAIR ? v->pair
+						 : v->cell;
 }
 
 static enum pb_status write_variants(const struct pb_layout *layout, hid_t group,
@@ -41,7 +32,7 @@ static enum pb_status write_variants(const struct pb_layout *layout, hid_t group
 
 	PB_TRY(pb_alloc((void **)&numbers, f->n_variants, sizeof *numbers, "checks", err));
 	PB_TRY(pb_alloc((void **)&values, f->n_variants, sizeof *values, "checks", err));
-	for (field = PB_CHECKS_VARIANT_SWEEP; field <= PB_CHECKS_VARIANT_POSITION; field++) {
+	for (field = PB_CHECKS_VARIANT_SWEEP; field <= PB_CHECKS_VARIANT_CELL; field++) {
 		for (i = 0; i < f->n_variants; i++)
 			numbers[i] = variant_number(&f->variants[i], (enum pb_checks_field)field);
 		PB_TRY(write_field(layout, group, (enum pb_checks_field)field, numbers, err));
@@ -72,13 +63,22 @@ enum pb_status pb_checks_group_write(const struct pb_layout *layout,
 	PB_TRY(pb_h5_put_int(group, "passed", 1, err));
 	PB_TRY(pb_h5_put_double(group, "resid_pre_tolerance", f->resid_pre_tolerance, err));
 	PB_TRY(pb_h5_put_double(group, "resid_pre_largest_deviation", f->resid_pre_largest, err));
+	if (f->attribution) {
+		PB_TRY(pb_h5_put_double(group, "attribution_tolerance", f->attribution_tolerance,
+					err));
+		PB_TRY(pb_h5_put_double(group, "attribution_largest_deviation",
+					f->attribution_largest, err));
+	}
 	PB_TRY(pb_h5_put_double(group, "tolerance_of_largest_effect", PB_CHECK_RELATIVE, err));
 	PB_TRY(pb_h5_put_double(group, "tolerance_of_largest_logit", PB_CHECK_OF_LOGIT, err));
 	PB_TRY(pb_field_write_masked(layout, group,
-				     &pb_checks_fields[PB_CHECKS_RESID_PRE_DEVIATION], PB_DIM_NONE,
-				     "", f->resid_pre_deviation, err));
+				     &pb_checks_fields[PB_CHECKS_RESID_PRE_DEVIATION], NULL, "",
+				     f->resid_pre_deviation, err));
 	PB_TRY(write_field(layout, group, PB_CHECKS_RESID_PRE_PAIRS, f->resid_pre_pairs, err));
 	PB_TRY(write_field(layout, group, PB_CHECKS_LOGIT_LARGEST, f->logit_largest, err));
+	PB_TRY(pb_field_write_masked(layout, group,
+				     &pb_checks_fields[PB_CHECKS_ATTRIBUTION_DEVIATION], NULL, "",
+				     f->attribution_deviation, err));
 	PB_TRY(write_field(layout, group, PB_CHECKS_CHUNK_ISA, (const void *)isa, err));
 	status = write_variants(layout, group, f, err);
 cleanup:

@@ -84,15 +84,64 @@ static void describe_run(const struct pb_result *r, const struct texts *t, FILE 
 	fprintf(out, "  command      %s\n", or_mark(t->command));
 }
 
-/* "logit_diff (pair, layer, head) 100 x 4 x 8" for each raw dataset of a sweep. */
+static herr_t name_scale(hid_t dataset, unsigned axis, hid_t scale, void *name)
+{
+	(void)dataset;
+	(void)axis;
+	(void)H5DSget_scale_name(scale, name, 64);
+	return 1;
+}
+
+/* " logit_diff (100, 4, 8)" of a dataset; nothing when it is not there. */
+static enum pb_status describe_shape(hid_t group, const char *name, FILE *out, struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	struct pb_h5_shape shape = {.rank = 0};
+	hid_t dataset;
+	int d;
+
+	if (!pb_h5_exists(group, name))
+		return PB_OK;
+	dataset = H5Dopen2(group, name, H5P_DEFAULT);
+	if (dataset < 0)
+		return pb_h5_fail(err, PB_ERR_CHECK, "cannot open: %s", name);
+	PB_TRY(pb_h5_shape(dataset, name, &shape, err));
+	fprintf(out, " %s (", name);
+	for (d = 0; d < shape.rank; d++)
+		fprintf(out, "%s%zu", d > 0 ? ", " : "", shape.dims[d]);
+	fputc(')', out);
+cleanup:
+	pb_h5_drop(dataset);
+	return status;
+}
+
+/* "pair, layer, head" of a sweep's raw values, by the scales of its dimensions. */
+static void describe_dims(hid_t group, FILE *out)
+{
+	hid_t dataset = H5Dopen2(group, "logit_diff", H5P_DEFAULT);
+	hid_t space = dataset >= 0 ? H5Dget_space(dataset) : -1;
+	int rank = space >= 0 ? H5Sget_simple_extent_ndims(space) : 0, d;
+
+	for (d = 0; d < rank; d++) {
+		char name[64] = "?";
+
+		(void)H5DSiterate_scales(dataset, (unsigned)d, NULL, name_scale, name);
+		fprintf(out, "%s%s", d > 0 ? ", " : "", name);
+	}
+	pb_h5_drop(space);
+	pb_h5_drop(dataset);
+	H5Eclear2(H5E_DEFAULT);
+}
+
 static enum pb_status describe_sweep(const struct pb_result *r, size_t s, FILE *out,
 				     struct pb_error *err)
 {
 	enum pb_status status;
 	char *path = pb_format("sweeps/%s", r->sweeps[s].name);
 	double largest = 0, deviation = 0, tolerance = 0;
+	char *note = NULL;
 	hid_t group = -1;
-	int m, d;
+	int m;
 
 	if (path == NULL)
 		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the name of a group");
@@ -102,27 +151,19 @@ static enum pb_status describe_sweep(const struct pb_result *r, size_t s, FILE *
 	PB_TRY(pb_h5_get_double(group, "check_tolerance", &tolerance, err));
 	fprintf(out,
 		"    %s: largest |effect| %.3g; from a plain forward %.2g at most (tolerance "
-		"%.2g)\n     ",
+		"%.2g)\n      over ",
 		r->sweeps[s].name, largest, deviation, tolerance);
-	for (m = 0; m < PB_N_METRICS; m++) {
-		const char *name = pb_metric_infos[m].name;
-		struct pb_h5_shape shape = {.rank = 0};
-		hid_t dataset;
-
-		if (!pb_h5_exists(group, name))
-			continue;
-		dataset = H5Dopen2(group, name, H5P_DEFAULT);
-		status = dataset >= 0 ? pb_h5_shape(dataset, name, &shape, err)
-				      : pb_h5_fail(err, PB_ERR_CHECK, "cannot open: %s", name);
-		pb_h5_drop(dataset);
-		PB_TRY(status);
-		fprintf(out, " %s (", name);
-		for (d = 0; d < shape.rank; d++)
-			fprintf(out, "%s%zu", d > 0 ? ", " : "", shape.dims[d]);
-		fputc(')', out);
+	describe_dims(group, out);
+	fputc(':', out);
+	for (m = 0; m < PB_N_METRICS; m++)
+		PB_TRY(describe_shape(group, pb_metric_infos[m].name, out, err));
+	if (pb_h5_has(group, "note")) {
+		PB_TRY(pb_h5_get_text(group, "note", &note, err));
+		fprintf(out, "\n      %s", note);
 	}
 	fputc('\n', out);
 cleanup:
+	free(note);
 	pb_h5_drop(group);
 	free(path);
 	return status;
@@ -148,8 +189,41 @@ static enum pb_status describe_checks(const struct pb_result *r, FILE *out, stru
 		"%.2g);\n               %zu variants recomputed by a plain forward; %zu chunks, "
 		"%zu datasets\n",
 		deviation, tolerance, n, r->n_chunks, datasets);
+	if (!pb_h5_has(group, "attribution_tolerance"))
+		goto cleanup;
+	PB_TRY(pb_h5_get_double(group, "attribution_largest_deviation", &deviation, err));
+	PB_TRY(pb_h5_get_double(group, "attribution_tolerance", &tolerance, err));
+	fprintf(out,
+		"               direct logit attributions sum to the logit difference within %.2g "
+		"(tolerance %.2g)\n",
+		deviation, tolerance);
 cleanup:
 	pb_objects_free(&objects);
+	pb_h5_drop(group);
+	return status;
+}
+
+/* One line of the links of a group, without its scales; nothing when it is not there. */
+static enum pb_status describe_links(const struct pb_result *r, const char *path, const char *label,
+				     FILE *out, struct pb_error *err)
+{
+	enum pb_status status;
+	char **names = NULL;
+	hid_t group = -1;
+	size_t n = 0, i;
+
+	if (!pb_h5_exists(r->file, path))
+		return PB_OK;
+	PB_TRY(pb_h5_group_open(&group, r->file, path, err));
+	PB_TRY(pb_h5_names(group, &names, &n, err));
+	fprintf(out, "  %-12s", label);
+	for (i = 0; i < n; i++)
+		if (!pb_h5_exists(r->file, names[i]) && strstr(names[i], "_mask") == NULL &&
+		    strncmp(names[i], "role", 4) != 0)
+			fprintf(out, " %s", names[i]);
+	fputc('\n', out);
+cleanup:
+	pb_h5_names_free(names, n);
 	pb_h5_drop(group);
 	return status;
 }
@@ -179,6 +253,8 @@ enum pb_status pb_result_describe(const char *path, FILE *out, struct pb_error *
 	fprintf(out, "  sweeps\n");
 	for (s = 0; s < r.n_sweeps; s++)
 		PB_TRY(describe_sweep(&r, s, out, err));
+	PB_TRY(describe_links(&r, "readings", "readings", out, err));
+	PB_TRY(describe_links(&r, "activations/clean", "activations", out, err));
 	fprintf(out, "  config\n");
 	print_indented(out, or_mark(texts.config));
 	if (ferror(out))

@@ -27,20 +27,36 @@ cleanup:
 	return status;
 }
 
-/* Is `object`, linked as `name` in some group, the root's object of that name? */
-static bool is_root_scale(hid_t file, const char *name, hid_t object)
+/* Is `object`, linked as `name` in a group, the object of that name in the group at `above`? */
+static bool is_linked_from(hid_t file, const char *above, const char *name, hid_t object)
 {
+	char *path = pb_format("%s/%s", above, name);
 	uint64_t here, there;
+	bool same = false;
 	hid_t scale;
-	bool same;
 
-	if (H5Lexists(file, name, H5P_DEFAULT) <= 0)
-		return false;
-	scale = H5Oopen(file, name, H5P_DEFAULT);
-	same = scale >= 0 && pb_h5_address(scale, &there) && pb_h5_address(object, &here) &&
-	       here == there;
-	pb_h5_drop(scale);
+	if (path != NULL && pb_h5_exists(file, path)) {
+		scale = H5Oopen(file, path, H5P_DEFAULT);
+		same = scale >= 0 && pb_h5_address(scale, &there) && pb_h5_address(object, &here) &&
+		       here == there;
+		pb_h5_drop(scale);
+	}
+	free(path);
 	return same;
+}
+
+/* Is it a scale of a group above the one at `prefix`? */
+static bool is_scale_above(hid_t file, const char *prefix, const char *name, hid_t object)
+{
+	char *above = strdup(prefix), *slash;
+	bool found = false;
+
+	while (!found && above != NULL && (slash = strrchr(above, '/')) != NULL) {
+		*slash = '\0';
+		found = is_linked_from(file, above, name, object);
+	}
+	free(above);
+	return found;
 }
 
 static enum pb_status list_group(struct pb_objects *objects, hid_t file, hid_t group,
@@ -63,7 +79,7 @@ static enum pb_status list_object(struct pb_objects *objects, hid_t file, hid_t 
 		status = pb_h5_fail(err, PB_ERR_CHECK, "cannot open: %s", path);
 		goto cleanup;
 	}
-	if (depth > 0 && is_root_scale(file, name, object))
+	if (depth > 0 && kind == H5I_DATASET && is_scale_above(file, prefix, name, object))
 		goto cleanup;
 	PB_TRY(add_object(objects, path, kind == H5I_DATASET, err));
 	if (kind == H5I_GROUP)
@@ -198,24 +214,26 @@ static enum pb_status hash_value(hid_t attribute, hid_t object, const char *name
 	enum pb_status status = PB_OK;
 	hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
 	H5T_class_t kind = type >= 0 ? H5Tget_class(type) : H5T_NO_CLASS;
-	bool one = space >= 0 && H5Sget_simple_extent_npoints(space) == 1;
-	unsigned char number[8];
+	hssize_t n = space >= 0 ? H5Sget_simple_extent_npoints(space) : 0;
+	unsigned char *numbers = NULL;
 	char *text = NULL;
 
-	if (kind == H5T_STRING && one && H5Tis_variable_str(type) > 0) {
+	if (kind == H5T_STRING && n == 1 && H5Tis_variable_str(type) > 0) {
 		PB_TRY(pb_h5_get_text(object, name, &text, err));
 		PB_TRY(pb_sha256_add(sha, text, strlen(text) + 1, err));
-	} else if ((kind == H5T_INTEGER || kind == H5T_FLOAT) && one) {
+	} else if ((kind == H5T_INTEGER || kind == H5T_FLOAT) && n > 0) {
 		hid_t memory = kind == H5T_FLOAT                   ? H5T_IEEE_F64LE
 			       : H5Tget_sign(type) == H5T_SGN_NONE ? H5T_STD_U64LE
 								   : H5T_STD_I64LE;
 
-		if (H5Aread(attribute, memory, number) < 0)
+		PB_TRY(pb_alloc((void **)&numbers, (size_t)n, 8, name, err));
+		if (H5Aread(attribute, memory, numbers) < 0)
 			status = pb_h5_fail(err, PB_ERR_CHECK, "cannot read attribute: %s", name);
 		else
-			status = pb_sha256_add(sha, number, sizeof number, err);
+			status = pb_sha256_add(sha, numbers, (size_t)n * 8, err);
 	}
 cleanup:
+	free(numbers);
 	free(text);
 	pb_h5_drop(space);
 	pb_h5_drop(type);

@@ -17,7 +17,7 @@ struct pb_objects {
 	size_t n, capacity;
 };
 /* All groups and datasets below the root, each once: depth first, in alphabetical order. The hard
- * links by which groups name the dimension scales of the root are left out. */
+ * links by which groups name the dimension scales of groups above them are left out. */
 enum pb_status pb_objects_list(struct pb_objects *out, hid_t file, struct pb_error *err);
 void pb_objects_free(struct pb_objects *objects);
 

@@ -53,10 +53,16 @@ void pb_h5_drop(hid_t id)
 		(void)H5Idec_ref(id);
 }
 
+/* Chunks of a dataset that stay in memory while it is open: a file has hundreds open at once. */
+#define CHUNK_CACHE ((size_t)64 << 10)
+/* Object headers, as they lie in the file; in memory each is ten times as large. */
+#define METADATA_CACHE ((size_t)512 << 10)
+
 /* ---- files ----------------------------------------------------------------------------- */
 
 void pb_h5_begin(void)
 {
+	(void)H5set_free_list_limits(1 << 20, 64 << 10, 1 << 20, 64 << 10, 1 << 20, 64 << 10);
 	(void)H5dont_atexit(); /* fails when the library is in use already: then it is late */
 	(void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
 }
@@ -66,11 +72,17 @@ void pb_h5_begin(void)
 static hid_t file_access(void)
 {
 	hid_t plist = H5Pcreate(H5P_FILE_ACCESS);
+	H5AC_cache_config_t cache = {.version = H5AC__CURR_CACHE_CONFIG_VERSION};
+	bool set = plist >= 0 && H5Pget_mdc_config(plist, &cache) >= 0;
 
-	if (plist < 0 || H5Pset_libver_bounds(plist, H5F_LIBVER_V18, H5F_LIBVER_V110) < 0 ||
+	cache.set_initial_size = true;
+	cache.initial_size = cache.max_size = cache.min_size = METADATA_CACHE;
+	set = set && H5Pset_mdc_config(plist, &cache) >= 0;
+	if (!set || H5Pset_libver_bounds(plist, H5F_LIBVER_V18, H5F_LIBVER_V110) < 0 ||
 #if H5_VERSION_GE(1, 10, 7)
 	    H5Pset_file_locking(plist, false, true) < 0 ||
 #endif
+	    H5Pset_cache(plist, 0, 521, CHUNK_CACHE, 0.75) < 0 ||
 	    H5Pset_fclose_degree(plist, H5F_CLOSE_STRONG) < 0) {
 		pb_h5_drop(plist);
 		return -1;

@@ -57,6 +57,11 @@ enum pb_status pb_h5_put_text(hid_t object, const char *name, const char *value,
 enum pb_status pb_h5_put_int(hid_t object, const char *name, int64_t value, struct pb_error *err);
 enum pb_status pb_h5_put_uint(hid_t object, const char *name, uint64_t value, struct pb_error *err);
 enum pb_status pb_h5_put_double(hid_t object, const char *name, double value, struct pb_error *err);
+/* One-dimensional arrays of n >= 1 numbers. */
+enum pb_status pb_h5_put_ints(hid_t object, const char *name, size_t n, const int32_t *values,
+			      struct pb_error *err);
+enum pb_status pb_h5_put_doubles(hid_t object, const char *name, size_t n, const double *values,
+				 struct pb_error *err);
 bool pb_h5_has(hid_t object, const char *name);
 /* The value of an attribute; a missing one, or one of another kind, is PB_ERR_CHECK. Text is freed
  * with free(). */
@@ -67,7 +72,7 @@ enum pb_status pb_h5_get_double(hid_t object, const char *name, double *value,
 
 /* ---- datasets ---------------------------------------------------------------------------- */
 
-#define PB_H5_MAX_RANK 6
+#define PB_H5_MAX_RANK 8 /* a pair, the axes of a grid, a candidate */
 
 /* A dataset's shape and element type, checked: rank at most PB_H5_MAX_RANK, a known type, and no
  * more data claimed than the storage can hold. */

@@ -17,11 +17,12 @@ enum pb_status pb_h5_text_type(hid_t *type, struct pb_error *err)
 	return PB_OK;
 }
 
-static enum pb_status put(hid_t object, const char *name, hid_t file_type, hid_t memory_type,
-			  const void *value, struct pb_error *err)
+/* Write an attribute; `space` is given up. */
+static enum pb_status put_in(hid_t space, hid_t object, const char *name, hid_t file_type,
+			     hid_t memory_type, const void *value, struct pb_error *err)
 {
 	enum pb_status status = PB_OK;
-	hid_t space = H5Screate(H5S_SCALAR), attribute = -1;
+	hid_t attribute = -1;
 
 	if (space >= 0)
 		attribute = H5Acreate2(object, name, file_type, space, H5P_DEFAULT, H5P_DEFAULT);
@@ -30,6 +31,30 @@ static enum pb_status put(hid_t object, const char *name, hid_t file_type, hid_t
 	pb_h5_drop(attribute);
 	pb_h5_drop(space);
 	return status;
+}
+
+static enum pb_status put(hid_t object, const char *name, hid_t file_type, hid_t memory_type,
+			  const void *value, struct pb_error *err)
+{
+	return put_in(H5Screate(H5S_SCALAR), object, name, file_type, memory_type, value, err);
+}
+
+enum pb_status pb_h5_put_ints(hid_t object, const char *name, size_t n, const int32_t *values,
+			      struct pb_error *err)
+{
+	const hsize_t size = n;
+
+	return put_in(H5Screate_simple(1, &size, NULL), object, name, H5T_STD_I32LE,
+		      H5T_NATIVE_INT32, values, err);
+}
+
+enum pb_status pb_h5_put_doubles(hid_t object, const char *name, size_t n, const double *values,
+				 struct pb_error *err)
+{
+	const hsize_t size = n;
+
+	return put_in(H5Screate_simple(1, &size, NULL), object, name, H5T_IEEE_F64LE,
+		      H5T_NATIVE_DOUBLE, values, err);
 }
 
 enum pb_status pb_h5_put_text(hid_t object, const char *name, const char *value,

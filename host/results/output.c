@@ -327,3 +327,13 @@ cleanup:
 	free(folder);
 	return status;
 }
+
+void pb_parts_abandon(const struct pb_experiment *e)
+{
+	char *folder = pb_parts_folder(e);
+
+	/* it fails, as it should, where there are parts */
+	if (folder != NULL)
+		(void)rmdir(folder);
+	free(folder);
+}

@@ -112,7 +112,7 @@ static enum pb_status write_ids(const struct pb_layout *layout, hid_t group,
 		for (j = 0; j < width; j++)
 			table[i * width + j] = j < n ? ids[j] : -1;
 	}
-	status = pb_field_write(layout, group, row, PB_DIM_NONE, "", table, err);
+	status = pb_field_write(layout, group, row, NULL, "", table, err);
 cleanup:
 	free(table);
 	return status;
@@ -165,19 +165,18 @@ static enum pb_status write_columns(const struct pb_layout *layout, hid_t group,
 	for (f = PB_PAIRS_LENGTH; f <= PB_PAIRS_FIRST_DIFFERENCE; f++) {
 		for (i = 0; i < pairs->n; i++)
 			numbers[i] = number_of(&pairs->items[i], (enum pb_pairs_field)f);
-		PB_TRY(pb_field_write(layout, group, &pb_pairs_fields[f], PB_DIM_NONE, "", numbers,
-				      err));
+		PB_TRY(pb_field_write(layout, group, &pb_pairs_fields[f], NULL, "", numbers, err));
 	}
 	for (f = PB_PAIRS_CLEAN_TEXT; f <= PB_PAIRS_EXTRA; f++) {
 		for (i = 0; i < pairs->n; i++)
 			texts[i] = text_of(&pairs->items[i], (enum pb_pairs_field)f);
-		PB_TRY(pb_field_write(layout, group, &pb_pairs_fields[f], PB_DIM_NONE, "",
+		PB_TRY(pb_field_write(layout, group, &pb_pairs_fields[f], NULL, "",
 				      (const void *)texts, err));
 	}
 	for (i = 0; i < pairs->n; i++)
 		right[i] = facts->right[i];
-	status = pb_field_write(layout, group, &pb_pairs_fields[PB_PAIRS_RIGHT], PB_DIM_NONE, "",
-				right, err);
+	status =
+	    pb_field_write(layout, group, &pb_pairs_fields[PB_PAIRS_RIGHT], NULL, "", right, err);
 cleanup:
 	free(numbers);
 	free(texts);

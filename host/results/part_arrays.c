@@ -8,7 +8,7 @@
 
 #include "patchbay/base.h"
 
-#define VARIANT_INTS 5    /* sweep, pair, layer, head, position */
+#define VARIANT_INTS 3    /* sweep, pair, cell */
 #define VARIANT_DOUBLES 2 /* logit_diff, logit_diff_plain */
 
 void pb_part_arrays_free(struct pb_part_arrays *a)
@@ -70,27 +70,71 @@ cleanup:
 	return status;
 }
 
+static enum pb_status append_sweep(struct pb_part_arrays *a, const struct pb_experiment *e,
+				   const struct pb_chunk_values *v, size_t s, struct pb_error *err)
+{
+	enum pb_status status;
+	const struct pb_sweep_values *values = &v->sweeps[s];
+	size_t count;
+	int m;
+
+	for (m = 0; m < PB_N_METRICS; m++) {
+		if (!pb_experiment_has(e, (enum pb_metric)m))
+			continue;
+		PB_TRY(pb_metric_count(e, s, (enum pb_metric)m, v->n_pairs, &count, err));
+		PB_TRY(append(a, pb_metric_field((enum pb_metric)m).type, count, values->metric[m],
+			      err, "sweep.%zu.%s", s, pb_metric_infos[m].name));
+	}
+	PB_TRY(pb_metric_count(e, s, PB_METRIC_LOGIT_DIFF, v->n_pairs, &count, err));
+	PB_TRY(append(a, PB_TYPE_FLAG, count, values->absent, err, "sweep.%zu.absent", s));
+	if (values->control != NULL)
+		PB_TRY(append(a, PB_TYPE_F32, v->n_pairs * pb_control_count(e, s), values->control,
+			      err, "sweep.%zu.control", s));
+cleanup:
+	return status;
+}
+
+static enum pb_status append_side(struct pb_part_arrays *a, const struct pb_experiment *e,
+				  const struct pb_chunk_values *v, int side, struct pb_error *err)
+{
+	enum pb_status status;
+	const char *name = pb_side_names[side];
+	size_t count, i;
+
+	PB_TRY(append_base(a, &v->base[side], v->n_pairs, name, err));
+	for (i = 0; i < PB_N_READINGS; i++) {
+		const struct pb_reading_info *info = &pb_reading_infos[i];
+
+		if (v->readings[side].values[i] == NULL)
+			continue;
+		PB_TRY(pb_reading_count(e, (enum pb_reading)i, v->n_pairs, &count, err));
+		PB_TRY(append(a, PB_TYPE_F64, count, v->readings[side].values[i], err,
+			      "reading.%s.%s.%s", name, pb_reading_group_names[info->group],
+			      info->name));
+	}
+	for (i = 0; i < PB_N_SITES; i++) {
+		if (v->saved[side][i] == NULL)
+			continue;
+		PB_TRY(pb_saved_count(e, (enum pb_site)i, v->n_pairs, &count, err));
+		PB_TRY(append(a, PB_TYPE_F32, count, v->saved[side][i], err, "saved.%s.%s", name,
+			      pb_site_names[i]));
+	}
+cleanup:
+	return status;
+}
+
 enum pb_status pb_part_arrays_list(struct pb_part_arrays *a, const struct pb_experiment *e,
 				   const struct pb_chunk_values *v, struct pb_error *err)
 {
 	enum pb_status status;
 	const size_t n_variants = v->checks.n_variants;
-	size_t s, count;
-	int m;
+	size_t s;
 
-	for (s = 0; s < 2; s++)
-		PB_TRY(append_base(a, &v->base[s], v->n_pairs, pb_side_names[s], err));
-	for (s = 0; s < e->n_sweeps; s++) {
-		for (m = 0; m < PB_N_METRICS; m++) {
-			if (!pb_experiment_has(e, (enum pb_metric)m))
-				continue;
-			PB_TRY(pb_metric_count(e, s, (enum pb_metric)m, v->n_pairs, &count, err));
-			PB_TRY(append(a, pb_metric_field((enum pb_metric)m).type, count,
-				      v->sweeps[s].metric[m], err, "sweep.%zu.%s", s,
-				      pb_metric_infos[m].name));
-		}
-	}
-	PB_TRY(append(a, PB_TYPE_F64, e->n_layers, v->checks.resid_pre_deviation, err,
+	PB_TRY(append_side(a, e, v, 0, err));
+	PB_TRY(append_side(a, e, v, 1, err));
+	for (s = 0; s < e->n_sweeps; s++)
+		PB_TRY(append_sweep(a, e, v, s, err));
+	PB_TRY(append(a, PB_TYPE_F64, e->arch.n_layers, v->checks.resid_pre_deviation, err,
 		      "checks.resid_pre_deviation"));
 	PB_TRY(pb_alloc((void **)&a->variant_ints, n_variants, VARIANT_INTS * sizeof(int32_t),
 			"checked variants", err));
@@ -110,8 +154,7 @@ void pb_part_arrays_pack(struct pb_part_arrays *a, const struct pb_chunk_checks 
 
 	for (i = 0; i < checks->n_variants; i++) {
 		const struct pb_checked_variant *v = &checks->variants[i];
-		const int32_t ints[VARIANT_INTS] = {v->sweep, v->pair, v->layer, v->head,
-						    v->position};
+		const int32_t ints[VARIANT_INTS] = {v->sweep, v->pair, v->cell};
 
 		memcpy(a->variant_ints + i * VARIANT_INTS, ints, sizeof ints);
 		a->variant_doubles[i * VARIANT_DOUBLES] = v->logit_diff;
@@ -129,9 +172,7 @@ void pb_part_arrays_unpack(const struct pb_part_arrays *a, struct pb_chunk_check
 		checks->variants[i] = (struct pb_checked_variant){
 		    .sweep = ints[0],
 		    .pair = ints[1],
-		    .layer = ints[2],
-		    .head = ints[3],
-		    .position = ints[4],
+		    .cell = ints[2],
 		    .logit_diff = a->variant_doubles[i * VARIANT_DOUBLES],
 		    .logit_diff_plain = a->variant_doubles[i * VARIANT_DOUBLES + 1],
 		};
@@ -149,10 +190,10 @@ enum pb_status pb_part_content_hash(const struct pb_experiment *e, const struct 
 	size_t i;
 
 	PB_TRY(pb_experiment_hash(e, experiment, err));
-	head =
-	    pb_format("%s %zu %zu %zu %zu %zu %a %a %" PRId64 " %s", experiment, v->chunk,
-		      v->first_pair, v->n_pairs, v->checks.n_resid_pre_pairs, v->checks.n_variants,
-		      v->checks.logit_largest, v->seconds, part->finished, part->isa);
+	head = pb_format("%s %zu %zu %zu %zu %zu %a %a %a %" PRId64 " %s", experiment, v->chunk,
+			 v->first_pair, v->n_pairs, v->checks.n_resid_pre_pairs,
+			 v->checks.n_variants, v->checks.logit_largest,
+			 v->checks.attribution_deviation, v->seconds, part->finished, part->isa);
 	if (head == NULL) {
 		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: the hash of a part");
 		goto cleanup;

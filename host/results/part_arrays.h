@@ -6,7 +6,7 @@
 #include "results/schema.h"
 
 struct pb_part_array {
-	char name[64]; /* of the dataset, e.g. "sweep.0.logit_diff" */
+	char name[96]; /* of the dataset, e.g. "sweep.0.logit_diff" */
 	enum pb_type type;
 	size_t count;
 	void *data; /* borrowed */

@@ -70,6 +70,8 @@ static enum pb_status write_figures(hid_t file, const struct pb_experiment *e,
 	PB_TRY(pb_h5_put_int(file, "n_resid_pre_pairs", (int64_t)v->checks.n_resid_pre_pairs, err));
 	PB_TRY(pb_h5_put_int(file, "n_variants", (int64_t)v->checks.n_variants, err));
 	PB_TRY(pb_h5_put_double(file, "logit_largest", v->checks.logit_largest, err));
+	PB_TRY(
+	    pb_h5_put_double(file, "attribution_deviation", v->checks.attribution_deviation, err));
 	PB_TRY(pb_h5_put_double(file, "seconds", v->seconds, err));
 	PB_TRY(pb_h5_put_int(file, "finished", part->finished, err));
 	PB_TRY(pb_h5_put_text(file, "isa", part->isa, err));
@@ -168,6 +170,8 @@ static enum pb_status read_figures(hid_t file, struct pb_part *part, struct pb_e
 			  err));
 	PB_TRY(read_count(file, "n_variants", MAX_VARIANTS, false, &checks->n_variants, err));
 	PB_TRY(pb_h5_get_double(file, "logit_largest", &checks->logit_largest, err));
+	PB_TRY(
+	    pb_h5_get_double(file, "attribution_deviation", &checks->attribution_deviation, err));
 	PB_TRY(pb_h5_get_double(file, "seconds", &v->seconds, err));
 	PB_TRY(pb_h5_get_int(file, "finished", &part->finished, err));
 	PB_TRY(pb_h5_get_text(file, "isa", &part->isa, err));

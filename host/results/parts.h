@@ -8,9 +8,20 @@
 size_t pb_experiment_candidates(const struct pb_experiment *e);
 /* Whether the experiment stores a metric (logit_diff always; candidates when a pair has some). */
 bool pb_experiment_has(const struct pb_experiment *e, enum pb_metric metric);
+/* The reference means of a sweep; NULL when it has none. */
+const struct pb_reference_means *pb_experiment_means(const struct pb_experiment *e, size_t sweep);
 /* Elements of a metric's array over n_pairs pairs; PB_ERR_MEMORY when no memory could hold them. */
 enum pb_status pb_metric_count(const struct pb_experiment *e, size_t sweep, enum pb_metric metric,
 			       size_t n_pairs, size_t *count, struct pb_error *err);
+
+/* Elements of an array of a chunk over n_pairs pairs: a reading by pair, a saved activation. */
+enum pb_status pb_reading_count(const struct pb_experiment *e, enum pb_reading reading,
+				size_t n_pairs, size_t *count, struct pb_error *err);
+enum pb_status pb_saved_count(const struct pb_experiment *e, enum pb_site site, size_t n_pairs,
+			      size_t *count, struct pb_error *err);
+/* Whether the experiment asks for a reading, and whether a sweep's noise is stored. */
+bool pb_experiment_reads(const struct pb_experiment *e, enum pb_reading reading);
+bool pb_experiment_keeps_control(const struct pb_experiment *e, size_t sweep);
 
 /* "<output>.parts" and "<output>.parts/chunk-00000.h5" (freed with free()); NULL: out of memory. */
 char *pb_parts_folder(const struct pb_experiment *e);

@@ -63,8 +63,8 @@ enum pb_status pb_provenance_write(hid_t file, const struct pb_experiment *e, in
 		     {"host", e->host}};
 	char *title = pb_format("Patchbay: causal interventions on %zu pairs of prompts, %s, %zu "
 				"layers of %zu heads",
-				e->pairs->n, e->family != NULL ? e->family : "a model", e->n_layers,
-				e->n_heads);
+				e->pairs->n, e->family != NULL ? e->family : "a model",
+				e->arch.n_layers, e->arch.n_heads);
 	size_t i;
 
 	if (title == NULL)

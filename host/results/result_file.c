@@ -121,6 +121,13 @@ static enum pb_status check_complete(const struct pb_result *r, struct pb_error 
 		return pb_fail(err, PB_ERR_INPUT, "not a result file of patchbay: %s: name one",
 			       r->path);
 	PB_TRY(pb_h5_get_int(r->file, "schema_version", &version, err));
+	if (version < PB_SCHEMA_VERSION)
+		return pb_fail(err, PB_ERR_INPUT,
+			       "made by an older version of patchbay: %s: its schema version is "
+			       "%" PRId64
+			       ", this program reads %d: make it again, or use the program "
+			       "that wrote it",
+			       r->path, version, PB_SCHEMA_VERSION);
 	if (version != PB_SCHEMA_VERSION)
 		return pb_fail(err, PB_ERR_INPUT,
 			       "file of schema version %" PRId64 ", this program reads %d: %s: use "

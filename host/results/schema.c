@@ -188,6 +188,13 @@ const struct pb_field pb_checks_fields[PB_N_CHECKS_FIELDS] = {
 				 "logit",
 				 "largest |logit| of answers and foils without intervention",
 				 false},
+    [PB_CHECKS_ATTRIBUTION_DEVIATION] = {"attribution_deviation",
+					 PB_TYPE_F64,
+					 {PB_DIM_CHUNK},
+					 "logit",
+					 "largest deviation of the sum of direct logit "
+					 "attributions from the logit difference",
+					 false},
     [PB_CHECKS_CHUNK_ISA] = {"chunk_isa",
 			     PB_TYPE_TEXT,
 			     {PB_DIM_CHUNK},
@@ -202,16 +209,13 @@ const struct pb_field pb_checks_fields[PB_N_CHECKS_FIELDS] = {
 				 false},
     [PB_CHECKS_VARIANT_PAIR] =
 	{"variant_pair", PB_TYPE_I32, {PB_DIM_CHECKED_VARIANT}, "1", "its pair", false},
-    [PB_CHECKS_VARIANT_LAYER] =
-	{"variant_layer", PB_TYPE_I32, {PB_DIM_CHECKED_VARIANT}, "1", "its layer", false},
-    [PB_CHECKS_VARIANT_HEAD] =
-	{"variant_head", PB_TYPE_I32, {PB_DIM_CHECKED_VARIANT}, "1", "its head", false},
-    [PB_CHECKS_VARIANT_POSITION] = {"variant_position",
-				    PB_TYPE_I32,
-				    {PB_DIM_CHECKED_VARIANT},
-				    "1",
-				    "its position, -1 where the sweep has no axis of positions",
-				    true},
+    [PB_CHECKS_VARIANT_CELL] = {"variant_cell",
+				PB_TYPE_I32,
+				{PB_DIM_CHECKED_VARIANT},
+				"1",
+				"its cell: the sweep's dimensions but the pair, flattened in C "
+				"order",
+				false},
     [PB_CHECKS_VARIANT_LOGIT_DIFF] = {"variant_logit_diff",
 				      PB_TYPE_F64,
 				      {PB_DIM_CHECKED_VARIANT},
@@ -241,6 +245,48 @@ const struct pb_field pb_checks_fields[PB_N_CHECKS_FIELDS] = {
 			  false},
 };
 
+const struct pb_field pb_extra_fields[PB_N_EXTRA_FIELDS] = {
+    [PB_EXTRA_RESAMPLE_PAIR] = {"resample_pair",
+				PB_TYPE_I32,
+				{PB_DIM_PAIR},
+				"1",
+				"pair whose prompt the values are taken from, -1 where there is "
+				"none of equal length",
+				true},
+    [PB_EXTRA_CONTROL] = {"control",
+			  PB_TYPE_F32,
+			  {PB_DIM_PAIR, PB_DIM_CELL},
+			  "1",
+			  "noise that was added to the recipient's activation, 0 where none was",
+			  false},
+    [PB_EXTRA_REFERENCE_MEAN] = {"reference_mean",
+				 PB_TYPE_F64,
+				 {PB_DIM_CELL},
+				 "1",
+				 "mean of the activation over the tokens of the reference prompts",
+				 false},
+    [PB_EXTRA_REFERENCE_TOKENS] = {"reference_tokens",
+				   PB_TYPE_I32,
+				   {PB_DIM_CELL},
+				   "1",
+				   "number of tokens in each mean",
+				   false},
+    [PB_EXTRA_ROLE_NAME] =
+	{"role_name", PB_TYPE_TEXT, {PB_DIM_CELL}, NULL, "name of the role", false},
+};
+
+const struct pb_field pb_set_fields[PB_N_SET_FIELDS] = {
+    [PB_SET_NAME] = {"name", PB_TYPE_TEXT, {PB_DIM_CELL}, NULL, "name of the set", false},
+    [PB_SET_MEMBERS] = {"members",
+			PB_TYPE_TEXT,
+			{PB_DIM_CELL},
+			NULL,
+			"heads (L0H7) and MLPs (M3) of the set",
+			false},
+    [PB_SET_SIZE] =
+	{"size", PB_TYPE_I32, {PB_DIM_CELL}, "1", "number of members of the set", false},
+};
+
 struct pb_field pb_metric_field(enum pb_metric metric)
 {
 	const struct pb_metric_info *info = &pb_metric_infos[metric];
@@ -252,5 +298,59 @@ struct pb_field pb_metric_field(enum pb_metric metric)
 
 	if (info->per_candidate)
 		field.dims[2] = PB_DIM_CANDIDATE;
+	return field;
+}
+
+/* Dimensions of a reading behind the pair, which stands in front of those by pair. */
+static const enum pb_dim *reading_dims(enum pb_reading reading)
+{
+	static const enum pb_dim none[] = {PB_DIM_NONE}, layer[] = {PB_DIM_LAYER, PB_DIM_NONE},
+				 head[] = {PB_DIM_LAYER, PB_DIM_HEAD, PB_DIM_NONE},
+				 role[] = {PB_DIM_LAYER, PB_DIM_HEAD, PB_DIM_CELL, PB_DIM_NONE},
+				 q[] = {PB_DIM_SENDER_LAYER, PB_DIM_SENDER_HEAD,
+					PB_DIM_RECEIVER_LAYER, PB_DIM_RECEIVER_HEAD, PB_DIM_NONE},
+				 kv[] = {PB_DIM_SENDER_LAYER, PB_DIM_SENDER_HEAD,
+					 PB_DIM_RECEIVER_LAYER, PB_DIM_RECEIVER_KV_HEAD,
+					 PB_DIM_NONE};
+
+	switch (reading) {
+	case PB_READ_ATTRIBUTION_EMBED:
+	case PB_READ_ATTRIBUTION_POS_EMBED:
+	case PB_READ_ATTRIBUTION_BIAS:
+		return none;
+	case PB_READ_ATTRIBUTION_ATTN_BIAS:
+	case PB_READ_ATTRIBUTION_MLP:
+	case PB_READ_LENS_LOGIT_DIFF:
+	case PB_READ_LENS_PROB_ANSWER:
+	case PB_READ_LENS_PROB_FOIL:
+	case PB_READ_LENS_RANK_ANSWER:
+	case PB_READ_LENS_RANK_FOIL:
+		return layer;
+	case PB_READ_ROLE_MASS:
+		return role;
+	case PB_READ_COMPOSITION_Q:
+		return q;
+	case PB_READ_COMPOSITION_K:
+	case PB_READ_COMPOSITION_V:
+		return kv;
+	default:
+		return head;
+	}
+}
+
+struct pb_field pb_reading_field(enum pb_reading reading)
+{
+	const struct pb_reading_info *info = &pb_reading_infos[reading];
+	const enum pb_dim *dims = reading_dims(reading);
+	struct pb_field field = {.name = info->name,
+				 .type = PB_TYPE_F64,
+				 .units = info->units,
+				 .long_name = info->long_name};
+	size_t n = 0;
+
+	if (info->by_pair)
+		field.dims[n++] = PB_DIM_PAIR;
+	while (*dims != PB_DIM_NONE)
+		field.dims[n++] = *dims++;
 	return field;
 }

@@ -7,32 +7,71 @@
 #ifndef PB_RESULTS_SCHEMA_H
 #define PB_RESULTS_SCHEMA_H
 
+#include "patchbay/grid.h"
+#include "patchbay/readings.h"
 #include "patchbay/status.h"
 #include "patchbay/sweep.h"
 #include "results/h5.h"
 
+/* The axes of grids come in the order of enum pb_axis_kind: see pb_axis_dim. */
 enum pb_dim {
 	PB_DIM_NONE,
 	PB_DIM_PAIR,
+	PB_DIM_ALPHA,
+	PB_DIM_SET,
 	PB_DIM_LAYER,
 	PB_DIM_HEAD,
+	PB_DIM_KV_HEAD,
+	PB_DIM_NEURON,
 	PB_DIM_POSITION,
+	PB_DIM_QUERY_POSITION,
+	PB_DIM_KEY_POSITION,
+	PB_DIM_SENDER_LAYER,
+	PB_DIM_SENDER_HEAD,
+	PB_DIM_RECEIVER_LAYER,
+	PB_DIM_RECEIVER_HEAD,
+	PB_DIM_RECEIVER_KV_HEAD,
+	/* The three axes of positions, from the end. */
 	PB_DIM_POSITION_FROM_END,
+	PB_DIM_QUERY_POSITION_FROM_END,
+	PB_DIM_KEY_POSITION_FROM_END,
+	PB_DIM_WIDTH,
+	PB_DIM_HEAD_WIDTH,
+	/* All of the model's, in a group whose own axis of that name is a part of them. */
+	PB_DIM_MODEL_LAYER,
+	PB_DIM_MODEL_HEAD,
+	PB_DIM_MODEL_KV_HEAD,
+	PB_DIM_MODEL_NEURON,
+	/* Of reference prompts that are longer or shorter than the pairs. */
+	PB_DIM_REFERENCE_POSITION,
+	PB_DIM_REFERENCE_QUERY_POSITION,
+	PB_DIM_REFERENCE_KEY_POSITION,
+	PB_DIM_ROLE,
 	PB_DIM_CANDIDATE,
 	PB_DIM_CHUNK,
 	PB_DIM_CHECKED_VARIANT,
 	PB_DIM_DATASET,
 	PB_N_DIMS,
-	/* In rows only: layer, head, and the sweep's axis of positions if it has one. */
+	/* In rows only: the axes that come with the row (struct pb_axes). */
 	PB_DIM_CELL = PB_N_DIMS,
 };
+
+static inline enum pb_dim pb_axis_dim(enum pb_axis_kind kind)
+{
+	return (enum pb_dim)((int)PB_DIM_ALPHA + (int)kind);
+}
+
+const char *pb_dim_name(enum pb_dim dim);
+const char *pb_dim_long_name(enum pb_dim dim);
+/* Whether it counts ..., -2, -1. */
+bool pb_dim_from_end(enum pb_dim dim);
 
 enum pb_type { PB_TYPE_F64, PB_TYPE_F32, PB_TYPE_I32, PB_TYPE_FLAG, PB_TYPE_TEXT };
 
 struct pb_field {
 	const char *name;
 	enum pb_type type;
-	enum pb_dim dims[4]; /* ended by PB_DIM_NONE when fewer */
+	enum pb_dim dims[5]; /* ended by PB_DIM_NONE when fewer */
 	const char *units;   /* NULL for text and flags */
 	const char *long_name;
 	bool missing; /* PB_TYPE_I32: -1 stands for a missing value */
@@ -94,12 +133,11 @@ enum pb_checks_field {
 	PB_CHECKS_RESID_PRE_DEVIATION,
 	PB_CHECKS_RESID_PRE_PAIRS,
 	PB_CHECKS_LOGIT_LARGEST,
+	PB_CHECKS_ATTRIBUTION_DEVIATION,
 	PB_CHECKS_CHUNK_ISA,
 	PB_CHECKS_VARIANT_SWEEP,
 	PB_CHECKS_VARIANT_PAIR,
-	PB_CHECKS_VARIANT_LAYER,
-	PB_CHECKS_VARIANT_HEAD,
-	PB_CHECKS_VARIANT_POSITION,
+	PB_CHECKS_VARIANT_CELL,
 	PB_CHECKS_VARIANT_LOGIT_DIFF,
 	PB_CHECKS_VARIANT_LOGIT_DIFF_PLAIN,
 	PB_CHECKS_VARIANT_TOLERANCE,
@@ -109,45 +147,74 @@ enum pb_checks_field {
 };
 extern const struct pb_field pb_checks_fields[PB_N_CHECKS_FIELDS];
 
+/* Datasets that only some sweeps have, in the sweep's group. */
+enum pb_extra_field {
+	PB_EXTRA_RESAMPLE_PAIR,
+	PB_EXTRA_CONTROL,
+	PB_EXTRA_REFERENCE_MEAN,
+	PB_EXTRA_REFERENCE_TOKENS,
+	PB_EXTRA_ROLE_NAME, /* also below /readings */
+	PB_N_EXTRA_FIELDS
+};
+extern const struct pb_field pb_extra_fields[PB_N_EXTRA_FIELDS];
+
+/* Of the group /sets/<sweep>. */
+enum pb_set_field { PB_SET_NAME, PB_SET_MEMBERS, PB_SET_SIZE, PB_N_SET_FIELDS };
+extern const struct pb_field pb_set_fields[PB_N_SET_FIELDS];
+
 /* The row of a metric's raw dataset; name, units and long_name are those of pb_metric_infos. */
 struct pb_field pb_metric_field(enum pb_metric metric);
+/* The row of a reading's dataset; name, units and long_name are those of pb_reading_infos. */
+struct pb_field pb_reading_field(enum pb_reading reading);
 
 /* ---- writing by the schema --------------------------------------------------------------- */
 
-/* An open result file and the sizes of its dimensions; a dimension of size 0 does not exist in the
- * file, and neither do datasets that need it. */
+/* An open result file and the sizes of the dimensions whose scales lie at its root; a dimension of
+ * size 0 does not exist in the file, and neither do datasets that need it. */
 struct pb_layout {
 	hid_t file;
 	size_t sizes[PB_N_DIMS];
 };
 
-/* Write the dimension scale of `dim` at the root: 0, 1, 2, ... (position_from_end: ..., -2, -1). */
+/* The dimensions that stand for PB_DIM_CELL in a row: none, one or several. */
+struct pb_axes {
+	int n;
+	struct pb_extent {
+		enum pb_dim dim;
+		size_t size;
+		hid_t group; /* that holds the scale, borrowed; -1: the root */
+	} items[PB_GRID_AXES];
+};
+
+/* Write the dimension scale of `dim` at the root: 0, 1, 2, ... (from the end: ..., -2, -1). */
 enum pb_status pb_layout_scale(const struct pb_layout *layout, enum pb_dim dim,
 			       struct pb_error *err);
+/* Write a scale in a group of its own: `values`, or (for PB_DIM_ALPHA) `numbers`, or 0, 1, 2, ...
+ * where both are NULL. */
+enum pb_status pb_scale_write(hid_t group, enum pb_dim dim, size_t size, const int32_t *values,
+			      const double *numbers, struct pb_error *err);
 
-/* The dimensions of a row, PB_DIM_CELL resolved by `axis` (PB_DIM_NONE, PB_DIM_POSITION or
- * PB_DIM_POSITION_FROM_END). Returns how many. */
-int pb_field_dims(const struct pb_field *field, enum pb_dim axis, enum pb_dim dims[PB_H5_MAX_RANK]);
-/* Elements of the dataset in this layout; 0 when one of its dimensions does not exist. */
+/* Elements of the dataset in this layout; 0 when one of its dimensions does not exist. axes: for
+ * rows with PB_DIM_CELL, else NULL. */
 size_t pb_field_count(const struct pb_layout *layout, const struct pb_field *field,
-		      enum pb_dim axis);
+		      const struct pb_axes *axes);
 
 /* Create an empty dataset in an open group, attached to its scales. With `mask` it is the flag
  * dataset `<name>_mask` of the row. */
 enum pb_status pb_field_create(const struct pb_layout *layout, hid_t group,
-			       const struct pb_field *field, enum pb_dim axis, bool mask,
+			       const struct pb_field *field, const struct pb_axes *axes, bool mask,
 			       hid_t *dataset, struct pb_error *err);
 /* The memory type of a row's elements (flags: uint8_t); -1 for text. Not to be dropped. */
 hid_t pb_field_memory_type(enum pb_type type);
 /* Create a dataset and write all of it; `suffix` is appended to the name ("" or "_right"). Data of
  * a text row is an array of char pointers. Does nothing when pb_field_count is 0. */
 enum pb_status pb_field_write(const struct pb_layout *layout, hid_t group,
-			      const struct pb_field *field, enum pb_dim axis, const char *suffix,
-			      const void *data, struct pb_error *err);
+			      const struct pb_field *field, const struct pb_axes *axes,
+			      const char *suffix, const void *data, struct pb_error *err);
 /* The same for float64 data in which NaN means not applicable: `<name><suffix>_mask` is written
  * beside it when there is any. */
 enum pb_status pb_field_write_masked(const struct pb_layout *layout, hid_t group,
-				     const struct pb_field *field, enum pb_dim axis,
+				     const struct pb_field *field, const struct pb_axes *axes,
 				     const char *suffix, const double *data, struct pb_error *err);
 
 #endif

@@ -10,24 +10,6 @@
 #define CHUNK_ELEMENTS ((size_t)1 << 16) /* at most, in one HDF5 chunk */
 #define GZIP_LEVEL 4
 
-struct dim_info {
-	const char *name, *long_name;
-};
-
-static const struct dim_info dim_infos[PB_N_DIMS] = {
-    [PB_DIM_PAIR] = {"pair", "pair of a clean and a corrupted prompt"},
-    [PB_DIM_LAYER] = {"layer", "layer of the model"},
-    [PB_DIM_HEAD] = {"head", "attention head of the layer"},
-    [PB_DIM_POSITION] = {"position", "token position from the start of the prompt"},
-    [PB_DIM_POSITION_FROM_END] = {"position_from_end",
-				  "token position from the end of the prompt; -1 is the answer "
-				  "position"},
-    [PB_DIM_CANDIDATE] = {"candidate", "candidate token of the pair"},
-    [PB_DIM_CHUNK] = {"chunk", "group of pairs computed together"},
-    [PB_DIM_CHECKED_VARIANT] = {"checked_variant", "variant recomputed by a plain forward"},
-    [PB_DIM_DATASET] = {"dataset", "dataset of this file"},
-};
-
 hid_t pb_field_memory_type(enum pb_type type)
 {
 	switch (type) {
@@ -95,36 +77,36 @@ static union fill fill_value(enum pb_type type)
 
 /* ---- shapes ---------------------------------------------------------------------------- */
 
-int pb_field_dims(const struct pb_field *field, enum pb_dim axis, enum pb_dim dims[PB_H5_MAX_RANK])
+/* The dimensions of a row, in order; returns how many. */
+static int extents(const struct pb_layout *layout, const struct pb_field *field,
+		   const struct pb_axes *axes, struct pb_extent out[PB_H5_MAX_RANK])
 {
-	int n = 0;
+	int n = 0, k;
 	size_t i;
 
 	for (i = 0; i < sizeof field->dims / sizeof *field->dims; i++) {
-		if (field->dims[i] == PB_DIM_NONE)
+		const enum pb_dim dim = field->dims[i];
+
+		if (dim == PB_DIM_NONE)
 			break;
-		if (field->dims[i] != PB_DIM_CELL) {
-			dims[n++] = field->dims[i];
-			continue;
-		}
-		dims[n++] = PB_DIM_LAYER;
-		dims[n++] = PB_DIM_HEAD;
-		if (axis != PB_DIM_NONE)
-			dims[n++] = axis;
+		if (dim != PB_DIM_CELL)
+			out[n++] = (struct pb_extent){dim, layout->sizes[dim], -1};
+		for (k = 0; dim == PB_DIM_CELL && axes != NULL && k < axes->n; k++)
+			out[n++] = axes->items[k];
 	}
 	return n;
 }
 
 size_t pb_field_count(const struct pb_layout *layout, const struct pb_field *field,
-		      enum pb_dim axis)
+		      const struct pb_axes *axes)
 {
-	enum pb_dim dims[PB_H5_MAX_RANK];
-	int n = pb_field_dims(field, axis, dims), i;
+	struct pb_extent dims[PB_H5_MAX_RANK];
+	int n = extents(layout, field, axes, dims), i;
 	size_t count = 1;
 
 	/* Whoever has the data in memory has counted it without overflow. */
 	for (i = 0; i < n; i++)
-		count *= layout->sizes[dims[i]];
+		count *= dims[i].size;
 	return count;
 }
 
@@ -145,7 +127,8 @@ static void chunk_shape(int rank, const hsize_t *dims, hsize_t *chunk)
 /* ---- creating -------------------------------------------------------------------------- */
 
 /* Creation properties: fill value, and for numbers chunks with shuffle, gzip and Fletcher32
- * (HDF5 refuses the last for variable-length text, and gzip would only see pointers to it). */
+ * (HDF5 refuses the last for variable-length text, and gzip would only see pointers to it; a single
+ * number has no chunks, nor what works on them). */
 static hid_t creation_properties(enum pb_type type, int rank, const hsize_t *dims)
 {
 	hid_t plist = H5Pcreate(H5P_DATASET_CREATE);
@@ -158,8 +141,11 @@ static hid_t creation_properties(enum pb_type type, int rank, const hsize_t *dim
 	if (type == PB_TYPE_TEXT)
 		return plist;
 	chunk_shape(rank, dims, chunk);
-	if (H5Pset_fill_value(plist, pb_field_memory_type(type), &fill) < 0 ||
-	    H5Pset_chunk(plist, rank, chunk) < 0 || H5Pset_shuffle(plist) < 0 ||
+	if (H5Pset_fill_value(plist, pb_field_memory_type(type), &fill) < 0)
+		goto failed;
+	if (rank == 0)
+		return plist;
+	if (H5Pset_chunk(plist, rank, chunk) < 0 || H5Pset_shuffle(plist) < 0 ||
 	    H5Pset_deflate(plist, GZIP_LEVEL) < 0 || H5Pset_fletcher32(plist) < 0)
 		goto failed;
 	return plist;
@@ -208,7 +194,8 @@ static enum pb_status create(hid_t group, const char *name, enum pb_type type, i
 			     const hsize_t *dims, hid_t *dataset, struct pb_error *err)
 {
 	enum pb_status status = PB_OK;
-	hid_t space = H5Screate_simple(rank, dims, NULL), text = -1, plist = -1;
+	hid_t space = rank > 0 ? H5Screate_simple(rank, dims, NULL) : H5Screate(H5S_SCALAR);
+	hid_t text = -1, plist = -1;
 
 	*dataset = -1;
 	if (type == PB_TYPE_TEXT)
@@ -226,79 +213,99 @@ cleanup:
 	return status;
 }
 
-enum pb_status pb_layout_scale(const struct pb_layout *layout, enum pb_dim dim,
-			       struct pb_error *err)
+static enum pb_status write_scale(hid_t group, enum pb_dim dim, enum pb_type type, size_t size,
+				  const void *values, struct pb_error *err)
 {
 	enum pb_status status;
-	const struct dim_info *info = &dim_infos[dim];
-	const struct pb_field field = {.name = info->name, .type = PB_TYPE_I32, .units = "1"};
-	const hsize_t size = layout->sizes[dim];
-	const int64_t origin = dim == PB_DIM_POSITION_FROM_END ? -(int64_t)size : 0;
-	int32_t *values = NULL;
+	const char *name = pb_dim_name(dim);
+	const struct pb_field field = {.name = name, .type = type, .units = "1"};
+	const hsize_t n = size;
 	hid_t dataset = -1;
+
+	PB_TRY(create(group, name, type, 1, &n, &dataset, err));
+	if (H5DSset_scale(dataset, name) < 0) {
+		status = pb_h5_fail(err, PB_ERR_IO, "cannot make a scale of: %s", name);
+		goto cleanup;
+	}
+	PB_TRY(put_attributes(dataset, &field, pb_dim_long_name(dim), false, err));
+	PB_TRY(pb_h5_write_rows(dataset, name, pb_field_memory_type(type), 0, size, values, err));
+	status = pb_h5_dataset_close(&dataset, name, err);
+cleanup:
+	pb_h5_drop(dataset);
+	return status;
+}
+
+enum pb_status pb_scale_write(hid_t group, enum pb_dim dim, size_t size, const int32_t *values,
+			      const double *numbers, struct pb_error *err)
+{
+	enum pb_status status;
+	const int64_t origin = pb_dim_from_end(dim) ? -(int64_t)size : 0;
+	int32_t *counted = NULL;
 	size_t i;
 
 	if (size > INT32_MAX)
-		return pb_fail(err, PB_ERR_INPUT, "too many values along %s: %zu", info->name,
-			       layout->sizes[dim]);
-	PB_TRY(pb_alloc((void **)&values, (size_t)size, sizeof *values, info->name, err));
+		return pb_fail(err, PB_ERR_INPUT, "too many values along %s: %zu", pb_dim_name(dim),
+			       size);
+	if (numbers != NULL)
+		return write_scale(group, dim, PB_TYPE_F64, size, numbers, err);
+	if (values != NULL)
+		return write_scale(group, dim, PB_TYPE_I32, size, values, err);
+	PB_TRY(pb_alloc((void **)&counted, size, sizeof *counted, pb_dim_name(dim), err));
 	for (i = 0; i < size; i++)
-		values[i] = (int32_t)(origin + (int64_t)i);
-	PB_TRY(create(layout->file, info->name, PB_TYPE_I32, 1, &size, &dataset, err));
-	if (H5DSset_scale(dataset, info->name) < 0) {
-		status = pb_h5_fail(err, PB_ERR_IO, "cannot make a scale of: %s", info->name);
-		goto cleanup;
-	}
-	PB_TRY(put_attributes(dataset, &field, info->long_name, false, err));
-	PB_TRY(
-	    pb_h5_write_rows(dataset, info->name, H5T_NATIVE_INT32, 0, (size_t)size, values, err));
-	status = pb_h5_dataset_close(&dataset, info->name, err);
+		counted[i] = (int32_t)(origin + (int64_t)i);
+	status = write_scale(group, dim, PB_TYPE_I32, size, counted, err);
 cleanup:
-	pb_h5_drop(dataset);
-	free(values);
+	free(counted);
 	return status;
+}
+
+enum pb_status pb_layout_scale(const struct pb_layout *layout, enum pb_dim dim,
+			       struct pb_error *err)
+{
+	return pb_scale_write(layout->file, dim, layout->sizes[dim], NULL, NULL, err);
 }
 
 /* Attach a scale to axis `axis` of a dataset, and link it into the dataset's group. */
 static enum pb_status attach(const struct pb_layout *layout, hid_t group, hid_t dataset,
-			     unsigned axis, enum pb_dim dim, struct pb_error *err)
+			     unsigned axis, const struct pb_extent *extent, struct pb_error *err)
 {
 	enum pb_status status = PB_OK;
-	const char *name = dim_infos[dim].name;
-	hid_t scale = H5Dopen2(layout->file, name, H5P_DEFAULT);
+	const char *name = pb_dim_name(extent->dim);
+	const hid_t home = extent->group >= 0 ? extent->group : layout->file;
+	hid_t scale = H5Dopen2(home, name, H5P_DEFAULT);
 
 	if (scale < 0 || H5DSattach_scale(dataset, scale, axis) < 0)
 		status = pb_h5_fail(err, PB_ERR_IO, "cannot attach dimension: %s", name);
 	else if (H5Lexists(group, name, H5P_DEFAULT) <= 0 &&
-		 H5Lcreate_hard(layout->file, name, group, name, H5P_DEFAULT, H5P_DEFAULT) < 0)
+		 H5Lcreate_hard(home, name, group, name, H5P_DEFAULT, H5P_DEFAULT) < 0)
 		status = pb_h5_fail(err, PB_ERR_IO, "cannot link dimension: %s", name);
 	pb_h5_drop(scale);
 	return status;
 }
 
 enum pb_status pb_field_create(const struct pb_layout *layout, hid_t group,
-			       const struct pb_field *field, enum pb_dim axis, bool mask,
+			       const struct pb_field *field, const struct pb_axes *axes, bool mask,
 			       hid_t *dataset, struct pb_error *err)
 {
 	enum pb_status status;
 	const struct pb_field flag = {.type = PB_TYPE_FLAG};
 	const struct pb_field *kind = mask ? &flag : field;
-	enum pb_dim dims[PB_H5_MAX_RANK];
+	struct pb_extent dims[PB_H5_MAX_RANK];
 	hsize_t sizes[PB_H5_MAX_RANK];
-	char name[128], long_name[256];
-	int rank = pb_field_dims(field, axis, dims), i;
+	char name[128], long_name[512];
+	int rank = extents(layout, field, axes, dims), i;
 
 	snprintf(name, sizeof name, "%s%s", field->name, mask ? "_mask" : "");
 	snprintf(long_name, sizeof long_name, mask ? "1 where %s is not applicable" : "%s",
 		 mask ? field->name : field->long_name);
 	for (i = 0; i < rank; i++)
-		sizes[i] = layout->sizes[dims[i]];
+		sizes[i] = dims[i].size;
 	PB_TRY(create(group, name, kind->type, rank, sizes, dataset, err));
 	PB_TRY(put_attributes(
 	    *dataset, kind, long_name,
 	    kind->type != PB_TYPE_TEXT && (kind->type != PB_TYPE_I32 || field->missing), err));
 	for (i = 0; i < rank; i++)
-		PB_TRY(attach(layout, group, *dataset, (unsigned)i, dims[i], err));
+		PB_TRY(attach(layout, group, *dataset, (unsigned)i, &dims[i], err));
 	return PB_OK;
 cleanup:
 	pb_h5_drop(*dataset);
@@ -309,13 +316,13 @@ cleanup:
 /* ---- writing --------------------------------------------------------------------------- */
 
 static enum pb_status write_all(const struct pb_layout *layout, hid_t group,
-				const struct pb_field *field, enum pb_dim axis, bool mask,
+				const struct pb_field *field, const struct pb_axes *axes, bool mask,
 				const void *data, struct pb_error *err)
 {
 	enum pb_status status;
 	hid_t dataset = -1, type = -1;
 
-	PB_TRY(pb_field_create(layout, group, field, axis, mask, &dataset, err));
+	PB_TRY(pb_field_create(layout, group, field, axes, mask, &dataset, err));
 	if (!mask && field->type == PB_TYPE_TEXT)
 		PB_TRY(pb_h5_text_type(&type, err));
 	if (H5Dwrite(dataset,
@@ -333,7 +340,7 @@ cleanup:
 /* A row for the pairs that `suffix` names ("" or "_right"); its texts live in *s. */
 struct suffixed {
 	struct pb_field field;
-	char name[96], long_name[256];
+	char name[96], long_name[512];
 };
 
 static const struct pb_field *with_suffix(struct suffixed *s, const struct pb_field *field,
@@ -349,28 +356,28 @@ static const struct pb_field *with_suffix(struct suffixed *s, const struct pb_fi
 }
 
 enum pb_status pb_field_write(const struct pb_layout *layout, hid_t group,
-			      const struct pb_field *field, enum pb_dim axis, const char *suffix,
-			      const void *data, struct pb_error *err)
+			      const struct pb_field *field, const struct pb_axes *axes,
+			      const char *suffix, const void *data, struct pb_error *err)
 {
 	struct suffixed s;
 
-	if (pb_field_count(layout, field, axis) == 0)
+	if (pb_field_count(layout, field, axes) == 0)
 		return PB_OK;
-	return write_all(layout, group, with_suffix(&s, field, suffix), axis, false, data, err);
+	return write_all(layout, group, with_suffix(&s, field, suffix), axes, false, data, err);
 }
 
 enum pb_status pb_field_write_masked(const struct pb_layout *layout, hid_t group,
-				     const struct pb_field *field, enum pb_dim axis,
+				     const struct pb_field *field, const struct pb_axes *axes,
 				     const char *suffix, const double *data, struct pb_error *err)
 {
 	enum pb_status status;
-	const size_t n = pb_field_count(layout, field, axis);
+	const size_t n = pb_field_count(layout, field, axes);
 	struct suffixed s;
 	uint8_t *mask = NULL;
 	bool any = false;
 	size_t i;
 
-	PB_TRY(pb_field_write(layout, group, field, axis, suffix, data, err));
+	PB_TRY(pb_field_write(layout, group, field, axes, suffix, data, err));
 	PB_TRY(pb_alloc((void **)&mask, n, 1, "mask", err));
 	for (i = 0; i < n; i++) {
 		mask[i] = isnan(data[i]) ? 1 : 0;
@@ -378,7 +385,7 @@ enum pb_status pb_field_write_masked(const struct pb_layout *layout, hid_t group
 	}
 	if (any)
 		status =
-		    write_all(layout, group, with_suffix(&s, field, suffix), axis, true, mask, err);
+		    write_all(layout, group, with_suffix(&s, field, suffix), axes, true, mask, err);
 cleanup:
 	free(mask);
 	return status;

@@ -8,6 +8,7 @@
 
 #include "patchbay/base.h"
 #include "results/assemble.h"
+#include "results/cells.h"
 
 #define BLOCK_BYTES ((size_t)64 << 20) /* of one array of a block, where one head allows it */
 
@@ -23,19 +24,21 @@ struct summary {
 	const struct pb_summary_shared *shared;
 	const struct pb_experiment *e;
 	const struct pb_sweep *sweep;
-	enum pb_dim raw_axis, axis;
-	size_t n_pairs, n_positions, n_cells;
+	const struct pb_grid *grid;
+	struct pb_axes axes; /* of the summary */
+	bool from_end;       /* its positions count from the end */
+	size_t n_pairs, n_cells;
 	const double *recipient; /* logit differences, [n_pairs] */
 	hid_t group;             /* of the sweep */
 	struct pb_stats stats[PB_N_SUBSETS];
 	struct restored restored[PB_N_SUBSETS];
 };
 
-/* Cells (layer, head, position) with layer and head in a range; positions are always whole. */
+/* Consecutive cells: one step of the first axes, some of the next, the rest whole. */
 struct block {
-	size_t layer, n_layers, head, n_heads, first_cell, n_cells;
-	double *raw;    /* [n_pairs, n_cells] as in the file */
-	double *values; /* the same with the summary's positions; NaN where not applicable */
+	struct pb_box box;
+	size_t first_cell, n_cells;
+	double *values; /* [n_pairs, n_cells], positions as in the summary; NaN: not applicable */
 	double *subset; /* rows of one subset: effects, then restorations */
 };
 
@@ -47,7 +50,6 @@ static enum pb_status block_new(struct block *b, size_t n_pairs, size_t n_cells,
 
 	if (!pb_size_mul(n_pairs, n_cells, &n))
 		return pb_fail(err, PB_ERR_MEMORY, "out of memory: summary");
-	PB_TRY(pb_alloc((void **)&b->raw, n, sizeof(double), "summary", err));
 	PB_TRY(pb_alloc((void **)&b->values, n, sizeof(double), "summary", err));
 	PB_TRY(pb_alloc((void **)&b->subset, n, sizeof(double), "summary", err));
 cleanup:
@@ -56,41 +58,8 @@ cleanup:
 
 static void block_free(struct block *b)
 {
-	free(b->raw);
 	free(b->values);
 	free(b->subset);
-}
-
-/* Read a metric into b->values. On the axis from the end, cell k of T stands for position k - T
- * from the end, which is length + k - T from the start. */
-static enum pb_status read_block(const struct summary *s, const struct block *b, hid_t dataset,
-				 const char *name, struct pb_error *err)
-{
-	enum pb_status status;
-	const size_t start[4] = {0, b->layer, b->head, 0};
-	const size_t count[4] = {s->n_pairs, b->n_layers, b->n_heads, s->n_positions};
-	const size_t n_lines = b->n_layers * b->n_heads, width = s->n_positions;
-	size_t i, j, k;
-
-	PB_TRY(pb_h5_read_box(dataset, name, H5T_NATIVE_DOUBLE, start, count,
-			      s->raw_axis == PB_DIM_NONE ? 3 : 4, b->raw, err));
-	if (s->axis != PB_DIM_POSITION_FROM_END) {
-		memcpy(b->values, b->raw, s->n_pairs * b->n_cells * sizeof *b->values);
-		return PB_OK;
-	}
-	for (i = 0; i < s->n_pairs; i++) {
-		const size_t absent = width - s->e->pairs->items[i].length;
-
-		for (j = 0; j < n_lines; j++) {
-			const double *from = b->raw + i * b->n_cells + j * width;
-			double *to = b->values + i * b->n_cells + j * width;
-
-			for (k = 0; k < width; k++)
-				to[k] = k < absent ? NAN : from[k - absent];
-		}
-	}
-cleanup:
-	return status;
 }
 
 /* ---- effect and restoration of a block ----------------------------------------------------- */
@@ -192,43 +161,41 @@ static void mean_of_block(const struct summary *s, const struct block *b, double
 
 /* ---- all blocks -------------------------------------------------------------------------- */
 
+/* The next block behind one of n_cells cells (0: the first); false when there is none. */
+static bool next_block(const struct summary *s, const struct pb_split *split, struct block *b)
+{
+	b->first_cell += b->n_cells;
+	if (b->first_cell >= s->n_cells)
+		return false;
+	b->n_cells = pb_split_box(split, s->grid, b->first_cell, &b->box);
+	return true;
+}
+
 /* Every block of a metric: the statistics of logit_diff, mean and standard error of others. */
 static enum pb_status walk_blocks(struct summary *s, enum pb_metric metric, double *mean,
 				  double *std_error, struct pb_error *err)
 {
 	enum pb_status status;
 	const char *name = pb_metric_infos[metric].name;
-	const size_t n_layers = s->e->n_layers, n_heads = s->e->n_heads;
-	const size_t column = s->n_pairs * s->n_positions * sizeof(double); /* of one head */
-	size_t fit = BLOCK_BYTES / (column > 0 ? column : 1);
-	size_t layers = fit / n_heads, heads = n_heads;
+	const size_t column = s->n_pairs * sizeof(double);
+	const struct pb_split split = pb_split_of(s->grid, BLOCK_BYTES / (column > 0 ? column : 1));
 	struct block b = {0};
 	hid_t dataset = H5Dopen2(s->group, name, H5P_DEFAULT);
 
-	if (layers == 0) {
-		layers = 1;
-		heads = fit > 0 ? fit : 1;
-	}
-	layers = layers < n_layers ? layers : n_layers;
 	if (dataset < 0) {
 		status = pb_h5_fail(err, PB_ERR_INTERNAL, "missing dataset: %s", name);
 		goto cleanup;
 	}
-	PB_TRY(block_new(&b, s->n_pairs, layers * heads * s->n_positions, err));
-	for (b.layer = 0; b.layer < n_layers; b.layer += layers) {
-		b.n_layers = n_layers - b.layer < layers ? n_layers - b.layer : layers;
-		for (b.head = 0; b.head < n_heads; b.head += heads) {
-			b.n_heads = n_heads - b.head < heads ? n_heads - b.head : heads;
-			b.first_cell = (b.layer * n_heads + b.head) * s->n_positions;
-			b.n_cells = b.n_layers * b.n_heads * s->n_positions;
-			PB_TRY(read_block(s, &b, dataset, name, err));
-			if (metric != PB_METRIC_LOGIT_DIFF) {
-				mean_of_block(s, &b, mean, std_error);
-				continue;
-			}
-			PB_TRY(summarise_block(s, &b, 0, err));
-			PB_TRY(summarise_block(s, &b, 1, err));
+	PB_TRY(block_new(&b, s->n_pairs, split.n_cells, err));
+	while (next_block(s, &split, &b)) {
+		PB_TRY(pb_cells_read(s->e, s->grid, &b.box, s->from_end, dataset, name, 0,
+				     s->n_pairs, b.values, err));
+		if (metric != PB_METRIC_LOGIT_DIFF) {
+			mean_of_block(s, &b, mean, std_error);
+			continue;
 		}
+		PB_TRY(summarise_block(s, &b, 0, err));
+		PB_TRY(summarise_block(s, &b, 1, err));
 	}
 cleanup:
 	block_free(&b);
@@ -262,12 +229,12 @@ static enum pb_status write_subset(const struct summary *s, hid_t group, int sub
 
 	for (i = 0; i < sizeof reals / sizeof *reals; i++)
 		PB_TRY(pb_field_write_masked(s->shared->layout, group,
-					     &pb_summary_fields[reals[i].field], s->axis,
+					     &pb_summary_fields[reals[i].field], &s->axes,
 					     pb_subset_suffixes[subset], reals[i].values, err));
 	PB_TRY(pb_field_write(s->shared->layout, group, &pb_summary_fields[PB_SUMMARY_N_PAIRS],
-			      s->axis, pb_subset_suffixes[subset], c->n, err));
+			      &s->axes, pb_subset_suffixes[subset], c->n, err));
 	PB_TRY(pb_field_write(s->shared->layout, group,
-			      &pb_summary_fields[PB_SUMMARY_RESTORATION_N_PAIRS], s->axis,
+			      &pb_summary_fields[PB_SUMMARY_RESTORATION_N_PAIRS], &s->axes,
 			      pb_subset_suffixes[subset], r->n, err));
 cleanup:
 	return status;
@@ -296,11 +263,11 @@ static enum pb_status write_metric_means(struct summary *s, hid_t group, struct 
 		field.long_name = text;
 		snprintf(name, sizeof name, "%s_mean", info->name);
 		snprintf(text, sizeof text, "mean over pairs of: %s", info->long_name);
-		PB_TRY(pb_field_write_masked(s->shared->layout, group, &field, s->axis, "", mean,
+		PB_TRY(pb_field_write_masked(s->shared->layout, group, &field, &s->axes, "", mean,
 					     err));
 		snprintf(name, sizeof name, "%s_stderr", info->name);
 		snprintf(text, sizeof text, "standard error of the mean of: %s", info->long_name);
-		PB_TRY(pb_field_write_masked(s->shared->layout, group, &field, s->axis, "",
+		PB_TRY(pb_field_write_masked(s->shared->layout, group, &field, &s->axes, "",
 					     std_error, err));
 	}
 cleanup:
@@ -391,14 +358,14 @@ enum pb_status pb_summary_write(const struct pb_summary_shared *shared, size_t s
 	struct summary s = {.shared = shared,
 			    .e = e,
 			    .sweep = &e->sweeps[sweep],
-			    .raw_axis = pb_sweep_axis(e, sweep),
-			    .axis = pb_summary_axis(e, sweep),
+			    .grid = &e->grids[sweep],
+			    .axes = pb_summary_axes(e, sweep, group),
+			    .from_end = !pb_pairs_equal_length(e->pairs),
 			    .n_pairs = e->pairs->n,
+			    .n_cells = e->grids[sweep].n_cells,
 			    .group = group};
 	hid_t out = -1;
 
-	s.n_positions = s.raw_axis == PB_DIM_NONE ? 1 : e->pairs->max_length;
-	s.n_cells = e->n_layers * e->n_heads * s.n_positions; /* the raw values were counted */
 	s.recipient = shared->logit_diff[s.sweep->direction == PB_DENOISE ? 1 : 0];
 	PB_TRY(summary_new(&s, err));
 	PB_TRY(walk_blocks(&s, PB_METRIC_LOGIT_DIFF, NULL, NULL, err));
@@ -408,7 +375,9 @@ enum pb_status pb_summary_write(const struct pb_summary_shared *shared, size_t s
 	PB_TRY(write_attributes(&s, out, err));
 	PB_TRY(write_subset(&s, out, 0, err));
 	PB_TRY(write_subset(&s, out, 1, err));
-	status = write_metric_means(&s, out, err);
+	PB_TRY(write_metric_means(&s, out, err));
+	if (s.sweep->by_sets && s.sweep->set_sources.all_pairs)
+		status = pb_interaction_write(shared, sweep, group, out, err);
 cleanup:
 	pb_h5_drop(out);
 	summary_free(&s);

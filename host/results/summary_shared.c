@@ -6,37 +6,6 @@
 
 const char *const pb_subset_suffixes[PB_N_SUBSETS] = {"", "_right"};
 
-char *pb_sweep_group_name(const struct pb_experiment *e, size_t sweep)
-{
-	const struct pb_sweep *s = &e->sweeps[sweep];
-
-	return pb_format("%zu_%s_%s_%s_%s", sweep, pb_intervention_names[s->intervention],
-			 pb_site_names[s->site], pb_direction_names[s->direction],
-			 pb_positions_names[s->positions]);
-}
-
-bool pb_pairs_equal_length(const struct pb_pairs *pairs)
-{
-	size_t i;
-
-	for (i = 0; i < pairs->n; i++)
-		if (pairs->items[i].length != pairs->max_length)
-			return false;
-	return true;
-}
-
-enum pb_dim pb_sweep_axis(const struct pb_experiment *e, size_t sweep)
-{
-	return e->sweeps[sweep].positions == PB_POSITIONS_EACH ? PB_DIM_POSITION : PB_DIM_NONE;
-}
-
-enum pb_dim pb_summary_axis(const struct pb_experiment *e, size_t sweep)
-{
-	if (pb_sweep_axis(e, sweep) == PB_DIM_NONE)
-		return PB_DIM_NONE;
-	return pb_pairs_equal_length(e->pairs) ? PB_DIM_POSITION : PB_DIM_POSITION_FROM_END;
-}
-
 /* ---- what all sweeps share --------------------------------------------------------------- */
 
 enum pb_status pb_summary_shared_new(struct pb_summary_shared *shared,

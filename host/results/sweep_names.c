@@ -4,12 +4,40 @@
 #include "patchbay/sweep.h"
 
 const char *const pb_intervention_names[PB_N_INTERVENTIONS] = {
-    [PB_PATCH] = "patch",
+    [PB_PATCH] = "patch",       [PB_ZERO] = "zero",       [PB_MEAN] = "mean",
+    [PB_RESAMPLE] = "resample", [PB_SCALE] = "scale",     [PB_ADD] = "add",
+    [PB_PROJECT] = "project",   [PB_CONTROL] = "control", [PB_PATH] = "path",
 };
 
+bool pb_intervention_has_donor(enum pb_intervention intervention)
+{
+	return intervention == PB_PATCH || intervention == PB_PROJECT ||
+	       intervention == PB_CONTROL || intervention == PB_PATH;
+}
+
 const char *const pb_site_names[PB_N_SITES] = {
-    [PB_SITE_Z] = "z",
+    [PB_SITE_EMBED] = "embed",
     [PB_SITE_RESID_PRE] = "resid_pre",
+    [PB_SITE_Q] = "q",
+    [PB_SITE_K] = "k",
+    [PB_SITE_V] = "v",
+    [PB_SITE_Q_ROT] = "q_rot",
+    [PB_SITE_K_ROT] = "k_rot",
+    [PB_SITE_PATTERN] = "pattern",
+    [PB_SITE_Z] = "z",
+    [PB_SITE_ATTN_OUT] = "attn_out",
+    [PB_SITE_RESID_MID] = "resid_mid",
+    [PB_SITE_MLP_PRE] = "mlp_pre",
+    [PB_SITE_MLP_POST] = "mlp_post",
+    [PB_SITE_MLP_OUT] = "mlp_out",
+    [PB_SITE_RESID_POST] = "resid_post",
+};
+
+const enum pb_index pb_site_indices[PB_N_SITES] = {
+    [PB_SITE_Q] = PB_INDEX_HEAD,        [PB_SITE_K] = PB_INDEX_KV_HEAD,
+    [PB_SITE_V] = PB_INDEX_KV_HEAD,     [PB_SITE_Q_ROT] = PB_INDEX_HEAD,
+    [PB_SITE_K_ROT] = PB_INDEX_KV_HEAD, [PB_SITE_PATTERN] = PB_INDEX_HEAD,
+    [PB_SITE_Z] = PB_INDEX_HEAD,
 };
 
 const char *const pb_direction_names[PB_N_DIRECTIONS] = {
@@ -18,10 +46,22 @@ const char *const pb_direction_names[PB_N_DIRECTIONS] = {
 };
 
 const char *const pb_positions_names[PB_N_POSITIONS] = {
-    [PB_POSITIONS_ALL] = "all",
-    [PB_POSITIONS_LAST] = "last",
-    [PB_POSITIONS_EACH] = "each",
+    [PB_POSITIONS_ALL] = "all",   [PB_POSITIONS_LAST] = "last",
+    [PB_POSITIONS_EACH] = "each", [PB_POSITIONS_EACH_KEY] = "each_key",
+    [PB_POSITIONS_LIST] = "list", [PB_POSITIONS_ROLES] = "roles",
 };
+
+const char *const pb_reference_over_names[3] = {
+    [PB_OVER_CLEAN] = "clean", [PB_OVER_CORRUPTED] = "corrupted", [PB_OVER_FILE] = "file"};
+const char *const pb_reference_by_names[3] = {
+    [PB_BY_OVERALL] = "overall", [PB_BY_POSITION] = "position", [PB_BY_ROLE] = "role"};
+const char *const pb_sender_names[PB_N_SENDERS] = {
+    [PB_SENDER_HEAD] = "head", [PB_SENDER_MLP] = "mlp", [PB_SENDER_EMBED] = "embed"};
+const char *const pb_receiver_names[PB_N_RECEIVERS] = {
+    [PB_RECEIVER_Q] = "q",     [PB_RECEIVER_K] = "k",           [PB_RECEIVER_V] = "v",
+    [PB_RECEIVER_MLP] = "mlp", [PB_RECEIVER_LOGITS] = "logits", [PB_RECEIVER_SET] = "set"};
+const char *const pb_freeze_names[PB_N_FREEZES] = {
+    [PB_FREEZE_ALL] = "all", [PB_FREEZE_ATTENTION] = "attention"};
 
 const struct pb_metric_info pb_metric_infos[PB_N_METRICS] = {
     [PB_METRIC_LOGIT_DIFF] = {.name = "logit_diff",

@@ -5,6 +5,7 @@
 
 #include "patchbay/base.h"
 #include "results/parts.h"
+#include "results/schema.h"
 
 static enum pb_status doubles(double **out, size_t n, struct pb_error *err)
 {
@@ -55,14 +56,79 @@ bool pb_experiment_has(const struct pb_experiment *e, enum pb_metric metric)
 	return (e->metrics & 1u << metric) != 0;
 }
 
+const struct pb_reference_means *pb_experiment_means(const struct pb_experiment *e, size_t sweep)
+{
+	if (e->means == NULL || e->sweeps[sweep].intervention != PB_MEAN ||
+	    e->means[sweep].values == NULL)
+		return NULL;
+	return &e->means[sweep];
+}
+
+bool pb_experiment_keeps_control(const struct pb_experiment *e, size_t sweep)
+{
+	return e->save_control && e->sweeps[sweep].intervention == PB_CONTROL;
+}
+
+bool pb_experiment_reads(const struct pb_experiment *e, enum pb_reading reading)
+{
+	if (reading == PB_READ_ROLE_MASS && e->pairs->n_roles == 0)
+		return false;
+	return (e->readings & 1u << pb_reading_infos[reading].group) != 0;
+}
+
+/* n = n * factor, as long as an array of n doubles could be held. */
+static bool times(size_t *n, size_t factor)
+{
+	return pb_size_mul(*n, factor, n) && *n <= PTRDIFF_MAX / sizeof(double);
+}
+
+enum pb_status pb_reading_count(const struct pb_experiment *e, enum pb_reading reading,
+				size_t n_pairs, size_t *count, struct pb_error *err)
+{
+	const struct pb_field field = pb_reading_field(reading);
+	const size_t sizes[PB_N_DIMS + 1] = {[PB_DIM_PAIR] = n_pairs,
+					     [PB_DIM_LAYER] = e->arch.n_layers,
+					     [PB_DIM_HEAD] = e->arch.n_heads,
+					     [PB_DIM_SENDER_LAYER] = e->arch.n_layers,
+					     [PB_DIM_SENDER_HEAD] = e->arch.n_heads,
+					     [PB_DIM_RECEIVER_LAYER] = e->arch.n_layers,
+					     [PB_DIM_RECEIVER_HEAD] = e->arch.n_heads,
+					     [PB_DIM_RECEIVER_KV_HEAD] = e->arch.n_kv_heads,
+					     [PB_DIM_CELL] = e->pairs->n_roles};
+	const size_t n_dims = sizeof field.dims / sizeof *field.dims;
+	bool fits = true;
+	size_t n = 1, i;
+
+	for (i = 0; i < n_dims && field.dims[i] != PB_DIM_NONE; i++)
+		fits = fits && times(&n, sizes[field.dims[i]]);
+	if (!fits)
+		return pb_fail(err, PB_ERR_MEMORY, "too many values: reading %s: make fewer pairs",
+			       field.name);
+	*count = n;
+	return PB_OK;
+}
+
+enum pb_status pb_saved_count(const struct pb_experiment *e, enum pb_site site, size_t n_pairs,
+			      size_t *count, struct pb_error *err)
+{
+	size_t n = n_pairs, layers, index, width;
+
+	pb_site_shape(&e->arch, site, e->pairs->max_length, &layers, &index, &width);
+	if (!times(&n, layers) || !times(&n, index) || !times(&n, e->pairs->max_length) ||
+	    !times(&n, width))
+		return pb_fail(err, PB_ERR_MEMORY,
+			       "too many values: saved activations of %s: make fewer pairs",
+			       pb_site_names[site]);
+	*count = n;
+	return PB_OK;
+}
+
 enum pb_status pb_metric_count(const struct pb_experiment *e, size_t sweep, enum pb_metric metric,
 			       size_t n_pairs, size_t *count, struct pb_error *err)
 {
 	size_t n = n_pairs;
-	bool fits = pb_size_mul(n, e->n_layers, &n) && pb_size_mul(n, e->n_heads, &n);
+	bool fits = pb_size_mul(n, e->grids[sweep].n_cells, &n);
 
-	if (fits && e->sweeps[sweep].positions == PB_POSITIONS_EACH)
-		fits = pb_size_mul(n, e->pairs->max_length, &n);
 	if (fits && pb_metric_infos[metric].per_candidate)
 		fits = pb_size_mul(n, pb_experiment_candidates(e), &n);
 	if (!fits || n > PTRDIFF_MAX / sizeof(double))
@@ -111,19 +177,32 @@ struct owned_values {
 	size_t n_sweeps;
 };
 
+static void sweep_free(struct pb_sweep_values *values)
+{
+	int m;
+
+	for (m = 0; m < PB_N_METRICS; m++)
+		free(values->metric[m]);
+	free(values->absent);
+	free(values->control);
+}
+
 void pb_chunk_values_free(struct pb_chunk_values *values)
 {
 	struct owned_values *owned = (struct owned_values *)values;
-	size_t s;
-	int m;
+	size_t s, i;
 
 	if (values == NULL)
 		return;
-	base_free(&values->base[0]);
-	base_free(&values->base[1]);
+	for (s = 0; s < 2; s++) {
+		base_free(&values->base[s]);
+		for (i = 0; i < PB_N_READINGS; i++)
+			free(values->readings[s].values[i]);
+		for (i = 0; i < PB_N_SITES; i++)
+			free(values->saved[s][i]);
+	}
 	for (s = 0; values->sweeps != NULL && s < owned->n_sweeps; s++)
-		for (m = 0; m < PB_N_METRICS; m++)
-			free(values->sweeps[s].metric[m]);
+		sweep_free(&values->sweeps[s]);
 	free(values->sweeps);
 	free(values->checks.resid_pre_deviation);
 	free(values->checks.variants);
@@ -134,6 +213,7 @@ static enum pb_status sweep_new(struct pb_sweep_values *values, const struct pb_
 				size_t sweep, size_t n_pairs, struct pb_error *err)
 {
 	enum pb_status status = PB_OK;
+	size_t n;
 	int m;
 
 	for (m = 0; m < PB_N_METRICS; m++) {
@@ -146,6 +226,41 @@ static enum pb_status sweep_new(struct pb_sweep_values *values, const struct pb_
 			PB_TRY(doubles((double **)&values->metric[m], count, err));
 		else
 			PB_TRY(floats((float **)&values->metric[m], count, err));
+	}
+	PB_TRY(pb_metric_count(e, sweep, PB_METRIC_LOGIT_DIFF, n_pairs, &n, err));
+	PB_TRY(pb_alloc((void **)&values->absent, n, 1, "chunk values", err));
+	if (pb_experiment_keeps_control(e, sweep)) {
+		n = n_pairs;
+		if (!times(&n, pb_control_count(e, sweep)))
+			return pb_fail(err, PB_ERR_MEMORY,
+				       "too many values: sweep %zu, control: make fewer pairs",
+				       sweep);
+		PB_TRY(pb_alloc((void **)&values->control, n, sizeof(float), "chunk values", err));
+	}
+cleanup:
+	return status;
+}
+
+/* Readings by pair and saved activations of one side. */
+static enum pb_status side_new(struct pb_chunk_values *v, size_t side,
+			       const struct pb_experiment *e, struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	size_t i, count;
+
+	for (i = 0; i < PB_N_READINGS; i++) {
+		const enum pb_reading reading = (enum pb_reading)i;
+
+		if (!pb_reading_infos[i].by_pair || !pb_experiment_reads(e, reading))
+			continue;
+		PB_TRY(pb_reading_count(e, reading, v->n_pairs, &count, err));
+		PB_TRY(doubles(&v->readings[side].values[i], count, err));
+	}
+	for (i = 0; i < PB_N_SITES; i++) {
+		if (!(e->save & 1u << i))
+			continue;
+		PB_TRY(pb_saved_count(e, (enum pb_site)i, v->n_pairs, &count, err));
+		PB_TRY(floats(&v->saved[side][i], count, err));
 	}
 cleanup:
 	return status;
@@ -172,12 +287,15 @@ enum pb_status pb_chunk_values_new(struct pb_chunk_values **out, const struct pb
 	values->isa = "";
 	PB_TRY(base_new(&values->base[0], n, err));
 	PB_TRY(base_new(&values->base[1], n, err));
+	PB_TRY(side_new(values, 0, e, err));
+	PB_TRY(side_new(values, 1, e, err));
 	PB_TRY(pb_alloc((void **)&values->sweeps, e->n_sweeps, sizeof *values->sweeps,
 			"chunk values", err));
 	owned->n_sweeps = e->n_sweeps;
 	for (s = 0; s < e->n_sweeps; s++)
 		PB_TRY(sweep_new(&values->sweeps[s], e, s, n, err));
-	PB_TRY(doubles(&values->checks.resid_pre_deviation, e->n_layers, err));
+	PB_TRY(doubles(&values->checks.resid_pre_deviation, e->arch.n_layers, err));
+	values->checks.attribution_deviation = NAN;
 	*out = values;
 	return PB_OK;
 cleanup:

@@ -280,7 +280,7 @@ static enum pb_status verify_file(struct report *r, const struct pb_result *resu
 	struct pb_objects all = {0};
 	struct table table = {0};
 	struct pb_check_figures figures = {0};
-	char text[256];
+	char text[256], sums[96] = "";
 
 	good(r, "complete", "the file says so");
 	status = check_experiment(result->file, &why);
@@ -295,9 +295,13 @@ static enum pb_status verify_file(struct report *r, const struct pb_result *resu
 	status = pb_result_figures(&figures, result, &why);
 	if (status == PB_OK)
 		status = pb_checks_judge(&figures, &why);
+	if (figures.attribution)
+		snprintf(sums, sizeof sums, ", attributions within %.3g of %.3g",
+			 figures.attribution_largest, figures.attribution_tolerance);
 	snprintf(text, sizeof text,
-		 "resid_pre within %.3g of %.3g, %zu variants agree with a plain forward",
-		 figures.resid_pre_largest, figures.resid_pre_tolerance, figures.n_variants);
+		 "resid_pre within %.3g of %.3g, %zu variants agree with a plain "
+		 "forward%s",
+		 figures.resid_pre_largest, figures.resid_pre_tolerance, figures.n_variants, sums);
 	PB_TRY(item(r, status, "checks", text, &why, err));
 cleanup:
 	pb_check_figures_free(&figures);

@@ -12,14 +12,13 @@ static enum pb_status read_columns(struct pb_checked_variant *variants, size_t n
 				   struct pb_error *err)
 {
 	static const char *const names[] = {"checks/variant_sweep", "checks/variant_pair",
-					    "checks/variant_layer", "checks/variant_head",
-					    "checks/variant_position"};
+					    "checks/variant_cell"};
 	enum pb_status status;
-	int32_t *columns[5] = {NULL};
+	int32_t *columns[3] = {NULL};
 	double *deltas = NULL, *plain = NULL;
 	size_t i, c;
 
-	for (c = 0; c < 5; c++) {
+	for (c = 0; c < 3; c++) {
 		PB_TRY(pb_alloc((void **)&columns[c], n, sizeof **columns, "checks", err));
 		PB_TRY(pb_h5_read(file, names[c], H5T_NATIVE_INT32, n, columns[c], err));
 	}
@@ -31,13 +30,11 @@ static enum pb_status read_columns(struct pb_checked_variant *variants, size_t n
 	for (i = 0; i < n; i++)
 		variants[i] = (struct pb_checked_variant){.sweep = columns[0][i],
 							  .pair = columns[1][i],
-							  .layer = columns[2][i],
-							  .head = columns[3][i],
-							  .position = columns[4][i],
+							  .cell = columns[2][i],
 							  .logit_diff = deltas[i],
 							  .logit_diff_plain = plain[i]};
 cleanup:
-	for (c = 0; c < 5; c++)
+	for (c = 0; c < 3; c++)
 		free(columns[c]);
 	free(deltas);
 	free(plain);
@@ -54,14 +51,13 @@ static enum pb_status read_cell(double *value, const struct pb_result *r,
 				const struct pb_checked_variant *v, struct pb_error *err)
 {
 	enum pb_status status;
-	const bool indices = in_range(v->sweep, r->n_sweeps) && in_range(v->pair, r->n_pairs) &&
-			     in_range(v->layer, r->n_layers) && in_range(v->head, r->n_heads);
-	size_t start[4], count[4] = {1, 1, 1, 1};
+	size_t start[PB_H5_MAX_RANK], count[PB_H5_MAX_RANK], cell;
 	struct pb_h5_shape shape;
 	char *path = NULL;
 	hid_t dataset = -1;
+	int d;
 
-	if (!indices)
+	if (!in_range(v->sweep, r->n_sweeps) || !in_range(v->pair, r->n_pairs))
 		return pb_fail(err, PB_ERR_CHECK, "a checked variant does not exist");
 	path = pb_format("sweeps/%s/logit_diff", r->sweeps[v->sweep].name);
 	if (path == NULL)
@@ -72,17 +68,18 @@ static enum pb_status read_cell(double *value, const struct pb_result *r,
 		goto cleanup;
 	}
 	PB_TRY(pb_h5_shape(dataset, path, &shape, err));
-	if (shape.rank != (v->position < 0 ? 3 : 4) ||
-	    (shape.rank == 4 && !in_range(v->position, shape.dims[3])) ||
-	    shape.dims[0] != r->n_pairs || shape.dims[1] != r->n_layers ||
-	    shape.dims[2] != r->n_heads) {
+	if (shape.rank == 0 || shape.dims[0] != r->n_pairs || !in_range(v->cell, shape.row)) {
 		status = pb_fail(err, PB_ERR_CHECK, "dataset of another shape: %s", path);
 		goto cleanup;
 	}
 	start[0] = (size_t)v->pair;
-	start[1] = (size_t)v->layer;
-	start[2] = (size_t)v->head;
-	start[3] = v->position < 0 ? 0 : (size_t)v->position;
+	cell = (size_t)v->cell;
+	for (d = shape.rank - 1; d > 0; d--) {
+		start[d] = cell % shape.dims[d];
+		cell /= shape.dims[d];
+	}
+	for (d = 0; d < shape.rank; d++)
+		count[d] = 1;
 	status =
 	    pb_h5_read_box(dataset, path, H5T_NATIVE_DOUBLE, start, count, shape.rank, value, err);
 cleanup:
@@ -157,9 +154,15 @@ enum pb_status pb_result_figures(struct pb_check_figures *f, const struct pb_res
 			  f->resid_pre_pairs, err));
 	PB_TRY(pb_h5_read(r->file, "checks/logit_largest", H5T_NATIVE_DOUBLE, r->n_chunks,
 			  f->logit_largest, err));
-	for (i = 0; i < r->n_pairs; i++)
-		f->gap_largest =
-		    fmax(f->gap_largest, fabs(r->logit_diff[0][i] - r->logit_diff[1][i]));
+	PB_TRY(pb_h5_read(r->file, "checks/attribution_deviation", H5T_NATIVE_DOUBLE, r->n_chunks,
+			  f->attribution_deviation, err));
+	f->attribution = pb_h5_exists(r->file, "readings/direct_logit_attribution");
+	for (i = 0; i < r->n_pairs; i++) {
+		const double clean = r->logit_diff[0][i], other = r->logit_diff[1][i];
+
+		f->gap_largest = fmax(f->gap_largest, fabs(clean - other));
+		f->logit_diff_largest = fmax(f->logit_diff_largest, fmax(fabs(clean), fabs(other)));
+	}
 	PB_TRY(read_effects(f, r, err));
 	PB_TRY(pb_result_size(r->file, "checked_variant", &n, err));
 	PB_TRY(pb_alloc((void **)&variants, n, sizeof *variants, "checks", err));

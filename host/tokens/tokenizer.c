@@ -237,3 +237,12 @@ enum pb_status pb_tokenizer_decode(const struct pb_tokenizer *tokenizer, const i
 
 	return pb_tokenizer_decode_sized(tokenizer, ids, n_ids, text, &size, err);
 }
+
+const char *pb_tokenizer_piece(const struct pb_tokenizer *tokenizer, int32_t id, size_t *size)
+{
+	*size = 0;
+	if (id < 0 || (size_t)id >= tokenizer->n_ids || tokenizer->pieces[id].bytes == NULL)
+		return NULL;
+	*size = tokenizer->pieces[id].size;
+	return tokenizer->pieces[id].bytes;
+}

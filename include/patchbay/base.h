@@ -124,6 +124,8 @@ void pb_sha256_free(struct pb_sha256 *sha);
 /* The digest of one buffer. */
 enum pb_status pb_sha256_of(const void *data, size_t size, char hex[PB_SHA256_HEX],
 			    struct pb_error *err);
+/* The digest of a file's bytes, what `sha256sum` prints. PB_ERR_INPUT when it cannot be read. */
+enum pb_status pb_file_sha256(const char *path, char hex[PB_SHA256_HEX], struct pb_error *err);
 
 /* ---- random numbers ------------------------------------------------------------------ */
 
@@ -138,6 +140,9 @@ uint64_t pb_rng_next(struct pb_rng *rng);
 uint64_t pb_rng_below(struct pb_rng *rng, uint64_t bound);
 /* Uniform in [0, 1) with 53 bits. */
 double pb_rng_unit(struct pb_rng *rng);
+/* Block of four random 32-bit words that a counter and a key stand for: Philox4x32 with ten rounds
+ * (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"). */
+void pb_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 /* Fisher-Yates shuffle of n values. */
 void pb_rng_shuffle(struct pb_rng *rng, uint32_t *values, size_t n);
 

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "patchbay/pairs.h"
+#include "patchbay/readings.h"
 #include "patchbay/sweep.h"
 
 #ifdef __cplusplus
@@ -21,8 +22,11 @@ struct pb_run_config {
 	char *pairs_path;            /* NULL: pairs come from the task */
 	size_t n_sweeps;
 	struct pb_sweep *sweeps;
-	unsigned metrics; /* bits of enum pb_metric; logit_diff always */
-	char *backend;    /* "auto", "cpu" */
+	unsigned metrics;  /* bits of enum pb_metric; logit_diff always */
+	unsigned readings; /* bits 1u << enum pb_reading_group */
+	unsigned save;     /* bits 1u << enum pb_site */
+	bool save_control; /* save: [control] */
+	char *backend;     /* "auto", "cpu" */
 	enum pb_precision precision;
 	size_t chunk;          /* pairs a chunk, 0: auto */
 	char *output;          /* NULL until given by the file or by -o */
@@ -39,7 +43,8 @@ enum pb_status pb_config_read(struct pb_run_config *out, const char *path, const
 			      size_t n_sets, const char *output, struct pb_error *err);
 void pb_config_free(struct pb_run_config *config);
 
-/* One line a key: what it means, the words it takes, its default in brackets. */
+/* Each key: what it means, the words it takes in braces, its default in brackets; lines of at most
+ * 100 columns. */
 void pb_config_describe(FILE *out);
 
 #ifdef __cplusplus

@@ -22,6 +22,9 @@ struct pb_pair {
 	size_t first_difference;    /* first position where the prompts differ; length if none */
 	size_t n_candidates;        /* tokens whose logits are stored for every variant */
 	int32_t *candidates;
+	/* [length] index into pairs->roles of each position's role, -1: none; NULL when the pair
+	 * names no roles */
+	const int32_t *roles;
 	const char *clean_text, *corrupted_text, *answer_text, *foil_text; /* UTF-8, never NULL */
 	const char *extra; /* the other keys of the line as one JSON object, "{}" if none */
 };
@@ -30,12 +33,23 @@ struct pb_pairs {
 	size_t n;
 	struct pb_pair *items;
 	size_t max_length;
+	size_t n_roles; /* roles that any pair names, in order of appearance */
+	const char **roles;
 	int32_t bos;           /* the id prepended to text prompts, -1: none */
 	struct pb_arena arena; /* owns all of it */
 };
 
 /* Read and check a pairs file (design: `{"clean": .., "corrupted": .., "answer": .., "foil": ..}`,
- * each text or ids, optional "candidates": a list of texts or ids). The preflight refuses, naming
+ * each text or ids, optional "candidates": a list of texts or ids).
+ *
+ * Optional "roles" names positions, the same in both prompts: an object, {"subject": 2, "end":
+ * [-2, -1]} (negative from the end), or a list with a name or null for each token (a BOS that was
+ * put in front counts), or for each word of the clean text. Words are what white space parts, or
+ * that with marks at a word's end (. , ; : ! ?) as words of their own, as the box task writes them;
+ * a token has the role of the word in which it starts, its leading white space aside. A list that
+ * fits in two ways with different results is refused.
+ *
+ * The preflight refuses, naming
  * file and line and showing the pair's tokens side by side: unequal token length, an answer, foil
  * or candidate that is not one token after the prompt, ids past n_vocab, prompts longer than
  * n_context, empty prompts, answer equal to foil. tokenizer may be NULL: then text is refused. */
@@ -53,7 +67,33 @@ void pb_pairs_free(struct pb_pairs *pairs);
  * keys and in how many lines each is found. Needs no tokenizer. */
 enum pb_status pb_pairs_describe(const char *path, FILE *out, struct pb_error *err);
 
-/* SHA-256 over all that matters of the pairs (ids, answers, foils, candidates). */
+/* The other pair of equal length whose prompt a `resample` sweep takes for `pair` (both global
+ * indices): uniform, drawn by seed and pair alone. -1: there is none. */
+int32_t pb_pairs_resample(const struct pb_pairs *pairs, uint64_t seed, size_t pair);
+
+/* Prompts alone, for reference sets: JSONL lines with "prompt" (evaluation prompts), or else
+ * "clean"; text or ids; "roles" as in pairs. */
+struct pb_prompt {
+	size_t length;
+	int32_t *tokens;
+	const int32_t *roles; /* [length] index into `role_names`, -1: none; NULL: no roles */
+};
+struct pb_prompts {
+	size_t n;
+	struct pb_prompt *items;
+	size_t max_length;
+	size_t n_roles;
+	const char **role_names;
+	int32_t bos;
+	struct pb_arena arena;
+};
+/* PB_ERR_INPUT names file and line: the same refusals as for the prompts of pairs. */
+enum pb_status pb_prompts_read(struct pb_prompts *out, const char *path,
+			       const struct pb_tokenizer *tokenizer, enum pb_bos bos,
+			       size_t n_vocab, size_t n_context, struct pb_error *err);
+void pb_prompts_free(struct pb_prompts *prompts);
+
+/* SHA-256 over all that matters of the pairs (ids, answers, foils, candidates, roles). */
 enum pb_status pb_pairs_hash(const struct pb_pairs *pairs, char hex[PB_SHA256_HEX],
 			     struct pb_error *err);
 

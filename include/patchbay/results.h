@@ -8,14 +8,16 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "patchbay/grid.h"
 #include "patchbay/pairs.h"
+#include "patchbay/readings.h"
 #include "patchbay/sweep.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define PB_SCHEMA_VERSION 1
+#define PB_SCHEMA_VERSION 2
 
 /* All that identifies and describes a run; borrowed pointers, owned by the caller. */
 struct pb_experiment {
@@ -29,11 +31,19 @@ struct pb_experiment {
 	uint64_t seed;
 	int n_threads;
 	/* shape */
-	size_t n_layers, n_heads;
+	struct pb_arch arch;
 	const struct pb_pairs *pairs;
 	size_t n_sweeps;
-	const struct pb_sweep *sweeps;
-	unsigned metrics; /* bits of enum pb_metric */
+	const struct pb_sweep *sweeps; /* resolved */
+	const struct pb_grid *grids;   /* [n_sweeps] */
+	/* [n_sweeps]: reference means that a `mean` sweep used, NULL for others: see
+	 * pb_reference_means */
+	const struct pb_reference_means *means;
+	unsigned metrics;                             /* bits of enum pb_metric */
+	unsigned readings;                            /* bits of enum pb_reading_group */
+	const struct pb_reading_values *run_readings; /* those of the whole run (not by pair) */
+	bool save_control;                            /* store the noise of control sweeps */
+	unsigned save; /* bits 1u << enum pb_site: activations stored of both base runs */
 	size_t chunk_pairs,
 	    n_chunks; /* chunk c holds pairs [c*chunk_pairs, min(n, (c+1)*chunk_pairs)) */
 };
@@ -46,19 +56,44 @@ struct pb_base_values {
 	int32_t *rank_answer, *rank_foil, *argmax;
 };
 
-/* Values of one sweep: metric[m] is NULL when not asked for; else [n_pairs, n_layers, n_heads]
- * (positions all, last) or [n_pairs, n_layers, n_heads, max_length] (positions each; NaN past a
- * prompt's end), C order, double for logit_diff and float otherwise; candidate_logits has one more
- * trailing axis of max_candidates, NaN-filled past a pair's own. */
+/* Values of one sweep: metric[m] is NULL when not asked for; else [n_pairs, grid cells], C order,
+ * double for logit_diff and float otherwise; candidate_logits has one more trailing axis of
+ * max_candidates, NaN-filled past a pair's own. */
 struct pb_sweep_values {
 	void *metric[PB_N_METRICS];
+	/* [n_pairs, grid cells], always there: 1 where the cell does not exist for the pair (past
+	 * its prompt's end, a role that it lacks, no other pair to resample from, a receiver that
+	 * is not later). Every metric is NaN there, and finite everywhere else. */
+	uint8_t *absent;
+	/* save: [control]: the noise vectors, [n_pairs, control_count] as in pb_control_count; NULL
+	 * otherwise */
+	float *control;
 };
 
-/* One variant that was recomputed by a plain, unpruned forward. position is -1 for all, last. */
+/* One variant that was recomputed by a plain, unpruned forward. */
 struct pb_checked_variant {
-	int32_t sweep, pair, layer, head, position; /* pair: global index */
+	int32_t sweep, pair, cell; /* pair: global index; cell: of the sweep's grid */
 	double logit_diff, logit_diff_plain;
 };
+
+/* Reference means of a `mean` sweep, computed once over all prompts in float64, fixed order:
+ * values[((layer * n_index + index) * n_slots + slot) * width + i]. embed has one layer. */
+struct pb_reference_means {
+	size_t n_layers, n_index; /* index: head, KV head, or 1 */
+	size_t n_slots;           /* 1 (overall), positions, or roles; pattern: query positions */
+	size_t width;             /* pattern: key positions */
+	const char *const *roles; /* [n_slots] their names, by role only */
+	const double *values;
+	const int64_t *n_tokens; /* [n_slots] tokens in each mean */
+};
+/* Values of control noise a pair, [layers, index, max_length, width]: all layers and heads of the
+ * site (pb_site_shape), whatever part of them the grid has and injects, 0 past a prompt's end. A
+ * set's MLPs are not in it. SIZE_MAX when that is too large. */
+size_t pb_control_count(const struct pb_experiment *e, size_t sweep);
+/* Elements of one activation of a site: its width (pattern: max_length keys), its number of heads
+ * (1 without), its layers (embed: 1). */
+void pb_site_shape(const struct pb_arch *arch, enum pb_site site, size_t max_length,
+		   size_t *n_layers, size_t *n_index, size_t *width);
 
 /* What a chunk proved about itself. */
 struct pb_chunk_checks {
@@ -69,12 +104,21 @@ struct pb_chunk_checks {
 	size_t n_variants;
 	struct pb_checked_variant *variants;
 	double logit_largest; /* largest |logit| of answers and foils in the base runs */
+	/* largest |sum of direct logit attributions - LD| over pairs and sides; NaN: not asked for
+	 */
+	double attribution_deviation;
 };
 
 struct pb_chunk_values {
 	size_t chunk, first_pair, n_pairs;
 	struct pb_base_values base[2];  /* 0 clean, 1 corrupted */
 	struct pb_sweep_values *sweeps; /* experiment->n_sweeps */
+	/* readings by pair, those of experiment->readings; each array [n_pairs, ...] of this side
+	 */
+	struct pb_reading_values readings[2];
+	/* saved[side][site]: NULL unless saved; [n_pairs, layers, index, max_length, width] float32
+	 * (pattern: query positions, then key positions), NaN past a prompt's end */
+	float *saved[2][PB_N_SITES];
 	struct pb_chunk_checks checks;
 	const char *isa; /* of the processor that computed it, e.g. "x86-64-v4" */
 	double seconds;
@@ -104,6 +148,8 @@ enum pb_status pb_output_remove(const struct pb_experiment *e, struct pb_error *
 
 /* Creates "<output>.parts/" when needed (PB_ERR_INPUT when it cannot be written). */
 enum pb_status pb_parts_prepare(const struct pb_experiment *e, struct pb_error *err);
+/* Lets that folder go again if nothing is in it: after a run that came to nothing. */
+void pb_parts_abandon(const struct pb_experiment *e);
 /* True when a valid part of this experiment for this chunk is there (an invalid one is removed). */
 enum pb_status pb_part_done(const struct pb_experiment *e, size_t chunk, bool *done,
 			    struct pb_error *err);
@@ -128,6 +174,33 @@ enum pb_status pb_result_describe(const char *path, FILE *out, struct pb_error *
  * cells by |effect| with restoration, its 95% interval and corrected p; for the end of a run. */
 enum pb_status pb_result_print_summary(const char *path, size_t n_top, FILE *out,
 				       struct pb_error *err);
+/* One ranked cell of a sweep of a result file, for `patchbay top` and for sets of the top k. */
+struct pb_ranked_cell {
+	size_t cell;         /* in the sweep's grid */
+	char label[96];      /* as pb_grid_label, or by position from the end */
+	int32_t layer, head; /* -1 where the grid has none; head: or KV head */
+	/* what each axis stands for (positions from the end are negative), NaN without it */
+	double axes[PB_N_AXIS_KINDS];
+	double effect, ci_low, ci_high, stderr_, p_value, p_fwer, q_bh;
+	double restoration, restoration_ci_low, restoration_ci_high; /* NaN where undefined */
+	int32_t n_pairs;
+};
+struct pb_ranking {
+	char *sweep;                /* name of the group */
+	size_t n_cells, n_excluded; /* cells of the grid, and those without a finite effect */
+	size_t n;
+	struct pb_ranked_cell *cells; /* by |effect| falling, ties by cell */
+};
+/* The n_most strongest cells (0: all) of a sweep (name of its group, or its number as text; NULL:
+ * the first). over_right: the figures over the right pairs. Freed by pb_ranking_free. */
+enum pb_status pb_result_rank(struct pb_ranking *out, const char *path, const char *sweep,
+			      size_t n_most, bool over_right, struct pb_error *err);
+void pb_ranking_free(struct pb_ranking *ranking);
+enum pb_top_format { PB_TOP_TEXT, PB_TOP_CSV, PB_TOP_JSON };
+/* `patchbay top`: the effects table of one sweep, or of all (sweep NULL), on `out`. */
+enum pb_status pb_result_top(const char *path, const char *sweep, size_t n_most, bool over_right,
+			     enum pb_top_format format, FILE *out, struct pb_error *err);
+
 /* True when the file starts with the HDF5 signature. */
 bool pb_is_hdf5(const char *path);
 

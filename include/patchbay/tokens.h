@@ -42,6 +42,10 @@ enum pb_status pb_tokenizer_decode_sized(const struct pb_tokenizer *tokenizer, c
 					 size_t n_ids, char **text, size_t *size,
 					 struct pb_error *err);
 
+/* The bytes that one id stands for, which need not be whole characters; NULL where the id has no
+ * token. They are the tokenizer's. */
+const char *pb_tokenizer_piece(const struct pb_tokenizer *tokenizer, int32_t id, size_t *size);
+
 /* What `bos: auto` does: the id that the post-processor (or tokenizer_config.json's add_bos_token)
  * puts in front, -1 for none. */
 int32_t pb_tokenizer_bos_auto(const struct pb_tokenizer *tokenizer);

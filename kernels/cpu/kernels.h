@@ -34,12 +34,14 @@ size_t pb_cpu_scratch_floats(const struct pb_arch *arch, size_t max_length);
 	X(norm, pb_norm_op)                                                                        \
 	X(norm_delta, pb_norm_delta)                                                               \
 	X(rotary, pb_rotary)                                                                       \
+	X(patterns, pb_patterns)                                                                   \
 	X(attention, pb_attention)                                                                 \
 	X(attention_delta, pb_attention_delta)                                                     \
 	X(attention_last, pb_attention_last)                                                       \
 	X(activation, pb_activation_op)                                                            \
 	X(activation_delta, pb_activation_delta)                                                   \
 	X(rows, pb_rows)                                                                           \
+	X(edits, pb_edits)                                                                         \
 	X(dots, pb_dots)                                                                           \
 	X(vocabulary, pb_vocabulary)                                                               \
 	X(differ, pb_differ)

@@ -57,6 +57,32 @@ enum pb_status PB_KERNEL(norm)(struct pb_device *dev, const struct pb_norm_op *o
 	return PB_OK;
 }
 
+/* Below this share of the base's variance the sum of it and its change has lost digits. */
+#define CANCELLED 0.0625
+
+/* Both rows apart: where almost all of the base row is taken away (an ablated residual stream) the
+ * changed row is small, x0 + delta is as good as exact, and the variance is that of the sum. */
+static void norm_apart(const struct pb_norm_delta *op, const float *d, const float *x0,
+		       const float *stats, float *y)
+{
+	const float *w = pb_in(op->weight);
+	size_t n = op->d_model;
+	double mean = 0.0, squares = 0.0;
+	float rstd;
+
+	for (size_t i = 0; op->kind == PB_NORM_LAYER && i < n; i++)
+		mean += (double)(x0[i] + d[i]);
+	mean /= (double)n;
+	for (size_t i = 0; i < n; i++) {
+		double c = (double)(x0[i] + d[i]) - mean;
+
+		squares += c * c;
+	}
+	rstd = (float)(1.0 / sqrt(squares / (double)n + (double)op->eps));
+	for (size_t i = 0; i < n; i++)
+		y[i] = ((x0[i] + d[i] - (float)mean) * rstd - (x0[i] - stats[0]) * stats[1]) * w[i];
+}
+
 /* With c0 = x0 - mean0, e = delta - mean(delta):  var1 - var0 = mean(e (2 c0 + e)), computed so;
  * rstd1 - rstd0 = -(var1 - var0) rstd0 rstd1 / (1/rstd0 + 1/rstd1); and the change of the normed
  * row is (e rstd1 + c0 (rstd1 - rstd0)) w. Nothing cancels, so rounding is relative to delta. */
@@ -94,9 +120,10 @@ enum pb_status PB_KERNEL(norm_delta)(struct pb_device *dev, const struct pb_norm
 		}
 		moved = (pb_lanes_sum(acc) + rest) / (double)n;
 		var0 = 1.0 / ((double)rstd0 * (double)rstd0); /* eps included */
-		/* rounding must not take the sum of squares below eps */
-		if (var0 + moved < (double)op->eps)
-			moved = (double)op->eps - var0;
+		if (var0 + moved < var0 * CANCELLED) {
+			norm_apart(op, d, x0, stats, y);
+			continue;
+		}
 		{
 			double s0 = sqrt(var0), s1 = sqrt(var0 + moved);
 

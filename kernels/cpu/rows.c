@@ -33,14 +33,14 @@ enum pb_status PB_KERNEL(rows)(struct pb_device *dev, const struct pb_rows *op,
 enum pb_status PB_KERNEL(differ)(struct pb_device *dev, const struct pb_differ *op,
 				 struct pb_error *err)
 {
-	size_t width = op->n_heads * op->d_head;
+	size_t width = op->n_heads * op->d_head, stride = op->stride ? op->stride : width;
 
 	(void)dev;
 	(void)err;
 #pragma omp parallel for schedule(dynamic, 32) if (PB_WORTH_THREADS(op->n * width))
 	for (size_t i = 0; i < op->n; i++) {
-		const float *a = pb_in(op->z) + (size_t)op->a_row[i] * width;
-		const float *b = pb_in(op->z) + (size_t)op->b_row[i] * width;
+		const float *a = pb_in(op->z) + (size_t)op->a_row[i] * stride;
+		const float *b = pb_in(op->z) + (size_t)op->b_row[i] * stride;
 
 		for (size_t h = 0; h < op->n_heads; h++) {
 			uint8_t flag = 0;

@@ -65,13 +65,14 @@ static enum pb_status cpu_zero(struct pb_device *dev, struct pb_dev to, size_t b
 	return PB_OK;
 }
 
-/* Upper bound of what attention.c takes for one task: the recipient's keys and values, its patterns
- * and queries, a variant's keys and values, and a few rows; all with rows rounded to 16 floats. */
+/* Upper bound of what an attention operation takes for one task: the recipient's keys and values,
+ * its patterns and queries, a variant's keys and values, the keys and patterns of a source of
+ * edits, and a few rows; all with rows rounded to 16 floats. */
 size_t pb_cpu_scratch_floats(const struct pb_arch *arch, size_t max_length)
 {
 	size_t t = (max_length + 31) / 16 * 16, k = (arch->d_head + 31) / 16 * 16;
 
-	return 2 * k * t + 2 * t * k + t * k + t * t + 8 * (t + 2 * k) + 1024;
+	return 3 * k * t + 2 * t * k + t * k + 2 * t * t + 8 * (t + 3 * k) + 1024;
 }
 
 static size_t cpu_prepare_bytes(struct pb_device *dev, const struct pb_arch *arch,

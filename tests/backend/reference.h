@@ -138,10 +138,10 @@ static inline size_t ref_v_column(const struct pb_heads *hd, size_t h)
 	return (hd->n_heads + hd->n_kv_heads + h * hd->n_kv_heads / hd->n_heads) * hd->d_head;
 }
 
-/* Head h of position i of a prompt whose rows are qkv: pattern a[0..i] and z[K]. Returns the
- * largest sum of |terms| among the visible scores, to which their rounding is proportional. */
-static inline double ref_attend(const struct pb_heads *hd, const double *qkv, size_t i, size_t h,
-				double *a, double *z)
+/* Head h's pattern a[0..i] of position i of a prompt whose rows are qkv. Returns the largest sum of
+ * |terms| among the visible scores, to which their rounding is proportional. */
+static inline double ref_pattern(const struct pb_heads *hd, const double *qkv, size_t i, size_t h,
+				 double *a)
 {
 	size_t width = ref_qkv_width(hd);
 	const double *q = qkv + i * width + ref_q_column(hd, h);
@@ -160,10 +160,67 @@ static inline double ref_attend(const struct pb_heads *hd, const double *qkv, si
 			largest = fmax(largest, (double)hd->score_scale * terms);
 	}
 	ref_softmax(i + 1, s, a);
+	return largest;
+}
+
+/* The same with its z[K]. */
+static inline double ref_attend(const struct pb_heads *hd, const double *qkv, size_t i, size_t h,
+				double *a, double *z)
+{
+	double largest = ref_pattern(hd, qkv, i, h, a);
+	size_t width = ref_qkv_width(hd);
+
 	for (size_t d = 0; d < hd->d_head; d++) {
 		z[d] = 0.0;
 		for (size_t j = 0; j <= i; j++)
 			z[d] += a[j] * qkv[j * width + ref_v_column(hd, h) + d];
+	}
+	return largest;
+}
+
+/* Where the edits of patterns take their sources from. */
+struct ref_sources {
+	const double *qkv;
+	const float *table;
+	size_t table_stride;
+};
+
+/* What a span's edits make of head h's pattern a[0..i] of position i, whose entries are each off by
+ * a share of size[j]. Returns the largest sum of |terms| of a source's scores. */
+static inline double ref_edit_pattern(const struct pb_heads *hd, const struct pb_span *p,
+				      const struct pb_pattern_edit *edits,
+				      const struct ref_sources *from, size_t i, size_t h, double *a,
+				      double *size)
+{
+	double largest = 0.0;
+
+	for (int32_t k = p->edit; k < p->edit + p->n_edits; k++) {
+		const struct pb_pattern_edit *e = &edits[k];
+		double s[i + 1], own = (double)e->own, source = (double)e->source;
+		int64_t row = (int64_t)i - e->query;
+
+		if ((size_t)e->head != h || row < 0 || row >= e->n_queries)
+			continue;
+		for (size_t j = 0; j <= i; j++)
+			s[j] = 0.0;
+		if (source != 0.0 && e->source_base >= 0)
+			largest = fmax(
+			    largest,
+			    ref_pattern(hd, from->qkv + (size_t)e->source_base * ref_qkv_width(hd),
+					i, h, s));
+		if (source != 0.0 && e->table_row >= 0)
+			for (size_t j = 0; j <= i; j++)
+				s[j] =
+				    (double)from
+					->table[(size_t)(e->table_row + row) * from->table_stride +
+						j];
+		for (size_t j = 0; j <= i; j++)
+			if (ref_sees(i, j, hd->window) && (int64_t)j >= e->key &&
+			    (int64_t)j < (int64_t)e->key + e->n_keys) {
+				a[j] = (own == 0.0 ? 0.0 : own * a[j]) +
+				       (source == 0.0 ? 0.0 : source * s[j]);
+				size[j] = fabs(own) * size[j] + fabs(source * s[j]);
+			}
 	}
 	return largest;
 }

@@ -205,6 +205,28 @@ OPS_TEST(ops_attention_delta, each_first_position)
 	}
 }
 
+/* Spans of one recipient that end before the prompt does, long and short ones in turn. */
+OPS_TEST(ops_attention_delta, ends_early)
+{
+	enum { N = 24 };
+
+	for (size_t s = 0; s < N_SHAPES; s++) {
+		struct delta_case c = {.n_base = LONGEST,
+				       .op = {.n_variants = N, .max_length = LONGEST}};
+
+		begin_shape(r, "spans that end early", &shapes[s]);
+		open_prepared(r, &shapes[s].heads, 32, LONGEST);
+		c.variants = HOST(r, N, struct pb_span);
+		for (size_t v = 0; v < N; v++) {
+			size_t end = 1 + pb_rng_below(&r->rng, LONGEST);
+
+			c.variants[v].length = (int32_t)end;
+			c.variants[v].first = (int32_t)pb_rng_below(&r->rng, end);
+		}
+		delta_case(r, &shapes[s], &c, 1.0f);
+	}
+}
+
 /* More variants of one recipient, and more recipients in turn, than a backend takes in one bite. */
 OPS_TEST(ops_attention_delta, many_variants)
 {
@@ -257,6 +279,74 @@ OPS_TEST(ops_attention_delta, tiny_values)
 		dz = fetch(r, c.op.dz, c.n_delta * Z);
 		if (!r->replay)
 			check_tiny_values(r, &c, dz);
+	}
+}
+
+/* A part of the heads, first .. last: their columns have the bits that they have among all, no
+ * other is written, and what only other heads need is NaN. */
+static void heads_case(struct rig *r, const struct delta_case *c, const float *whole, size_t first,
+		       size_t last)
+{
+	const struct pb_heads *hd = &c->op.heads;
+	size_t width = ref_qkv_width(hd), K = hd->d_head, Z = hd->n_heads * K;
+	struct pb_attention_delta op = c->op;
+	bool *used = HOST(r, width, bool);
+	float *qkv0 = HOST(r, c->n_base * width, float), *dqkv = HOST(r, c->n_delta * width, float);
+	const float *dz;
+
+	for (size_t h = first; h <= last; h++)
+		for (size_t d = 0; d < K; d++)
+			used[ref_q_column(hd, h) + d] = used[ref_k_column(hd, h) + d] =
+			    used[ref_v_column(hd, h) + d] = true;
+	for (size_t i = 0; i < c->n_base * width; i++)
+		qkv0[i] = used[i % width] ? c->qkv0[i] : NAN;
+	for (size_t i = 0; i < c->n_delta * width; i++)
+		dqkv[i] = used[i % width] ? c->dqkv[i] : NAN;
+	op.first_head = first;
+	op.n_used = last - first + 1;
+	op.qkv0 = put(r, qkv0, c->n_base * width);
+	op.dqkv = put(r, dqkv, c->n_delta * width);
+	op.dz = put_sentinel(r, c->n_delta * Z);
+	RUN(r, attention_delta, &op);
+	dz = fetch(r, op.dz, c->n_delta * Z);
+	for (size_t i = 0; i < c->n_delta * Z; i++) {
+		bool written = i % Z / K >= first && i % Z / K <= last;
+
+		CHECK(dz[i] == (written ? whole[i] : SENTINEL), "%s: heads %zu to %zu: dz[%zu]",
+		      r->label, first, last, i);
+	}
+}
+
+OPS_TEST(ops_attention_delta, part_of_the_heads)
+{
+	static const size_t length[] = {1, 6, 33};
+
+	for (size_t s = 0; s < N_SHAPES; s++) {
+		const struct pb_heads *hd = &shapes[s].heads;
+		size_t width = ref_qkv_width(hd), n;
+		struct delta_case c = {.n_base = 0};
+		const float *whole;
+
+		begin_shape(r, "part of the heads", &shapes[s]);
+		open_prepared(r, hd, 32, LONGEST);
+		mixed_variants(r, &c, sizeof length / sizeof *length, length, false);
+		place_variants(r, &c);
+		c.op.heads = *hd;
+		c.op.variants = c.variants;
+		c.op.first_head = 1; /* means nothing without n_used */
+		c.qkv0 = qkv_rows(r, &shapes[s], c.n_base, 1.0f);
+		c.dqkv = qkv_rows(r, &shapes[s], c.n_delta, 1.0f);
+		c.op.qkv0 = put(r, c.qkv0, c.n_base * width);
+		c.op.dqkv = put(r, c.dqkv, c.n_delta * width);
+		n = c.n_delta * hd->n_heads * hd->d_head;
+		c.op.dz = put_sentinel(r, n);
+		RUN(r, attention_delta, &c.op);
+		whole = fetch(r, c.op.dz, n);
+		if (!r->replay)
+			check_delta(r, &c, whole);
+		for (size_t first = 0; first < hd->n_heads; first++)
+			for (size_t last = first; last < hd->n_heads; last++)
+				heads_case(r, &c, whole, first, last);
 	}
 }
 

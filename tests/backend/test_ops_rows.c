@@ -90,22 +90,27 @@ OPS_TEST(ops_rows, rows)
 
 /* ---- differ ---------------------------------------------------------------------------------- */
 
-/* One value of each row pair is changed, or none: only its head differs. */
-static void differ_case(struct rig *r, size_t n, size_t n_heads, size_t d_head)
+/* One value of each row pair is changed, or none: only its head differs. With a gap, what lies
+ * between the rows is NaN. */
+static void differ_case(struct rig *r, size_t n, size_t n_heads, size_t d_head, size_t gap)
 {
-	size_t width = n_heads * d_head, n_z = 2 * n;
-	struct pb_differ op = {.n = n, .n_heads = n_heads, .d_head = d_head};
+	size_t width = n_heads * d_head, stride = width + gap, n_z = 2 * n;
+	struct pb_differ op = {
+	    .n = n, .n_heads = n_heads, .d_head = d_head, .stride = gap ? stride : 0};
 	int32_t *a_row, *b_row;
 	uint8_t *want;
 	float *z;
 
-	begin_case(r, "differ: %zu rows, %zu heads of %zu", n, n_heads, d_head);
-	z = normals(r, n_z * width, 1.0f);
+	begin_case(r, "differ: %zu rows, %zu heads of %zu, gap %zu", n, n_heads, d_head, gap);
+	z = normals(r, n_z * stride, 1.0f);
+	for (size_t i = 0; i < n_z * stride; i++)
+		if (i % stride >= width)
+			z[i] = NAN;
 	want = HOST(r, n * n_heads, uint8_t);
 	a_row = permutation(r, n_z);
 	b_row = a_row + n;
 	for (size_t i = 0; i < n; i++) {
-		float *a = z + (size_t)a_row[i] * width, *b = z + (size_t)b_row[i] * width;
+		float *a = z + (size_t)a_row[i] * stride, *b = z + (size_t)b_row[i] * stride;
 		size_t at = pb_rng_below(&r->rng, width);
 
 		a[0] = 0.0f; /* zeros of both signs are the same number */
@@ -116,7 +121,7 @@ static void differ_case(struct rig *r, size_t n, size_t n_heads, size_t d_head)
 		b[at] = i % 4 == 1 ? nextafterf(a[at], 9.0f) : i % 4 == 2 ? NAN : a[at] + 1.0f;
 		want[i * n_heads + at / d_head] = 1;
 	}
-	op.z = put(r, z, n_z * width);
+	op.z = put(r, z, n_z * stride);
 	op.a_row = a_row;
 	op.b_row = b_row;
 	op.flag = HOST(r, n * n_heads, uint8_t);
@@ -131,11 +136,12 @@ OPS_TEST(ops_rows, differ)
 {
 	static const size_t d_heads[] = {1, 5, 16, 64, 80};
 
-	for (size_t k = 0; k < 5; k++) {
-		differ_case(r, 0, 3, d_heads[k]);
-		differ_case(r, 1, 1, d_heads[k]);
-		differ_case(r, 150, 3, d_heads[k]);
-	}
+	for (size_t k = 0; k < 5; k++)
+		for (size_t gap = 0; gap < 14; gap += 13) {
+			differ_case(r, 0, 3, d_heads[k], gap);
+			differ_case(r, 1, 1, d_heads[k], gap);
+			differ_case(r, 150, 3, d_heads[k], gap);
+		}
 }
 
 /* A NaN differs from everything, itself included; infinities are numbers. */

@@ -5,57 +5,8 @@
 #   bash tests/fault/test_cli.sh          PATCHBAY names the binary (build/release/patchbay)
 set -u
 
-root=$(cd "$(dirname "$0")/../.." && pwd)
-patchbay=${PATCHBAY:-$root/build/release/patchbay}
-case $patchbay in /*) ;; *) patchbay=$PWD/$patchbay ;; esac
-model=$root/data/boxbench
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-
-n_checks=0
-n_failed=0
-
-fail() {
-	n_failed=$((n_failed + 1))
-	echo "FAILED: $1"
-	shift
-	printf '   %s\n' "$@"
-}
-
-# All names and contents below the working folder.
-snapshot() {
-	find . -mindepth 1 -printf '%y %p ' \( -type f -exec sha256sum {} \; -o -printf '\n' \) | sort
-}
-
-# expect STATUS TEXT COMMAND...: the exit status; on failure exactly one `patchbay: ` line that holds
-# TEXT, and nothing changed on the disk.
-expect() {
-	local status=$1 text=$2 before after got
-	shift 2
-	n_checks=$((n_checks + 1))
-	before=$(snapshot)
-	"$@" >"$work.out" 2>"$work.err"
-	got=$?
-	after=$(snapshot)
-	if [ "$got" != "$status" ]; then
-		fail "$*" "status $got, not $status" "$(head -c 600 "$work.err")"
-	elif [ "$(grep -c '^patchbay: ' "$work.err")" != 1 ]; then
-		fail "$*" "not exactly one message:" "$(head -c 600 "$work.err")"
-	elif ! grep -qF -- "$text" "$work.err"; then
-		fail "$*" "no '$text' in:" "$(head -c 600 "$work.err")"
-	elif [ "$before" != "$after" ]; then
-		fail "$*" "left behind:" "$(diff <(echo "$before") <(echo "$after"))"
-	fi
-	rm -f "$work.out" "$work.err"
-}
-
-# succeed COMMAND...
-succeed() {
-	n_checks=$((n_checks + 1))
-	"$@" >"$work.out" 2>"$work.err" || fail "$*" "status $?" "$(head -c 600 "$work.err")"
-	rm -f "$work.out" "$work.err"
-}
+# shellcheck source=tests/fault/expect.sh
+. "$(dirname "$0")/expect.sh"
 
 # A copy of the model in folder $1.
 copy_model() {
@@ -96,7 +47,12 @@ expect 2 "moves out of range" "$patchbay" prompts box --pairs 1 --boxes 3 --move
 expect 2 "did you mean 'box'?" "$patchbay" prompts bix --pairs 1
 expect 2 "nothing.here" "$patchbay" info nothing.here
 expect 2 "nothing.here" "$patchbay" verify nothing.here
-for verb in run prompts info verify doctor; do
+expect 2 "nothing.here" "$patchbay" top nothing.here
+expect 2 "missing argument" "$patchbay" top
+expect 2 "options contradict: --csv and --json" "$patchbay" top --csv --json x.h5
+expect 2 "did you mean --sweep?" "$patchbay" top --swep 0 x.h5
+expect 2 "not a result file: $model/config.json" "$patchbay" top "$model/config.json"
+for verb in run prompts info verify top doctor; do
 	succeed "$patchbay" $verb --help
 done
 succeed "$patchbay" --help
@@ -108,7 +64,8 @@ expect 2 "absent.yaml" "$patchbay" run absent.yaml
 config unknown.yaml "$model" "engin: {backend: cpu}"
 expect 2 "unknown.yaml:5:1 (engin): did you mean 'engine'?" "$patchbay" run unknown.yaml
 expect 2 "--set task.boxs=3" "$patchbay" run --set task.boxs=3 run.yaml
-expect 2 "site 'q' is not available in this version" "$patchbay" run --set sweep.site=q run.yaml
+expect 2 "site 'mlp_pre' is not known" "$patchbay" run --set sweep.site=mlp_pre run.yaml
+expect 2 "key does not fit: --set sweep.alpha=2 (sweep.alpha)" "$patchbay" run --set sweep.alpha=2 run.yaml
 expect 2 "precision 'bf16' is not available" "$patchbay" run --set engine.precision=bf16 run.yaml
 printf 'model: {path: m\nsweep: {site: z}\n' >broken.yaml
 expect 2 "not valid YAML: broken.yaml:" "$patchbay" run broken.yaml
@@ -205,9 +162,26 @@ if [ "$before" = "$(sha256sum <out.h5)" ]; then
 fi
 succeed "$patchbay" verify out.h5
 
+# The strongest cells, in three forms.
+succeed "$patchbay" top out.h5
+succeed "$patchbay" top --sweep 0_patch_z_denoise_last -n 3 --right out.h5
+expect 2 "no such sweep: out.h5: 'nothing': it has 0_patch_z_denoise_last" \
+	"$patchbay" top --sweep nothing out.h5
+expect 2 "no such sweep: out.h5: '1'" "$patchbay" top --sweep 1 out.h5
+expect 2 "--count '0'" "$patchbay" top -n 0 out.h5
+n_checks=$((n_checks + 3))
+"$patchbay" top -n 3 out.h5 | tail -n +3 | awk '{print $2}' >text
+"$patchbay" top -n 3 --csv out.h5 | tail -n +2 | cut -d, -f4 | tr -d '"' >csv
+"$patchbay" top -n 3 --json out.h5 | sed -n 's/^ *"label": "\(.*\)",$/\1/p' >json
+[ "$(wc -l <text)" = 3 ] || fail "top -n 3" "not three cells:" "$(cat text)"
+cmp -s text csv || fail "top --csv" "other cells than the table's:" "$(cat csv)"
+cmp -s text json || fail "top --json" "other cells than the table's:" "$(cat json)"
+rm -f text csv json
+
 # Half a result is wrong, and not one to continue or to replace.
 truncate -s $(($(stat -c %s out.h5) / 2)) out.h5
 expect 1 "out.h5" "$patchbay" verify out.h5
+expect 1 "out.h5" "$patchbay" top out.h5
 expect 2 "out.h5" "$patchbay" run run.yaml
 rm -f out.h5
 
@@ -218,5 +192,4 @@ expect 1 "standard output" sh -c "exec '$patchbay' prompts box --pairs 2000 --bo
 expect 1 "standard output" bash -c "set -o pipefail; '$patchbay' prompts box --pairs 5000 --boxes 5 --moves 5 | head -c 1"
 expect 1 "pairs.jsonl" sh -c "ulimit -f 1; exec '$patchbay' prompts box --pairs 2000 --boxes 5 --moves 5 -o pairs.jsonl"
 
-echo "$((n_checks > n_failed ? n_checks - n_failed : 0)) passed, $n_failed failed"
-[ "$n_failed" = 0 ]
+totals

@@ -127,6 +127,15 @@ static void finished(struct fixture *f)
 	cr_assert_eq(fclose(out), 0);
 }
 
+/* The same with every kind of sweep. */
+static void finished_extended(struct fixture *f)
+{
+	fixture_new(f, 4, 2, false);
+	fixture_extend(f);
+	f->e.metrics = 0;
+	fixture_assemble(f);
+}
+
 /* ---- damage ---------------------------------------------------------------------------- */
 
 Test(damage, a_byte_of_a_text)
@@ -281,6 +290,57 @@ Test(damage, a_dataset_that_claims_too_much)
 	fixture_free(&f);
 }
 
+Test(damage, a_scale_of_a_sweeps_own)
+{
+	const int32_t layer = 2;
+	struct fixture f;
+
+	finished_extended(&f);
+	change_value(&f, "/sweeps/5_patch_z_denoise_each/layer", H5T_NATIVE_INT32, 0, &layer);
+	CAUGHT(&f, "WRONG  /sweeps/5_patch_z_denoise_each/layer: its SHA-256");
+	fixture_free(&f);
+}
+
+Test(damage, one_of_an_attributes_numbers)
+{
+	const double alphas[] = {0, 0.5, 3};
+	struct fixture f;
+	hid_t file, group, attribute;
+
+	finished_extended(&f);
+	OK(&f, pb_h5_file_open(&file, f.output, true, PB_ERR_IO, &f.err));
+	OK(&f, pb_h5_group_open(&group, file, "/sweeps/4_scale_z_noise_all", &f.err));
+	attribute = H5Aopen(group, "alpha", H5P_DEFAULT);
+	cr_assert(attribute >= 0);
+	cr_assert(H5Awrite(attribute, H5T_NATIVE_DOUBLE, alphas) >= 0);
+	pb_h5_drop(attribute);
+	pb_h5_drop(group);
+	OK(&f, pb_h5_file_close(&file, f.output, &f.err));
+	CAUGHT(&f, "WRONG  attributes");
+	fixture_free(&f);
+}
+
+Test(damage, a_summary_with_unknown_dimensions)
+{
+	/* Ranking and describing say so; they do not crash. */
+	const char *path = "/sweeps/0_patch_z_denoise_all/summary/effect";
+	struct pb_ranking ranking;
+	struct fixture f;
+	hid_t file, dataset, scale;
+
+	finished_extended(&f);
+	OK(&f, pb_h5_file_open(&file, f.output, true, PB_ERR_IO, &f.err));
+	dataset = H5Dopen2(file, path, H5P_DEFAULT);
+	scale = H5Dopen2(file, "/layer", H5P_DEFAULT);
+	cr_assert(dataset >= 0 && scale >= 0 && H5DSdetach_scale(dataset, scale, 0) >= 0);
+	pb_h5_drop(scale);
+	pb_h5_drop(dataset);
+	OK(&f, pb_h5_file_close(&file, f.output, &f.err));
+	FAILS(&f, pb_result_rank(&ranking, f.output, NULL, 3, false, &f.err), PB_ERR_CHECK,
+	      "dimension 0 of the summary is unknown");
+	fixture_free(&f);
+}
+
 /* ---- right checksums, wrong contents ------------------------------------------------------- */
 
 Test(damage, nan_without_a_mask)
@@ -323,6 +383,34 @@ Test(damage, checks_are_judged_again)
 	change_value(&f, "/checks/resid_pre_deviation", H5T_NATIVE_DOUBLE, 1, &large);
 	mend_checksum(&f, "/checks/resid_pre_deviation");
 	CAUGHT(&f, "WRONG  checks", "resid_pre patched at layer 1");
+	fixture_free(&f);
+}
+
+Test(damage, a_checked_variant_elsewhere)
+{
+	/* The sweep that the first variant is of has 12 cells. */
+	const int32_t cells[] = {12, -1, 5};
+	static const char *const texts[] = {"another shape", "another shape", "by a plain forward"};
+	struct fixture f;
+
+	for (size_t i = 0; i < 3; i++) {
+		finished(&f);
+		change_value(&f, "/checks/variant_cell", H5T_NATIVE_INT32, 0, &cells[i]);
+		mend_checksum(&f, "/checks/variant_cell");
+		CAUGHT(&f, "WRONG  checks", texts[i]);
+		fixture_free(&f);
+	}
+}
+
+Test(damage, attributions_are_judged_again)
+{
+	const double off = 0.01;
+	struct fixture f;
+
+	finished_extended(&f);
+	change_value(&f, "/checks/attribution_deviation", H5T_NATIVE_DOUBLE, 1, &off);
+	mend_checksum(&f, "/checks/attribution_deviation");
+	CAUGHT(&f, "WRONG  checks", "direct logit attributions (chunk 1) sum to 0.01");
 	fixture_free(&f);
 }
 

@@ -40,8 +40,17 @@ def close(a, b, tolerance):
         np.all((np.abs(a - b) <= tolerance) | (np.isnan(a) & np.isnan(b))))
 
 
+def scale_above(file, prefix, name, item):
+    """Whether a link is that of a group above: its scale, linked for readers."""
+    while prefix != "/":
+        prefix = prefix.rstrip("/").rsplit("/", 1)[0] + "/"
+        if prefix + name in file and file[prefix + name] == item:
+            return True
+    return False
+
+
 def datasets(file):
-    """Every dataset once, the scales of the root by their root name."""
+    """Every dataset once, scales by the name of the topmost group that has them."""
     found = {}
 
     def walk(group, prefix):
@@ -49,7 +58,7 @@ def datasets(file):
             item = group[name]
             if isinstance(item, h5py.Group):
                 walk(item, prefix + name + "/")
-            elif prefix == "/" or not (name in file and file[name] == item):
+            elif not scale_above(file, prefix, name, item):
                 found[prefix + name] = item
     walk(file, "/")
     return found
@@ -73,21 +82,22 @@ def check_dataset(file, path, data):
                 path, "is not variable-length UTF-8")
     else:
         require("units" in data.attrs, path, "has no units")
-        require(data.chunks is not None, path, "is not chunked")
-        require(data.shuffle and data.compression == "gzip" and data.fletcher32,
-                path, "lacks shuffle, gzip or Fletcher32")
+        if data.ndim > 0:
+            require(data.chunks is not None, path, "is not chunked")
+            require(data.shuffle and data.compression == "gzip" and data.fletcher32,
+                    path, "lacks shuffle, gzip or Fletcher32")
         plist = data.id.get_create_plist()
         require(plist.fill_value_defined() == h5py.h5d.FILL_VALUE_USER_DEFINED,
                 path, "has no fill value")
-    is_scale = path.count("/") == 1
-    if is_scale:
+    if path.count("/") == 1:
         require(h5py.h5ds.is_scale(data.id), path, "at the root is not a dimension scale")
+    if h5py.h5ds.is_scale(data.id):
         return
     for axis, dim in enumerate(data.dims):
         require(len(dim) == 1, path, "axis", axis, "has", len(dim), "scales")
         name = dim[0].name.rsplit("/", 1)[-1]
         require(dim[0].shape[0] == data.shape[axis], path, "scale", name, "is of another size")
-        require(data.parent[name] == file[name], path, name, "is not linked into its group")
+        require(data.parent[name] == dim[0], path, name, "is not linked into its group")
     if not is_text(data) and data.dtype.kind == "f":
         require("_FillValue" in data.attrs, path, "has no _FillValue")
         mask_path = path + "_mask"
@@ -117,7 +127,7 @@ def check_h5py(path):
         for name in TEXT_ATTRIBUTES:
             require(isinstance(file.attrs.get(name), str), "attribute", name, "is no text")
         require(file.attrs["complete"] == 1, "not complete")
-        require(file.attrs["schema_version"] == 1, "another schema version")
+        require(file.attrs["schema_version"] == 2, "another schema version")
         found = datasets(file)
         for name, data in found.items():
             check_dataset(file, name, data)
@@ -128,6 +138,9 @@ def check_h5py(path):
                 require("base/%s/%s" % (side, name) in file, "missing", side, name)
         for name in file["sweeps"]:
             check_sweep(file, file["sweeps"][name])
+            check_sets(file, file["sweeps"][name])
+        check_readings(file)
+        check_activations(file)
     return len(found)
 
 
@@ -158,16 +171,90 @@ def check_sweep(file, sweep):
     for name in SUMMARY:
         for suffix in ("", "_right"):
             require(name + suffix in summary, sweep.name, "lacks", name + suffix)
-    if "position_from_end" in summary:
-        length = file["pairs/length"][...]
-        n = values.shape[-1]
-        shifted = np.full_like(values, np.nan)
-        for i, t in enumerate(length):
-            shifted[i, ..., n - t:] = values[i, ..., :t]
-        values = shifted
+    values = summary_positions(file, summary, values)
     for subset, suffix in ((slice(None), ""), (file["pairs/right"][...] == 1, "_right")):
         check_means(sweep, summary, values[subset], clean[subset], corrupted[subset], suffix,
                     text(file["pairs/extra"][...]), subset)
+
+
+def dims_of(data):
+    return tuple(dim[0].name.rsplit("/", 1)[-1] for dim in data.dims)
+
+
+def summary_positions(file, summary, values):
+    """Raw values (pair, ...) with positions counted as the summary counts them."""
+    for axis, name in enumerate(dims_of(summary["effect"]), start=1):
+        if not name.endswith("_from_end"):
+            continue
+        shifted = np.full_like(values, np.nan)
+        n = values.shape[axis]
+        for i, t in enumerate(file["pairs/length"][...]):
+            to = np.moveaxis(shifted[i], axis - 1, -1)
+            to[..., n - t:] = np.moveaxis(values[i], axis - 1, -1)[..., :t]
+        values = shifted
+    return values
+
+
+def check_sets(file, sweep):
+    """Members of the sets, and their interactions by numpy."""
+    if "set" not in sweep:
+        require("/sets/" + sweep.name.rsplit("/", 1)[-1] not in file, sweep.name, "has no sets")
+        return
+    sets = file["sets/" + sweep.name.rsplit("/", 1)[-1]]
+    members = [m.split(" ") if m else [] for m in text(sets["members"][...])]
+    require([len(m) for m in members] == list(sets["size"][...]), sweep.name, "sizes of sets")
+    require(len(members) == sweep["set"].shape[0], sweep.name, "number of sets")
+    summary = sweep["summary"]
+    require(("interaction" in summary) == (sweep.attrs["sets_all_pairs"] == 1),
+            sweep.name, "interactions")
+    if "interaction" not in summary or dims_of(summary["effect"]) != ("set",):
+        return
+    alone = {m[0]: i for i, m in reversed(list(enumerate(members))) if len(m) == 1}
+    recipient = file["base"][sweep.attrs["recipient"]]["logit_diff"][...]
+    effect = sweep["logit_diff"][...] - recipient[:, None]
+    for subset, suffix in ((slice(None), ""), (file["pairs/right"][...] == 1, "_right")):
+        expected = np.full((len(effect[subset]), len(members)), np.nan)
+        for i, m in enumerate(members):
+            if len(m) == 2:
+                expected[:, i] = (effect[:, i] - effect[:, alone[m[0]]] -
+                                  effect[:, alone[m[1]]])[subset]
+        n = len(expected)
+        if n == 0:
+            continue
+        error = np.std(expected, axis=0, ddof=1) / np.sqrt(n) if n > 1 else expected[0] * np.nan
+        require(close(summary["interaction" + suffix][...], expected.mean(0), 1e-12),
+                sweep.name, "interaction" + suffix)
+        require(close(summary["interaction_stderr" + suffix][...], error, 1e-12),
+                sweep.name, "interaction_stderr" + suffix)
+
+
+def check_readings(file):
+    """Attributions sum to the logit difference as closely as /checks says."""
+    deviation = file["checks/attribution_deviation"][...]
+    if "readings/direct_logit_attribution" not in file:
+        require(bool(np.all(np.isnan(deviation))), "a deviation of attributions that are not there")
+        return
+    require(bool(np.all(deviation <= file["checks"].attrs["attribution_tolerance"])),
+            "attributions do not sum to the logit difference")
+    for name in ("head_scores", "logit_lens", "direct_logit_attribution"):
+        if "readings/" + name in file:
+            require(set(file["readings"][name]) >= {"clean", "corrupted"}, name, "lacks a side")
+
+
+def check_activations(file):
+    """Nothing past the end of a prompt, and something everywhere else."""
+    length = file["pairs/length"][...]
+    for side in file.get("activations", ()):
+        for name, data in file["activations"][side].items():
+            if h5py.h5ds.is_scale(data.id) or name.endswith("_mask"):
+                continue
+            past = np.zeros(data.shape, bool)
+            for axis, dim in enumerate(dims_of(data)):
+                if dim.endswith("position"):
+                    shape = [1] * data.ndim
+                    shape[0], shape[axis] = len(length), data.shape[axis]
+                    past |= (np.arange(data.shape[axis]) >= length[:, None]).reshape(shape)
+            require(bool(np.all(np.isnan(data[...]) == past)), data.name, "past the end")
 
 
 def check_means(sweep, summary, values, clean, corrupted, suffix, extras, subset):
@@ -182,10 +269,12 @@ def check_means(sweep, summary, values, clean, corrupted, suffix, extras, subset
     ratio[(np.abs(gap) < sweep.attrs["min_gap"]) | distractor] = np.nan
     if values.shape[0] == 0:
         return
+    if not np.any(n > 0):
+        return
     with np.errstate(all="ignore"):
         mean = np.nansum(effect, axis=0) / n
         error = np.sqrt(np.nansum((effect - mean) ** 2, axis=0) / (n - 1) / n)
-        error[n < 2] = np.nan
+        error = np.where(n < 2, np.nan, error)
         count = np.sum(~np.isnan(ratio), axis=0)
         restoration = np.nansum(ratio, axis=0) / count
     scale = max(1.0, float(np.nanmax(np.abs(effect))))
@@ -204,32 +293,77 @@ def check_means(sweep, summary, values, clean, corrupted, suffix, extras, subset
 
 # ---- xarray --------------------------------------------------------------------------------
 
+def groups_of(file):
+    found = []
+    file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Group) else None)
+    return found
+
+
+def seen(data):
+    """The values of a number as xarray shows them: NaN for the fill value of integers."""
+    if data.dtype.kind == "i" and "_FillValue" in data.attrs:
+        return np.where(data[...] == data.attrs["_FillValue"], np.nan, data[...])
+    return data[...] if data.dtype.kind in "fiu" else None
+
+
+def check_group(ds, group, engine, expected):
+    """Every dataset of a group, with coordinates along all of its dimensions."""
+    for name, (dims, values) in expected.items():
+        if name in ds.coords:
+            continue
+        require(ds[name].dims == dims, engine, group, name, ds[name].dims)
+        for dim in dims:
+            require(dim in ds.coords, engine, group, "has no coordinate", dim)
+        if values is not None:
+            require(close(ds[name].values, values, 0), engine, group, name, "values differ")
+        if name.endswith("_mask"):
+            require(ds[name].dtype == bool, engine, name, "is", ds[name].dtype)
+    if group.startswith("sweeps/") and "logit_diff" in ds:
+        check_sweep_group(ds, group, engine, expected)
+    for dim, (_, values) in expected.items():
+        if dim not in ds.dims:
+            continue
+        require(close(ds[dim].values, values, 0), engine, group, dim, "coordinates differ")
+        require(ds[dim].dtype.kind == ("f" if dim == "alpha" else "i"),
+                engine, dim, "is", ds[dim].dtype)
+        if dim.endswith("_from_end"):
+            require(int(ds[dim][-1]) == -1, engine, group, dim, "does not end at -1")
+
+
+def open_all(path, engine, groups):
+    """All groups, one after the other: opened together where xarray can and there are many."""
+    if len(groups) > 40 and hasattr(xr, "open_groups"):
+        opened = xr.open_groups(path, engine=engine)
+        for group in groups:
+            with opened["/" + group] as ds:
+                yield group, ds
+        return
+    for group in groups:
+        with xr.open_dataset(path, group=group, engine=engine) as ds:
+            yield group, ds
+
+
+def check_sweep_group(ds, group, engine, expected):
+    require(ds["logit_diff"].attrs["units"] == "logit", engine, "units are lost")
+    require(ds.attrs["direction"] in ("denoise", "noise"), engine, "attributes are lost")
+    labels = {d: ds[d].values[-1] for d in ds["logit_diff"].dims if d != "pair"}
+    values = expected["logit_diff"][1]
+    last = values[(slice(None),) + (-1,) * (values.ndim - 1)]
+    require(close(ds["logit_diff"].sel(labels).values, last, 0), engine, group,
+            "selection by label")
+
+
 def check_xarray(path, engine):
     with h5py.File(path, "r") as file:
-        names = list(file["sweeps"])
-        raw = {n: file["sweeps"][n]["logit_diff"][...] for n in names}
-        tail = "position_from_end" if "position_from_end" in file else "position"
         lengths = file["pairs/length"][...]
-    for name in names:
-        dims = ("pair", "layer", "head") + (("position",) if raw[name].ndim == 4 else ())
-        with xr.open_dataset(path, group="sweeps/" + name, engine=engine) as ds:
-            require(ds["logit_diff"].dims == dims, engine, name, ds["logit_diff"].dims)
-            for dim in dims:
-                require(dim in ds.coords, engine, name, "has no coordinate", dim)
-                require(ds[dim].dtype.kind == "i", engine, dim, "is", ds[dim].dtype)
-            require(ds["logit_diff"].attrs["units"] == "logit", engine, "units are lost")
-            require(close(ds["logit_diff"].values, raw[name], 0), engine, name, "values differ")
-            one = ds["logit_diff"].sel(layer=1, head=2).values
-            require(close(one, raw[name][:, 1, 2], 0), engine, name, "selection by label")
-            require(ds.attrs["direction"] in ("denoise", "noise"), engine, "attributes are lost")
-            for v in ds:
-                if v.endswith("_mask"):
-                    require(ds[v].dtype == bool, engine, v, "is", ds[v].dtype)
-        with xr.open_dataset(path, group="sweeps/" + name + "/summary", engine=engine) as ds:
-            dims = ("layer", "head") + ((tail,) if raw[name].ndim == 4 else ())
-            require(ds["effect"].dims == dims, engine, name, "summary", ds["effect"].dims)
-            if "position_from_end" in dims:
-                require(int(ds["position_from_end"][-1]) == -1, engine, "last is not -1")
+        groups = {}
+        for group in groups_of(file):
+            items = {n: d for n, d in file[group].items() if isinstance(d, h5py.Dataset)}
+            groups[group] = {
+                n: ((n,) if h5py.h5ds.is_scale(d.id) else dims_of(d),
+                    seen(d)) for n, d in items.items()}
+    for group, ds in open_all(path, engine, list(groups)):
+        check_group(ds, group, engine, groups[group])
     with xr.open_dataset(path, group="pairs", engine=engine) as ds:
         require(ds["right"].dtype == bool, engine, "right is", ds["right"].dtype)
         require(ds["length"].dtype == np.int32, engine, "length is", ds["length"].dtype)

@@ -136,8 +136,12 @@ static const char full_resolved[] = "model:\n"
 				    "    site: z\n"
 				    "    direction: noise\n"
 				    "    positions: last\n"
+				    "    window: 1\n"
 				    "    min_gap: 0.25\n"
+				    "readings: [direct_logit_attribution, logit_lens, "
+				    "head_scores]\n"
 				    "metrics: [logit_diff, rank, kl]\n"
+				    "save: []\n"
 				    "engine:\n"
 				    "  backend: cpu\n"
 				    "  precision: fp32\n"
@@ -237,7 +241,8 @@ Test(config, unknown_keys_are_named_with_their_place)
 		    "did you mean 'direction'");
 	refuse_with("path: some/model", "path: some/model\n  revision: main",
 		    ":3:3 (model.revision)", "unknown key");
-	refuse_with("output: out.h5", "save: [z]", ":9:1 (save)", "the keys here are: model, task");
+	refuse_with("output: out.h5", "precision: fp32", ":9:1 (precision)",
+		    "the keys here are: model, task");
 }
 
 Test(config, wrong_types_and_values_are_named_with_their_place)
@@ -270,13 +275,8 @@ Test(config, words_of_later_versions_say_what_there_is)
 {
 	static const char later[] = "is not available in this version";
 
-	refuse_with("site: z", "site: q", ":8:12 (sweep.site)", later);
-	refuse_with("site: z", "site: resid_pre", ":8:12 (sweep.site)", "available: z");
-	refuse_with("{site: z}", "{site: z, intervention: zero}", ":8:29", "available: patch");
-	refuse_with("{site: z}", "{site: z, positions: each_key}", ":8:26",
-		    "available: all, last, each");
-	refuse_with("{site: z}", "{site: z, positions: [1, 2]}", ":8:26", "all, last, each");
 	refuse_with("output:", "engine: {precision: bf16}\noutput:", ":9:21", "available: fp32");
+	refuse_with("output:", "engine: {precision: tf32}\noutput:", ":9:21", later);
 	refuse_with("output:", "engine: {backend: cuda}\noutput:", ":9:19", "available: auto, cpu");
 	refuse_with("name: box", "name: dfa", ":4:9", later);
 }

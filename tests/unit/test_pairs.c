@@ -6,66 +6,9 @@
 #include <unistd.h>
 
 #include "patchbay/pairs.h"
+#include "support/small_tokenizer.h"
 
-/* A byte-level BPE of a few words. "xy" is one token, so that a prompt ending in x merges with an
- * answer that begins with y. BOS is <s>; the post-processor puts it in front when asked to. */
-static const char tokenizer_head[] =
-    "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,"
-    "\"added_tokens\":[{\"id\":0,\"content\":\"<s>\",\"single_word\":false,\"lstrip\":false,"
-    "\"rstrip\":false,\"normalized\":false,\"special\":true}],\"normalizer\":null,"
-    "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,"
-    "\"use_regex\":true},\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,"
-    "\"trim_offsets\":true,\"use_regex\":true},"
-    "\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,"
-    "\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,\"fuse_unk\":false,"
-    "\"byte_fallback\":false,\"vocab\":{\"<s>\":0,\"a\":1,\"b\":2,\"c\":3,\"x\":4,\"y\":5,"
-    "\"\xc4\xa0\":6,\".\":7,\"\xc4\x8a\":8,\"\xc3\xa9\":9,\"\xc4\xa0"
-    "a\":10,\"\xc4\xa0"
-    "b\":11,\"\xc4\xa0"
-    "c\":12,\"xy\":13,\"\xc3\x83\":14,\"\xc2\xa9\":15},"
-    "\"merges\":[\"\xc4\xa0 a\",\"\xc4\xa0 b\",\"\xc4\xa0 c\",\"x y\"]},\"post_processor\":";
-static const char post_plain[] = "null}";
-static const char post_bos[] =
-    "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\",\"type_id\":0}},"
-    "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[{\"Sequence\":{\"id\":\"A\","
-    "\"type_id\":0}},{\"Sequence\":{\"id\":\"B\",\"type_id\":1}}],\"special_tokens\":{\"<s>\":{"
-    "\"id\":\"<s>\",\"ids\":[0],\"tokens\":[\"<s>\"]}}}}";
-
-#define N_VOCAB 16
 #define N_CONTEXT 8
-
-static void write_file(const char *folder, const char *name, const char *text, const char *more)
-{
-	char *path = pb_format("%s/%s", folder, name);
-	FILE *file = fopen(path, "w");
-
-	cr_assert_not_null(file);
-	cr_assert(fputs(text, file) >= 0 && fputs(more, file) >= 0 && fclose(file) == 0);
-	free(path);
-}
-
-/* A tokenizer whose bos_auto is <s> or nothing, and which may have no BOS at all. */
-static struct pb_tokenizer *open_tokenizer(bool prepends, bool has_bos)
-{
-	char folder[] = "/tmp/pb_pairs_XXXXXX";
-	struct pb_tokenizer *tokenizer = NULL;
-	struct pb_error err = {0};
-
-	cr_assert_not_null(mkdtemp(folder));
-	write_file(folder, "tokenizer.json", tokenizer_head, prepends ? post_bos : post_plain);
-	write_file(folder, "tokenizer_config.json",
-		   has_bos ? "{\"bos_token\": \"<s>\"}" : "{\"bos_token\": null}", "");
-	cr_assert_eq(pb_tokenizer_open(&tokenizer, folder, &err), PB_OK, "%s", err.message);
-	for (int i = 0; i < 2; i++) {
-		char *path =
-		    pb_format("%s/%s", folder, i == 0 ? "tokenizer.json" : "tokenizer_config.json");
-
-		unlink(path);
-		free(path);
-	}
-	rmdir(folder);
-	return tokenizer;
-}
 
 static void parse_good(struct pb_pairs *pairs, const char *text,
 		       const struct pb_tokenizer *tokenizer, enum pb_bos bos)
@@ -73,7 +16,7 @@ static void parse_good(struct pb_pairs *pairs, const char *text,
 	struct pb_error err = {0};
 
 	cr_assert_eq(pb_pairs_parse(pairs, text, strlen(text), "pairs.jsonl", tokenizer, bos,
-				    N_VOCAB, N_CONTEXT, &err),
+				    SMALL_VOCAB, N_CONTEXT, &err),
 		     PB_OK, "%s", err.message);
 }
 
@@ -84,7 +27,7 @@ static void refuse_size(const char *text, size_t size, const struct pb_tokenizer
 	struct pb_pairs pairs;
 	struct pb_error err = {0};
 
-	cr_assert_eq(pb_pairs_parse(&pairs, text, size, "pairs.jsonl", tokenizer, bos, N_VOCAB,
+	cr_assert_eq(pb_pairs_parse(&pairs, text, size, "pairs.jsonl", tokenizer, bos, SMALL_VOCAB,
 				    N_CONTEXT, &err),
 		     PB_ERR_INPUT, "accepted: %s", text);
 	cr_expect_not_null(strstr(err.message, words), "no '%s' in: %s", words, err.message);
@@ -114,7 +57,7 @@ static const char one[] =
 
 Test(pairs, text_becomes_ids)
 {
-	struct pb_tokenizer *t = open_tokenizer(false, true);
+	struct pb_tokenizer *t = small_tokenizer(false, true);
 	struct pb_pairs pairs;
 
 	parse_good(&pairs, one, t, PB_BOS_AUTO);
@@ -143,9 +86,9 @@ Test(pairs, bos_is_prepended_by_its_rule_and_never_doubled)
 				      "\"answer\":\" a\",\"foil\":\" b\"}";
 	static const char uneven[] = "{\"clean\":\"<s>a b\",\"corrupted\":\"a c\","
 				     "\"answer\":\" a\",\"foil\":\" b\"}";
-	struct pb_tokenizer *plain = open_tokenizer(false, true);
-	struct pb_tokenizer *prepends = open_tokenizer(true, true);
-	struct pb_tokenizer *none = open_tokenizer(false, false);
+	struct pb_tokenizer *plain = small_tokenizer(false, true);
+	struct pb_tokenizer *prepends = small_tokenizer(true, true);
+	struct pb_tokenizer *none = small_tokenizer(false, false);
 	struct pb_pairs pairs;
 
 	parse_good(&pairs, one, prepends, PB_BOS_AUTO);
@@ -182,7 +125,7 @@ Test(pairs, ids_are_taken_as_they_are)
 	    "{\"clean\":[1,11],\"corrupted\":[3,11],\"answer\":10,\"foil\":15,\"candidates\":[10,15,2]}";
 	static const char mixed[] =
 	    "{\"clean\":[1,11],\"corrupted\":\"a c\",\"answer\":\" a\",\"foil\":3}";
-	struct pb_tokenizer *t = open_tokenizer(true, true);
+	struct pb_tokenizer *t = small_tokenizer(true, true);
 	struct pb_pairs pairs;
 
 	/* No BOS for ids, whatever the rule; with a tokenizer there is a text to read. */
@@ -216,7 +159,7 @@ Test(pairs, candidates_may_be_texts)
 {
 	static const char text[] = "{\"clean\":\"a b\",\"corrupted\":\"a c\",\"answer\":\" a\","
 				   "\"foil\":\" b\",\"candidates\":[\" a\",\" b\",12]}";
-	struct pb_tokenizer *t = open_tokenizer(false, true);
+	struct pb_tokenizer *t = small_tokenizer(false, true);
 	struct pb_pairs pairs;
 
 	parse_good(&pairs, text, t, PB_BOS_AUTO);
@@ -244,7 +187,7 @@ Test(pairs, other_keys_are_kept_verbatim_in_their_order)
 Test(pairs, blank_lines_and_a_missing_last_newline_are_allowed)
 {
 	char *text = pb_format("\n  \n%s\r\n\t\n%.*s", one, (int)strlen(one) - 1, one);
-	struct pb_tokenizer *t = open_tokenizer(false, true);
+	struct pb_tokenizer *t = small_tokenizer(false, true);
 	struct pb_pairs pairs;
 
 	parse_good(&pairs, text, t, PB_BOS_AUTO);
@@ -283,12 +226,12 @@ Test(pairs, unequal_lengths_show_both_prompts)
 	static const char text[] =
 	    "{\"clean\":\"a b a\\n\",\"corrupted\":\"a b c.x\",\"answer\":\" a\","
 	    "\"foil\":\" b\"}";
-	struct pb_tokenizer *t = open_tokenizer(false, true);
+	struct pb_tokenizer *t = small_tokenizer(false, true);
 	struct pb_pairs pairs;
 	struct pb_error err = {0};
 
 	cr_assert_eq(pb_pairs_parse(&pairs, text, strlen(text), "pairs.jsonl", t, PB_BOS_AUTO,
-				    N_VOCAB, N_CONTEXT, &err),
+				    SMALL_VOCAB, N_CONTEXT, &err),
 		     PB_ERR_INPUT);
 	cr_expect_not_null(
 	    strstr(err.message, "pairs.jsonl:1: clean has 4 tokens and corrupted has 5"), "%s",
@@ -318,7 +261,7 @@ Test(pairs, long_prompts_are_shown_in_part)
 		    (size_t)snprintf(text + used, sizeof text - used, ",%d", i < 150 ? i % 9 : 9);
 	used += (size_t)snprintf(text + used, sizeof text - used, "]}");
 	cr_assert_eq(
-	    pb_pairs_parse(&pairs, text, used, "p", NULL, PB_BOS_AUTO, N_VOCAB, 1000, &err),
+	    pb_pairs_parse(&pairs, text, used, "p", NULL, PB_BOS_AUTO, SMALL_VOCAB, 1000, &err),
 	    PB_ERR_INPUT);
 	cr_expect_not_null(strstr(err.message, "(148 equal tokens before)"), "%s", err.message);
 	cr_expect_not_null(strstr(err.message, "\n>      151  "), "%s", err.message);
@@ -328,7 +271,7 @@ Test(pairs, long_prompts_are_shown_in_part)
 
 Test(pairs, answers_that_are_not_one_token_are_refused)
 {
-	struct pb_tokenizer *t = open_tokenizer(false, true);
+	struct pb_tokenizer *t = small_tokenizer(false, true);
 
 	refuse(
 	    "{\"clean\":\"a\",\"corrupted\":\"b\",\"answer\":\" a b\",\"foil\":\" b\"}", t,
@@ -360,7 +303,7 @@ Test(pairs, answers_that_are_not_one_token_are_refused)
 
 Test(pairs, prompts_out_of_bounds_are_refused)
 {
-	struct pb_tokenizer *t = open_tokenizer(true, true);
+	struct pb_tokenizer *t = small_tokenizer(true, true);
 
 	refuse("{\"clean\":[1,16],\"corrupted\":[1,2],\"answer\":1,\"foil\":2}", NULL,
 	       "out of range: pairs.jsonl:1 (clean): 16");
@@ -387,7 +330,7 @@ Test(pairs, ids_of_the_tokenizer_past_the_model_are_refused)
 {
 	static const char answer[] =
 	    "{\"clean\":\"a\",\"corrupted\":\"c\",\"answer\":\" a\",\"foil\":\" b\"}";
-	struct pb_tokenizer *t = open_tokenizer(false, true);
+	struct pb_tokenizer *t = small_tokenizer(false, true);
 	struct pb_pairs pairs;
 	struct pb_error err = {0};
 
@@ -404,7 +347,7 @@ Test(pairs, ids_of_the_tokenizer_past_the_model_are_refused)
 
 Test(pairs, lines_that_are_not_pairs_are_refused_with_their_line)
 {
-	struct pb_tokenizer *t = open_tokenizer(false, true);
+	struct pb_tokenizer *t = small_tokenizer(false, true);
 	char *text = pb_format("%s\n\n{\"clean\": 1.5}", one);
 
 	refuse(text, t, "wrong type: pairs.jsonl:4 (clean)");
@@ -438,7 +381,7 @@ Test(pairs, lines_that_are_not_pairs_are_refused_with_their_line)
 Test(pairs, a_file_is_read_and_described)
 {
 	char name[] = "/tmp/pb_pairs_XXXXXX";
-	struct pb_tokenizer *t = open_tokenizer(false, true);
+	struct pb_tokenizer *t = small_tokenizer(false, true);
 	struct pb_pairs pairs;
 	struct pb_error err = {0};
 	char *described = NULL;
@@ -450,8 +393,8 @@ Test(pairs, a_file_is_read_and_described)
 	fprintf(file, "%.*s,\"task\":\"x\",\"k\":1}\n%.*s,\"task\":\"x\",\"k\":2}\n",
 		(int)strlen(one) - 2, one, (int)strlen(one) - 2, one);
 	cr_assert_eq(fclose(file), 0);
-	cr_assert_eq(pb_pairs_read(&pairs, name, t, PB_BOS_AUTO, N_VOCAB, N_CONTEXT, &err), PB_OK,
-		     "%s", err.message);
+	cr_assert_eq(pb_pairs_read(&pairs, name, t, PB_BOS_AUTO, SMALL_VOCAB, N_CONTEXT, &err),
+		     PB_OK, "%s", err.message);
 	cr_assert_eq(pairs.n, 2);
 	cr_assert_str_eq(pairs.items[1].extra, "{\"task\":\"x\",\"k\":2}");
 	pb_pairs_free(&pairs);
@@ -466,7 +409,7 @@ Test(pairs, a_file_is_read_and_described)
 	cr_expect_not_null(strstr(described, "k            in 2\n"), "%s", described);
 	free(described);
 	unlink(name);
-	cr_assert_eq(pb_pairs_read(&pairs, name, t, PB_BOS_AUTO, N_VOCAB, N_CONTEXT, &err),
+	cr_assert_eq(pb_pairs_read(&pairs, name, t, PB_BOS_AUTO, SMALL_VOCAB, N_CONTEXT, &err),
 		     PB_ERR_INPUT);
 	cr_assert_not_null(strstr(err.message, name), "%s", err.message);
 	pb_tokenizer_close(t);

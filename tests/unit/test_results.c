@@ -1,92 +1,7 @@
 /* Result files: parts to assembled file, what it holds, what is refused. */
-#include "unit/results_fixture.h"
-
 #include <sys/stat.h>
 
-#include "results/digest.h"
-#include "results/result_file.h"
-
-/* ---- reading back ---------------------------------------------------------------------- */
-
-/* A float64 dataset as a fresh array of `count`. */
-static double *read_doubles(struct fixture *f, const char *path, size_t count)
-{
-	double *values = calloc(count + 1, sizeof *values);
-	hid_t file;
-
-	cr_assert(values != NULL);
-	OK(f, pb_h5_file_open(&file, f->output, false, PB_ERR_IO, &f->err));
-	OK(f, pb_h5_read(file, path, H5T_NATIVE_DOUBLE, count, values, &f->err));
-	OK(f, pb_h5_file_close(&file, f->output, &f->err));
-	return values;
-}
-
-static bool has_dataset(struct fixture *f, const char *path)
-{
-	bool there;
-	hid_t file;
-
-	OK(f, pb_h5_file_open(&file, f->output, false, PB_ERR_IO, &f->err));
-	there = pb_h5_exists(file, path);
-	OK(f, pb_h5_file_close(&file, f->output, &f->err));
-	return there;
-}
-
-static double read_attribute(struct fixture *f, const char *group, const char *name)
-{
-	double value = NAN;
-	int64_t number;
-	hid_t file, object;
-
-	OK(f, pb_h5_file_open(&file, f->output, false, PB_ERR_IO, &f->err));
-	OK(f, pb_h5_group_open(&object, file, group, &f->err));
-	if (pb_h5_get_double(object, name, &value, NULL) != PB_OK) {
-		OK(f, pb_h5_get_int(object, name, &number, &f->err));
-		value = (double)number;
-	}
-	pb_h5_drop(object);
-	OK(f, pb_h5_file_close(&file, f->output, &f->err));
-	return value;
-}
-
-/* "path hash" of every dataset of a file, in order. */
-static char *all_hashes(struct fixture *f, const char *path)
-{
-	struct pb_objects objects;
-	char hex[PB_SHA256_HEX], *text = NULL;
-	size_t size, i;
-	hid_t file;
-	FILE *out = open_memstream(&text, &size);
-
-	cr_assert(out != NULL);
-	OK(f, pb_h5_file_open(&file, path, false, PB_ERR_IO, &f->err));
-	OK(f, pb_objects_list(&objects, file, &f->err));
-	for (i = 0; i < objects.n; i++) {
-		if (!objects.items[i].is_dataset)
-			continue;
-		OK(f, pb_digest_dataset(file, objects.items[i].path, hex, &f->err));
-		fprintf(out, "%s %s\n", objects.items[i].path, hex);
-	}
-	pb_objects_free(&objects);
-	OK(f, pb_h5_file_close(&file, path, &f->err));
-	cr_assert_eq(fclose(out), 0);
-	return text;
-}
-
-static char *verify_text(struct fixture *f, enum pb_status wanted)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
-	enum pb_status status;
-
-	cr_assert(out != NULL);
-	f->err = (struct pb_error){0};
-	status = pb_result_verify(f->output, out, &f->err);
-	cr_assert_eq(fclose(out), 0);
-	cr_assert_eq(status, wanted, "verify: %d: %s\n%s", status, f->err.message, text);
-	return text;
-}
+#include "unit/results_read.h"
 
 /* Cell (layer, head) of sweep 0, the plain way. */
 static double plain_mean(const struct fixture *f, size_t sweep, size_t layer, size_t head,
@@ -547,20 +462,6 @@ Test(results, other_things_at_the_output)
 
 /* ---- checks ------------------------------------------------------------------------------ */
 
-/* Parts whose first chunk was changed do not become a file. */
-static void refuse(struct fixture *f, struct pb_chunk_values *changed, const char *text)
-{
-	OK(f, pb_parts_prepare(&f->e, &f->err));
-	OK(f, pb_part_write(&f->e, changed, &f->err));
-	pb_chunk_values_free(changed);
-	FAILS(f, pb_result_assemble(&f->e, &f->err), PB_ERR_CHECK, text);
-	cr_assert(strstr(f->err.message, "was not written") != NULL);
-	cr_assert(!pb_is_file(f->output));
-	cr_assert(fixture_has(f, ".parts/chunk-00000.h5"));
-	/* Nothing half written stays beside them. */
-	cr_assert(!fixture_has_aside(f, ""));
-}
-
 Test(results, resid_pre_off_the_donor_fails)
 {
 	struct fixture f;
@@ -595,7 +496,7 @@ Test(results, a_variant_off_the_plain_forward_fails)
 	v = fixture_chunk(&f, 0);
 	/* 1e-3 of the largest effect (about 2.1) and 1e-5 of 8.5: 2.2e-3. */
 	v->checks.variants[0].logit_diff_plain += 2.5e-3;
-	refuse(&f, v, "sweep 0, pair 0, layer 1, head 2");
+	refuse(&f, v, "sweep 0, pair 0, cell 6 (L1H2)");
 	fixture_free(&f);
 }
 
@@ -606,7 +507,7 @@ Test(results, a_variant_that_the_file_holds_otherwise_fails)
 
 	fixture_new(&f, 2, 2, true);
 	v = fixture_chunk(&f, 0);
-	v->checks.variants[0].head = 1; /* the check looked at another head than it says */
+	v->checks.variants[0].cell = 5; /* the check looked at another head than it says */
 	refuse(&f, v, "in the file");
 	fixture_free(&f);
 }
@@ -653,7 +554,7 @@ Test(results, values_that_are_not_finite_fail)
 	fixture_new(&f, 2, 2, false);
 	v = fixture_chunk(&f, 0);
 	((float *)v->sweeps[1].metric[PB_METRIC_KL_DONOR])[12 + 5] = INFINITY;
-	refuse(&f, v, "sweep 1, kl_donor of pair 1, layer 1, head 1");
+	refuse(&f, v, "sweep 1, kl_donor of pair 1, L1H1");
 	fixture_free(&f);
 	fixture_new(&f, 2, 2, false);
 	v = fixture_chunk(&f, 0);
@@ -753,21 +654,41 @@ Test(results, description_and_summary)
 	fixture_free(&f);
 }
 
+Test(results, every_grid_is_written_and_verified)
+{
+	struct fixture f;
+	char *text;
+
+	fixture_new(&f, 8, 3, false);
+	fixture_extend(&f);
+	fixture_assemble(&f);
+	text = verify_text(&f, PB_OK);
+	cr_assert(strstr(text, "/sweeps/7_path_head_to_v_denoise_freeze_all/logit_diff_mask") !=
+		      NULL,
+		  "%s", text);
+	free(text);
+	fixture_free(&f);
+}
+
 /* Sample files for tests/golden/check_file.py, where PB_SAMPLE_DIR says. */
 Test(results, sample_files)
 {
+	static const char *const names[] = {"equal", "ragged", "all"};
 	const char *folder = getenv("PB_SAMPLE_DIR");
-	const bool equal[2] = {true, false};
 	int i;
 
-	for (i = 0; folder != NULL && i < 2; i++) {
+	for (i = 0; folder != NULL && i < 3; i++) {
 		struct fixture f;
 		char path[512];
 
-		fixture_new(&f, 13 + (size_t)i, 4, equal[i]);
-		snprintf(path, sizeof path, "%s/%s.h5", folder, equal[i] ? "equal" : "ragged");
+		fixture_new(&f, 13 + (size_t)i, 4, i == 0);
+		snprintf(path, sizeof path, "%s/%s.h5", folder, names[i]);
 		f.e.output = path;
 		(void)unlink(path);
+		if (i == 2) {
+			fixture_extend(&f);
+			f.e.metrics = 1u << PB_METRIC_CANDIDATE_LOGITS | 1u << PB_METRIC_KL_DONOR;
+		}
 		fixture_assemble(&f);
 		fixture_free(&f);
 	}

@@ -1,0 +1,53 @@
+/* What the files of the experiment share. */
+#ifndef PB_ENGINE_EXPERIMENT_H
+#define PB_ENGINE_EXPERIMENT_H
+
+#include "engine/readings.h"
+#include "engine/sets.h"
+#include "engine/sweeps.h"
+
+/* All that a run holds, so that one cleanup lets it go. */
+struct pb_running {
+	const struct pb_run_config *config;
+	const struct pb_run_options *options;
+	struct pb_model *model;
+	struct pb_tokenizer *tokenizer;
+	struct pb_pairs pairs;
+	struct pb_device *dev;
+	struct pb_engine engine;
+	struct pb_wave_memory memory;
+	struct pb_plan plan;
+	struct pb_experiment experiment;
+	/* by sweep */
+	struct pb_grid *grids;
+	struct pb_set *
+	    *complements; /* sets as they are written: NULL where they are the config's */
+	struct pb_prompts *references;
+	struct pb_sources *sources;
+	struct pb_sweep_work *works;
+	struct pb_reference_means *means;
+	size_t *same_as; /* another sweep whose layers are this one's, moved by one; SIZE_MAX */
+	uint8_t **known;
+	struct pb_shape_cache *shapes;
+	int32_t **others; /* resample: [pairs] */
+	struct pb_reading_values readings;
+	struct pb_arena arena;
+	char *identity;
+	bool replace; /* --force: what is at the output makes room */
+	char host[256], pairs_sha256[PB_SHA256_HEX];
+	double gemm_rate, started;
+};
+
+/* Resolve the sweeps of the config (which become what they mean on this model), make their grids,
+ * read reference prompts. Model and pairs are there. */
+enum pb_status pb_running_open_sweeps(struct pb_running *r, struct pb_error *err);
+/* Reference means, vectors, subspaces. The engine is open. */
+enum pb_status pb_running_make_sources(struct pb_running *r, struct pb_error *err);
+/* Tokens of the longest prompt that goes through the engine. */
+size_t pb_running_longest(const struct pb_running *r);
+/* Fill the cells of sweep s that another sweep of the chunk has computed. */
+void pb_running_copy_known(const struct pb_running *r, size_t s, struct pb_chunk_values *values,
+			   size_t n_pairs);
+void pb_running_close_sweeps(struct pb_running *r);
+
+#endif

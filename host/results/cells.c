@@ -1,0 +1,133 @@
+/* Boxes of a sweep's raw values. */
+#include "results/cells.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "patchbay/base.h"
+#include "results/layout.h"
+
+struct pb_split pb_split_of(const struct pb_grid *grid, size_t n_most)
+{
+	struct pb_split split = {.axis = 0, .steps = 1, .n_cells = 1};
+	size_t axis = grid->n_axes;
+
+	/* Whole axes from the last one on, as long as they fit. */
+	while (axis > 0 && split.n_cells * grid->axes[axis - 1].n <= n_most)
+		split.n_cells *= grid->axes[--axis].n;
+	if (axis == 0) {
+		split.steps = grid->n_axes > 0 ? grid->axes[0].n : 1;
+		return split;
+	}
+	split.axis = axis - 1;
+	split.steps = n_most / split.n_cells > 0 ? n_most / split.n_cells : 1;
+	split.n_cells *= split.steps;
+	return split;
+}
+
+size_t pb_split_box(const struct pb_split *split, const struct pb_grid *grid, size_t cell,
+		    struct pb_box *box)
+{
+	size_t cells = 1, i;
+
+	pb_grid_steps(grid, cell, box->first);
+	for (i = 0; i < grid->n_axes; i++) {
+		const size_t left = grid->axes[i].n - box->first[i];
+
+		box->n[i] = i < split->axis ? 1 : left;
+		if (i == split->axis && split->steps < left)
+			box->n[i] = split->steps;
+		cells *= box->n[i];
+	}
+	return cells;
+}
+
+/* ---- reading ----------------------------------------------------------------------------- */
+
+static enum pb_status read_box(hid_t dataset, const char *name, const struct pb_grid *grid,
+			       const struct pb_box *box, size_t first, size_t n, double *out,
+			       struct pb_error *err)
+{
+	size_t start[PB_GRID_AXES + 1] = {first}, count[PB_GRID_AXES + 1] = {n};
+
+	memcpy(start + 1, box->first, grid->n_axes * sizeof *start);
+	memcpy(count + 1, box->n, grid->n_axes * sizeof *count);
+	return pb_h5_read_box(dataset, name, H5T_NATIVE_DOUBLE, start, count, (int)grid->n_axes + 1,
+			      out, err);
+}
+
+/* The part of a box that a prompt `missing` tokens shorter than the longest one has: where it lies
+ * in the dataset (*from) and in the box (*to). False when it has nothing. */
+static bool clip(const struct pb_grid *grid, const struct pb_box *box, size_t missing,
+		 struct pb_box *from, struct pb_box *to)
+{
+	size_t i;
+
+	for (i = 0; i < grid->n_axes; i++) {
+		const size_t shift = pb_axis_is_position(grid->axes[i].kind) ? missing : 0;
+		const size_t low = box->first[i] > shift ? box->first[i] : shift;
+		const size_t high = box->first[i] + box->n[i];
+
+		if (low >= high)
+			return false;
+		from->first[i] = low - shift;
+		to->first[i] = low - box->first[i];
+		from->n[i] = to->n[i] = high - low;
+	}
+	return true;
+}
+
+/* Copy values [n of each axis] to their place `to` in an array that `box` has the shape of. */
+static void scatter(const struct pb_grid *grid, const struct pb_box *box, const struct pb_box *to,
+		    const double *values, double *out)
+{
+	size_t step[PB_GRID_AXES] = {0}, run = 1, i, at;
+	const size_t last = grid->n_axes > 0 ? grid->n_axes - 1 : 0;
+
+	if (grid->n_axes > 0)
+		run = to->n[last];
+	for (;;) {
+		for (i = 0, at = 0; i < grid->n_axes; i++)
+			at = at * box->n[i] + to->first[i] + step[i];
+		memcpy(out + at, values, run * sizeof *out);
+		values += run;
+		for (i = last; i > 0 && ++step[i - 1] == to->n[i - 1]; i--)
+			step[i - 1] = 0;
+		if (i == 0)
+			return;
+	}
+}
+
+enum pb_status pb_cells_read(const struct pb_experiment *e, const struct pb_grid *grid,
+			     const struct pb_box *box, bool from_end, hid_t dataset,
+			     const char *name, size_t first, size_t n, double *out,
+			     struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	size_t n_cells = 1, i, c;
+	struct pb_box from, to;
+	double *values = NULL;
+	bool positions = false;
+
+	for (i = 0; i < grid->n_axes; i++) {
+		n_cells *= box->n[i];
+		positions = positions || pb_axis_is_position(grid->axes[i].kind);
+	}
+	if (!from_end || !positions)
+		return read_box(dataset, name, grid, box, first, n, out, err);
+	PB_TRY(pb_alloc((void **)&values, n_cells, sizeof *values, name, err));
+	for (i = first; i < first + n; i++, out += n_cells) {
+		const size_t missing = e->pairs->max_length - e->pairs->items[i].length;
+
+		for (c = 0; c < n_cells; c++)
+			out[c] = NAN;
+		if (!clip(grid, box, missing, &from, &to))
+			continue;
+		PB_TRY(read_box(dataset, name, grid, &from, i, 1, values, err));
+		scatter(grid, box, &to, values, out);
+	}
+cleanup:
+	free(values);
+	return status;
+}

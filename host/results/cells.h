@@ -1,0 +1,34 @@
+/* Reading the raw values of a sweep back, some cells at a time, with positions counted from the
+ * start or from the end. */
+#ifndef PB_RESULTS_CELLS_H
+#define PB_RESULTS_CELLS_H
+
+#include "patchbay/results.h"
+#include "results/h5.h"
+
+/* A box of cells: `n` steps of each axis from `first` on. */
+struct pb_box {
+	size_t first[PB_GRID_AXES], n[PB_GRID_AXES];
+};
+
+/* How a grid is cut into boxes of consecutive cells. */
+struct pb_split {
+	size_t axis; /* `steps` of it at a time, those before one by one, those behind whole */
+	size_t steps;
+	size_t n_cells; /* of a full box */
+};
+/* Boxes of at most n_most cells, if one cell fits into that. */
+struct pb_split pb_split_of(const struct pb_grid *grid, size_t n_most);
+/* The box that begins at a cell (where the one before it ended); returns its number of cells. */
+size_t pb_split_box(const struct pb_split *split, const struct pb_grid *grid, size_t cell,
+		    struct pb_box *box);
+
+/* The values of a dataset (pair, axes of the grid) in a box, of pairs [first, first + n), into out
+ * [n, cells of the box]. from_end: step k of T of an axis of positions stands for k - T, counted
+ * from the end of each pair's prompt; NaN where that is before its start. */
+enum pb_status pb_cells_read(const struct pb_experiment *e, const struct pb_grid *grid,
+			     const struct pb_box *box, bool from_end, hid_t dataset,
+			     const char *name, size_t first, size_t n, double *out,
+			     struct pb_error *err);
+
+#endif
