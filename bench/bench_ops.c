@@ -19,7 +19,10 @@ struct bench {
 	struct pb_error err;
 	struct pb_packed *qkv, *up, *down;
 	struct pb_dev x, n, wide, z, qkv_rows, base_x, base_wide, base_qkv, stats, weight, base_row;
-	struct pb_span spans[N_VARIANTS];
+	struct pb_dev patterns;
+	struct pb_span spans[N_VARIANTS], prompts[N_PAIRS];
+	struct pb_edit row_edits[N_VARIANTS];
+	struct pb_pattern_edit pattern_edits[N_VARIANTS * H];
 };
 
 static void must(struct bench *b, enum pb_status status)
@@ -71,6 +74,37 @@ static struct pb_packed *packed(struct bench *b, size_t n_in, size_t n_out)
 	return out;
 }
 
+/* Every variant's changed rows become another prompt's, and so do the patterns of each of its
+ * heads; the source is the next recipient. */
+static void set_up_edits(struct bench *b)
+{
+	b->patterns = filled(b, (size_t)N_PAIRS * H * T * T, 0.0f, 0.1f);
+	for (int p = 0; p < N_PAIRS; p++)
+		b->prompts[p] = (struct pb_span){.base = p * T, .length = T};
+	for (int v = 0; v < N_VARIANTS; v++) {
+		int source = (b->spans[v].base + T) % (N_PAIRS * T);
+
+		b->row_edits[v] = (struct pb_edit){.row = b->spans[v].row,
+						   .base_row = b->spans[v].base + FIRST,
+						   .source_row = source + FIRST,
+						   .n_rows = T - FIRST,
+						   .source_step = 1,
+						   .base = -1.0f,
+						   .source = 1.0f};
+		b->spans[v].edit = v * H;
+		b->spans[v].n_edits = H;
+		for (int h = 0; h < H; h++)
+			b->pattern_edits[v * H + h] =
+			    (struct pb_pattern_edit){.head = h,
+						     .query = FIRST,
+						     .n_queries = T - FIRST,
+						     .n_keys = T,
+						     .source_base = source,
+						     .table_row = -1,
+						     .source = 1.0f};
+	}
+}
+
 static void set_up(struct bench *b, int threads)
 {
 	static const struct pb_arch arch = {.n_layers = 12,
@@ -105,6 +139,7 @@ static void set_up(struct bench *b, int threads)
 		for (int i = 0; i < T - FIRST; i++)
 			rows[v * (T - FIRST) + i] = b->spans[v].base + FIRST + i;
 	}
+	set_up_edits(b);
 	must(b, b->dev->ops->alloc(b->dev, sizeof rows, &b->base_row, &b->err));
 	must(b, b->dev->ops->upload(b->dev, b->base_row, rows, sizeof rows, &b->err));
 }
@@ -162,19 +197,73 @@ static void activation_delta(struct bench *b)
 	must(b, b->dev->ops->activation_delta(b->dev, &op, &b->err));
 }
 
+static void edits(struct bench *b)
+{
+	struct pb_edits op = {.n = N_VARIANTS,
+			      .columns = D,
+			      .edits = b->row_edits,
+			      .out = b->x,
+			      .x0 = b->base_x,
+			      .source = b->base_x,
+			      .out_stride = D,
+			      .x0_stride = D,
+			      .source_stride = D};
+
+	must(b, b->dev->ops->edits(b->dev, &op, &b->err));
+}
+
+static const struct pb_heads heads = {
+    .n_heads = H, .n_kv_heads = H, .d_head = K, .score_scale = 0.125f};
+
+static void patterns(struct bench *b)
+{
+	struct pb_patterns op = {.heads = heads,
+				 .n_prompts = N_PAIRS,
+				 .prompts = b->prompts,
+				 .max_length = T,
+				 .qkv = b->base_qkv,
+				 .a = b->patterns};
+
+	must(b, b->dev->ops->patterns(b->dev, &op, &b->err));
+}
+
+static struct pb_attention_delta delta_op(const struct bench *b)
+{
+	return (struct pb_attention_delta){.heads = heads,
+					   .n_variants = N_VARIANTS,
+					   .variants = b->spans,
+					   .max_length = T,
+					   .qkv0 = b->base_qkv,
+					   .dqkv = b->qkv_rows,
+					   .dz = b->z};
+}
+
 static void attention_delta(struct bench *b)
 {
-	struct pb_attention_delta op = {
-	    .heads = {.n_heads = H, .n_kv_heads = H, .d_head = K, .score_scale = 0.125f},
-	    .n_variants = N_VARIANTS,
-	    .variants = b->spans,
-	    .max_length = T,
-	    .qkv0 = b->base_qkv,
-	    .dqkv = b->qkv_rows,
-	    .dz = b->z};
+	struct pb_attention_delta op = delta_op(b);
 
 	must(b, b->dev->ops->attention_delta(b->dev, &op, &b->err));
 }
+
+static void attention_edited(struct bench *b)
+{
+	struct pb_attention_delta op = delta_op(b);
+
+	op.edits = b->pattern_edits;
+	must(b, b->dev->ops->attention_delta(b->dev, &op, &b->err));
+}
+
+static void attention_one_head(struct bench *b)
+{
+	struct pb_attention_delta op = delta_op(b);
+
+	op.first_head = H / 2;
+	op.n_used = 1;
+	must(b, b->dev->ops->attention_delta(b->dev, &op, &b->err));
+}
+
+/* Of one head: its new scores, both sums over values. */
+#define HEAD_FLOPS (2.0 * N_VARIANTS * K * (24.0 * 36.5 * 2.0 + 24.0 * 12.5))
 
 static const struct row {
 	const char *name;
@@ -186,8 +275,11 @@ static const struct row {
     {"gemm [1536, 3072] x [3072, 768]", gemm_down, 2.0 * ROWS *D *F, 0.0},
     {"norm_delta [1536, 768]", norm_delta, 0.0, 3.0 * ROWS *D * 4.0},
     {"activation_delta [1536, 3072]", activation_delta, 0.0, 4.0 * ROWS *F * 4.0},
-    {"attention_delta 64 x 12 heads x 24 of 48", attention_delta,
-     2.0 * N_VARIANTS *H *K *(24.0 * 36.5 * 2.0 + 24.0 * 12.5), 0.0},
+    {"edits 64 of 24 rows [1536, 768]", edits, 0.0, 3.0 * ROWS *D * 4.0},
+    {"patterns 8 x 12 heads x 48", patterns, 2.0 * N_PAIRS *H *K *(48.0 * 24.5), 0.0},
+    {"attention_delta 64 x 12 heads x 24 of 48", attention_delta, H *HEAD_FLOPS, 0.0},
+    {"the same, all patterns from elsewhere", attention_edited, H *HEAD_FLOPS, 0.0},
+    {"the same, 1 of the heads, unedited", attention_one_head, HEAD_FLOPS, 0.0},
 };
 
 int main(int argc, char **argv)

@@ -25,7 +25,7 @@ CONFIG = {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "n_layer":
 # Standard deviations; GPT-2 starts from 0.02 everywhere, which would leave attention uniform.
 STD = {"wte": 0.05, "wpe": 0.02, "attn.c_attn": 0.06, "attn.c_proj": 0.05, "mlp.c_fc": 0.05,
        "mlp.c_proj": 0.03}
-MADE = {"seed": SEED, "std": STD, "pairs": [N_PAIRS, LENGTH, DIFFERENCE], "version": 1}
+MADE = {"seed": SEED, "std": STD, "pairs": [N_PAIRS, LENGTH, DIFFERENCE], "version": 2}
 
 
 def tensors():
@@ -77,7 +77,7 @@ def main():
         (folder / f"{positions}.yaml").write_text(
             f"model: {{path: {folder}, bos: auto}}\npairs: {folder}/pairs.jsonl\nsweep:\n"
             f"  - {{intervention: patch, site: z, direction: denoise, positions: {positions}}}\n"
-            "metrics: [logit_diff]\n"
+            "metrics: [logit_diff]\nreadings: none\n"
             "engine: {backend: cpu, precision: fp32, chunk: auto}\n")
     stamp.write_text(json.dumps(MADE) + "\n")
 

@@ -13,7 +13,6 @@ logit_diff [n, pair]; clean, corrupted [pair], the base runs'; seconds, cells_to
 import argparse
 import json
 import os
-import tempfile
 import time
 from importlib import metadata
 from pathlib import Path
@@ -37,27 +36,9 @@ os.environ["OMP_NUM_THREADS"] = str(OPTIONS.threads)
 
 import numpy as np  # noqa: E402  (the environment must be set before these are imported)
 import pandas as pd  # noqa: E402
-import tokenizers  # noqa: E402
 import torch  # noqa: E402
-import transformers  # noqa: E402
 from transformer_lens import patching  # noqa: E402
-from transformer_lens.model_bridge import TransformerBridge  # noqa: E402
-
-
-def load(folder):
-    with tempfile.TemporaryDirectory() as temp:
-        # prompts are token ids, but boot_transformers wants a tokenizer that it can read again
-        words = tokenizers.models.WordLevel({"<|endoftext|>": 0}, "<|endoftext|>")
-        special = dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>")
-        transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizers.Tokenizer(words),
-                                             **special).save_pretrained(temp)
-        model = TransformerBridge.boot_transformers(
-            str(folder), device="cpu", dtype=torch.float32,
-            tokenizer=transformers.AutoTokenizer.from_pretrained(temp))
-    # the weights stay as they are; this gives hooks the names that the patching functions use
-    model.enable_compatibility_mode(disable_warnings=True, no_processing=True)
-    model.eval()
-    return model
+from peer_model import load  # noqa: E402
 
 
 def cells_of(positions, n_layers, n_heads, n_positions, sample):

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Patchbay beside TransformerLens: the same random GPT-2-small-shaped model, pairs and threads.
 #   bench/run_peers.sh [options of peer_table.py]     e.g. --positions all,last,each --repeat 5
+#                                                     or --positions none --paths q,k,v
 # Makes build/peers (a virtual environment of about 6 GB) and build/bench/gpt2_shape when missing.
 # PATCHBAY: the binary; THREADS: default 2; PEERS: the environment.
 set -eu
