@@ -53,16 +53,15 @@ void pb_h5_drop(hid_t id)
 		(void)H5Idec_ref(id);
 }
 
-/* Chunks of a dataset that stay in memory while it is open: a file has hundreds open at once. */
-#define CHUNK_CACHE ((size_t)64 << 10)
-/* Object headers, as they lie in the file; in memory each is ten times as large. */
+/* Object headers, as they lie in the file; in memory each is ten times as large, and a file of many
+ * sweeps has thousands. (A small chunk cache would save little more, and with one HDF5 1.10 crashes
+ * when the disk is full.) */
 #define METADATA_CACHE ((size_t)512 << 10)
 
 /* ---- files ----------------------------------------------------------------------------- */
 
 void pb_h5_begin(void)
 {
-	(void)H5set_free_list_limits(1 << 20, 64 << 10, 1 << 20, 64 << 10, 1 << 20, 64 << 10);
 	(void)H5dont_atexit(); /* fails when the library is in use already: then it is late */
 	(void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
 }
@@ -82,7 +81,6 @@ static hid_t file_access(void)
 #if H5_VERSION_GE(1, 10, 7)
 	    H5Pset_file_locking(plist, false, true) < 0 ||
 #endif
-	    H5Pset_cache(plist, 0, 521, CHUNK_CACHE, 0.75) < 0 ||
 	    H5Pset_fclose_degree(plist, H5F_CLOSE_STRONG) < 0) {
 		pb_h5_drop(plist);
 		return -1;
