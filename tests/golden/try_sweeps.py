@@ -9,6 +9,7 @@ build/release/patchbay or PATCHBAY. Prints one line a seed and a final count; ex
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -352,10 +353,17 @@ def try_seed(seed, patchbay, folder, n_rows, only):
     save = maker.some([s for s in maker.m.sites() if s != "mlp_pre"]) if maker.flag(0.3) else []
     top = run_first(patchbay, maker, rows, folder)
     metric = maker.one(METRICS) if maker.flag(0.4) else None
-    write_yaml(folder, rows, chunk, readings, save, metric.partition("_")[0] if metric
-               else "logit_diff")
-    run = subprocess.run([patchbay, "run", folder / "run.yaml", "-o", folder / "result.h5"],
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    while True:
+        write_yaml(folder, rows, chunk, readings, save, metric.partition("_")[0] if metric
+                   else "logit_diff")
+        run = subprocess.run([patchbay, "run", folder / "run.yaml", "-o", folder / "result.h5"],
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                             check=False)
+        # a row without any cell (no receiver behind its senders, roles that no pair has) is refused
+        empty = re.search(r"nothing to do: sweep\.(\d+)\.", run.stdout)
+        if run.returncode != 2 or not empty or len(rows) == 1:
+            break
+        del rows[int(empty[1])]
     about += f", {len(pairs)} pairs, {len(rows)} sweeps"
     if run.returncode != 0:
         return False, about + f": FAILED: patchbay run ended with {run.returncode}", run.stdout
