@@ -1,4 +1,4 @@
-/* Reading the axes of a summary from their dimension scales. */
+/* The cells of a summary: their axes from dimension scales, their labels, columns and order. */
 #include "results/file_grid.h"
 
 #include <math.h>
@@ -300,4 +300,20 @@ enum pb_status pb_file_grid_column(const struct pb_file_grid *g, const struct pb
 cleanup:
 	free(path);
 	return status;
+}
+
+/* ---- ranking ----------------------------------------------------------------------------- */
+
+static int by_size(const void *a, const void *b)
+{
+	const struct pb_ranked *x = a, *y = b;
+
+	if (x->size != y->size)
+		return x->size < y->size ? 1 : -1;
+	return (x->cell > y->cell) - (x->cell < y->cell);
+}
+
+void pb_rank(struct pb_ranked *cells, size_t n)
+{
+	qsort(cells, n, sizeof *cells, by_size);
 }

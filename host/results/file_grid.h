@@ -33,4 +33,11 @@ enum pb_status pb_file_grid_column(const struct pb_file_grid *grid, const struct
 				   size_t sweep, const char *name, const char *suffix,
 				   double **values, struct pb_error *err);
 
+struct pb_ranked {
+	double size; /* |effect|; -1 where there is none */
+	size_t cell;
+};
+/* The largest first; equal ones in the order of their cells. */
+void pb_rank(struct pb_ranked *cells, size_t n);
+
 #endif

@@ -12,20 +12,6 @@
 
 /* ---- strongest cells ----------------------------------------------------------------------- */
 
-struct ranked {
-	double size; /* |effect|; -1 where there is none */
-	size_t cell;
-};
-
-static int by_size(const void *a, const void *b)
-{
-	const struct ranked *x = a, *y = b;
-
-	if (x->size != y->size)
-		return x->size < y->size ? 1 : -1;
-	return (x->cell > y->cell) - (x->cell < y->cell);
-}
-
 static void print_interval(FILE *out, double value, double low, double high)
 {
 	if (isnan(value))
@@ -56,7 +42,7 @@ static void print_cell_line(FILE *out, const struct pb_figures *f, size_t cell, 
 }
 
 /* How wide the labels of `n` cells are; heads have a column of their own width. */
-static int label_width(const struct pb_figures *f, const struct ranked *cells, size_t n)
+static int label_width(const struct pb_figures *f, const struct pb_ranked *cells, size_t n)
 {
 	int width = f->by_position ? 14 : 8;
 	char label[96];
@@ -91,19 +77,19 @@ static enum pb_status print_carriers(FILE *out, const struct pb_figures *f, stru
 {
 	enum pb_status status;
 	const size_t n = f->n_layers * f->n_heads;
-	struct ranked *heads = NULL;
+	struct pb_ranked *heads = NULL;
 	double total = 0, sum = 0;
 	size_t i;
 
 	PB_TRY(pb_alloc((void **)&heads, n, sizeof *heads, "summary", err));
 	for (i = 0; i < n; i++)
-		heads[i] = (struct ranked){0, i};
+		heads[i] = (struct pb_ranked){0, i};
 	for (i = 0; i < f->grid.n_cells; i++)
 		if (!isnan(f->effect[i]))
 			heads[pb_figures_place(f, i)].size += fabs(f->effect[i]);
 	for (i = 0; i < n; i++)
 		total += heads[i].size;
-	qsort(heads, n, sizeof *heads, by_size);
+	pb_rank(heads, n);
 	for (i = 0; i < n && sum < 0.9 * total; i++)
 		sum += heads[i].size;
 	fprintf(out, "  %zu of %zu %s carry 90%% of the sum of |mean effect|.\n", i, n, noun_of(f));
@@ -116,15 +102,15 @@ static enum pb_status print_top(FILE *out, const struct pb_figures *f, size_t n_
 				struct pb_error *err)
 {
 	enum pb_status status;
-	struct ranked *cells = NULL;
+	struct pb_ranked *cells = NULL;
 	const size_t n_cells = f->grid.n_cells;
 	size_t i, n;
 	int width;
 
 	PB_TRY(pb_alloc((void **)&cells, n_cells, sizeof *cells, "summary", err));
 	for (i = 0; i < n_cells; i++)
-		cells[i] = (struct ranked){isnan(f->effect[i]) ? -1 : fabs(f->effect[i]), i};
-	qsort(cells, n_cells, sizeof *cells, by_size);
+		cells[i] = (struct pb_ranked){isnan(f->effect[i]) ? -1 : fabs(f->effect[i]), i};
+	pb_rank(cells, n_cells);
 	for (n = 0; n < n_top && n < n_cells && cells[n].size >= 0; n++)
 		;
 	width = label_width(f, cells, n);
@@ -153,7 +139,7 @@ static bool is_table(const struct pb_figures *f)
 static enum pb_status print_sets(FILE *out, const struct pb_figures *f, struct pb_error *err)
 {
 	enum pb_status status;
-	struct ranked *cells = NULL;
+	struct pb_ranked *cells = NULL;
 	size_t i;
 	int width;
 

@@ -10,20 +10,6 @@
 
 /* ---- ranking ----------------------------------------------------------------------------- */
 
-struct ranked {
-	double size; /* |effect|; -1 where it is not finite */
-	size_t cell;
-};
-
-static int by_size(const void *a, const void *b)
-{
-	const struct ranked *x = a, *y = b;
-
-	if (x->size != y->size)
-		return x->size < y->size ? 1 : -1;
-	return (x->cell > y->cell) - (x->cell < y->cell);
-}
-
 /* Columns of the summary that a ranking takes, by their place in struct pb_ranked_cell. */
 static const struct column {
 	const char *name;
@@ -41,19 +27,19 @@ static const struct column {
     {"restoration_ci_high", offsetof(struct pb_ranked_cell, restoration_ci_high)},
 };
 
-static enum pb_status order_cells(struct ranked **out, struct pb_ranking *ranking,
+static enum pb_status order_cells(struct pb_ranked **out, struct pb_ranking *ranking,
 				  const double *effect, size_t n_most, struct pb_error *err)
 {
 	enum pb_status status;
-	struct ranked *order = NULL;
+	struct pb_ranked *order = NULL;
 	size_t i;
 
 	PB_TRY(pb_alloc((void **)&order, ranking->n_cells, sizeof *order, "ranking", err));
 	for (i = 0; i < ranking->n_cells; i++) {
-		order[i] = (struct ranked){isfinite(effect[i]) ? fabs(effect[i]) : -1, i};
+		order[i] = (struct pb_ranked){isfinite(effect[i]) ? fabs(effect[i]) : -1, i};
 		ranking->n_excluded += !isfinite(effect[i]);
 	}
-	qsort(order, ranking->n_cells, sizeof *order, by_size);
+	pb_rank(order, ranking->n_cells);
 	ranking->n = ranking->n_cells - ranking->n_excluded;
 	if (n_most > 0 && n_most < ranking->n)
 		ranking->n = n_most;
@@ -123,7 +109,7 @@ enum pb_status pb_rank_sweep(struct pb_ranking *out, const struct pb_result *r, 
 	enum pb_status status;
 	const char *suffix = over_right ? "_right" : "";
 	struct pb_file_grid grid = {0};
-	struct ranked *order = NULL;
+	struct pb_ranked *order = NULL;
 	double *values = NULL;
 	size_t c, i;
 

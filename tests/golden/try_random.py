@@ -122,13 +122,19 @@ def try_seed(seed, patchbay, folder):
     return ok, about + f": {'ok' if ok else 'FAILED'}: off by {worst:.2g}", "\n".join(lines)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+def parser_of(description):
+    """The command line of a script that tries seeds."""
+    parser = argparse.ArgumentParser(description=description.split("\n", maxsplit=1)[0])
     parser.add_argument("--patchbay", default=os.environ.get("PATCHBAY",
                                                              ROOT / "build/release/patchbay"))
     parser.add_argument("--keep", help="folder to leave models and results in, one each seed")
     parser.add_argument("seeds", nargs="*", type=int, metavar="SEED")
-    options = parser.parse_args()
+    return parser
+
+
+def try_seeds(options, try_one):
+    """Try every seed of the options; try_one(seed, folder) gives ok, a line and a report. Prints
+    the lines, and the reports of those that fail; ends the program."""
     failed = 0
     seeds = options.seeds or [int(time.time())]
     for seed in seeds:
@@ -136,13 +142,18 @@ def main():
             folder = Path(options.keep or temp).resolve() / str(seed)
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "result.h5").unlink(missing_ok=True)
-            ok, line, report = try_seed(seed, options.patchbay, folder)
+            ok, line, report = try_one(seed, folder)
         print(line, flush=True)
         if not ok:
-            print(report)
+            print(report, flush=True)
             failed += 1
     print(f"{len(seeds) - failed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
+
+
+def main():
+    options = parser_of(__doc__).parse_args()
+    try_seeds(options, lambda seed, folder: try_seed(seed, options.patchbay, folder))
 
 
 if __name__ == "__main__":

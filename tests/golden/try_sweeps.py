@@ -6,15 +6,9 @@ is compared with the float64 reference of sweep_reference.py. With no seed, one 
 clock and printed. Needs torch, transformers, safetensors, h5py, PyYAML; the binary is
 build/release/patchbay or PATCHBAY. Prints one line a seed and a final count; exit 1 on failure.
 """
-import argparse
 import json
-import os
 import re
 import subprocess
-import sys
-import tempfile
-import time
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -34,9 +28,8 @@ from sweep_numpy import NumpySites
 from sweep_random import resample_pair
 from sweep_reference import SIDES, SweepReference
 from sweep_rows import member, read_rows
-from try_random import FAMILIES, random_config
+from try_random import FAMILIES, parser_of, random_config, try_seeds
 
-ROOT = Path(__file__).resolve().parents[2]
 METRICS = ("logprob_answer", "logprob_foil", "kl_recipient", "kl_donor")
 KINDS = ("patch", "zero", "mean", "resample", "scale", "add", "project", "control", "path")
 
@@ -388,29 +381,13 @@ def try_seed(seed, patchbay, folder, n_rows, only):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--patchbay", default=os.environ.get("PATCHBAY",
-                                                             ROOT / "build/release/patchbay"))
-    parser.add_argument("--keep", help="folder to leave models and results in, one each seed")
+    parser = parser_of(__doc__)
     parser.add_argument("--rows", type=int, default=16, help="sweeps a seed [16]")
     parser.add_argument("--only", type=json.loads, default=[],
                         help="numbers of the rows to run, as a JSON list: to narrow a failure down")
-    parser.add_argument("seeds", nargs="*", type=int, metavar="SEED")
     options = parser.parse_args()
-    failed = 0
-    seeds = options.seeds or [int(time.time())]
-    for seed in seeds:
-        with tempfile.TemporaryDirectory() as temp:
-            folder = Path(options.keep or temp).resolve() / str(seed)
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "result.h5").unlink(missing_ok=True)
-            ok, line, report = try_seed(seed, options.patchbay, folder, options.rows, options.only)
-        print(line, flush=True)
-        if not ok:
-            print(report, flush=True)
-            failed += 1
-    print(f"{len(seeds) - failed} passed, {failed} failed")
-    sys.exit(1 if failed else 0)
+    try_seeds(options, lambda seed, folder: try_seed(seed, options.patchbay, folder, options.rows,
+                                                     options.only))
 
 
 if __name__ == "__main__":

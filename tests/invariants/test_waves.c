@@ -70,6 +70,29 @@ static const struct tiny_options learned = {.n_layers = 3,
 					    .scale = 1.6f,
 					    .seed = 1};
 
+/* Rotary positions, in part of a head. */
+static struct tiny_options rotary(void)
+{
+	struct tiny_options o = learned;
+
+	o.learned_positions = false;
+	o.d_head = 8;
+	o.d_model = 24;
+	o.rotary_dims = 4;
+	return o;
+}
+
+/* Two query heads to a KV head. */
+static struct tiny_options grouped(void)
+{
+	struct tiny_options o = learned;
+
+	o.n_heads = 4;
+	o.n_kv_heads = 2;
+	o.d_model = 33;
+	return o;
+}
+
 Test(waves, learned_positions_sequential)
 {
 	check_model(&learned);
@@ -87,12 +110,8 @@ Test(waves, local_windows)
 
 Test(waves, rotary_sequential)
 {
-	struct tiny_options o = learned;
+	struct tiny_options o = rotary();
 
-	o.learned_positions = false;
-	o.d_head = 8;
-	o.d_model = 24;
-	o.rotary_dims = 4;
 	o.activation = PB_ACT_GELU_ERF;
 	check_model(&o);
 }
@@ -112,11 +131,8 @@ Test(waves, rotary_parallel)
 
 Test(waves, grouped_queries)
 {
-	struct tiny_options o = learned;
+	struct tiny_options o = grouped();
 
-	o.n_heads = 4;
-	o.n_kv_heads = 2;
-	o.d_model = 33;
 	o.activation = PB_ACT_SILU;
 	check_model(&o);
 	o.learned_positions = false;
@@ -144,23 +160,16 @@ Test(waves, paths_sequential)
 
 Test(waves, paths_parallel_rotary)
 {
-	struct tiny_options o = learned;
+	struct tiny_options o = rotary();
 
-	o.learned_positions = false;
-	o.d_head = 8;
-	o.d_model = 24;
-	o.rotary_dims = 4;
 	o.parallel = true;
 	check_paths(&o);
 }
 
 Test(waves, paths_grouped_queries)
 {
-	struct tiny_options o = learned;
+	struct tiny_options o = grouped();
 
-	o.n_heads = 4;
-	o.n_kv_heads = 2;
-	o.d_model = 33;
 	check_paths(&o);
 }
 
