@@ -288,3 +288,28 @@ Test(waves, same_bits_whatever_the_waves)
 		same_bits(&o, &w);
 	}
 }
+
+/* The engine and its plain forward find a head by the same table; goldens hold that table to
+ * float64 where every head has its own keys. Here the rows are [q of 4 heads, k of 2, v of 2]. */
+Test(waves, places_of_grouped_heads)
+{
+	static const struct {
+		enum pb_site site;
+		int32_t index;
+		size_t column;
+	} rows[] = {{PB_SITE_Q, 3, 15},     {PB_SITE_K, 0, 20},    {PB_SITE_K, 1, 25},
+		    {PB_SITE_V, 0, 30},     {PB_SITE_V, 1, 35},    {PB_SITE_Q_ROT, 2, 10},
+		    {PB_SITE_K_ROT, 1, 25}, {PB_SITE_K_ROT, 0, 20}};
+	const struct pb_arch a = {.n_heads = 4, .n_kv_heads = 2, .d_head = 5, .d_model = 33};
+	struct pb_dev qkv[1] = {0};
+	const struct pb_cache c = {.qkv = qkv};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const struct pb_place p = pb_cache_place(&a, &c, rows[i].site, 0, rows[i].index);
+
+		cr_assert_eq(p.column, rows[i].column, "%s %d: column %zu",
+			     pb_site_names[rows[i].site], rows[i].index, p.column);
+		cr_assert_eq(p.columns, 5);
+		cr_assert_eq(p.stride, 40);
+	}
+}
