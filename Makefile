@@ -3,6 +3,8 @@
 CONFIG   ?= release
 BUILD    := build/$(CONFIG)
 CC       ?= cc
+CXX      ?= c++
+NVCC     ?= $(firstword $(shell command -v nvcc) $(wildcard /usr/local/cuda/bin/nvcc))
 AR       ?= ar
 PKG_CONFIG ?= pkg-config
 PREFIX   ?= /usr/local
@@ -29,8 +31,9 @@ say = $(if $(V),,@echo "  $(1)	$@")
 # ---- what this call needs ------------------------------------------------------------------------
 # Goals that compile nothing look for nothing.
 GOALS := $(filter-out help clean format deps,$(or $(MAKECMDGOALS),help))
-NEEDS := $(strip $(if $(GOALS),build) $(if $(filter test unit asan tests-build lint% build/%,$(GOALS)),unit) \
-         $(if $(filter test asan,$(GOALS)),test) $(if $(filter lint%,$(GOALS)),lint) $(if $(filter bench-peers,$(GOALS)),peers))
+NEEDS := $(strip $(if $(GOALS),build) $(if $(filter test test-gpu unit asan emu tests-build lint% build/%,$(GOALS)),unit) \
+         $(if $(filter test test-gpu asan,$(GOALS)),test) $(if $(filter lint%,$(GOALS)),lint) \
+         $(if $(filter fuzz%,$(GOALS)),fuzz) $(if $(filter demo-ioi,$(GOALS)),models) $(if $(filter bench-peers,$(GOALS)),peers))
 
 # ---- libraries: by pkg-config, or by the variables named here ------------------------------------
 ifneq ($(GOALS),)
@@ -63,7 +66,7 @@ LIBS       := $(strip $(HDF5_LIBS) $(JANSSON_LIBS) $(FYAML_LIBS) $(PCRE2_LIBS) $
               $(CRYPTO_LIBS) $(DNNL_LIBS) -lm -ldl)
 endif
 
-DEPS := CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' PYTHON='$(PYTHON)' CPPFLAGS='$(CPPFLAGS)' \
+DEPS := CC='$(CC)' CXX='$(CXX)' PKG_CONFIG='$(PKG_CONFIG)' PYTHON='$(PYTHON)' CPPFLAGS='$(CPPFLAGS)' \
         LDFLAGS='$(LDFLAGS)' CLANG_FORMAT='$(CLANG_FORMAT)' CLANG_TIDY='$(CLANG_TIDY)' \
         CPPCHECK='$(CPPCHECK)' $(foreach l,HDF5 JANSSON FYAML PCRE2 UTF8PROC CRYPTO CRITERION DNNL, \
         $(l)_CFLAGS='$($(l)_CFLAGS)' $(l)_LIBS='$($(l)_LIBS)') make/deps.sh
@@ -89,14 +92,17 @@ comma    := ,
 OPT_release := -O2 -g
 OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
                -fno-omit-frame-pointer
-OPT      := $(or $(OPT_$(CONFIG)),$(error CONFIG is release or asan, not '$(CONFIG)'))
+# clang's coverage for libFuzzer; one thread
+OPT_fuzz := $(OPT_asan) -fsanitize=fuzzer-no-link -Wno-source-uses-openmp -Wno-unknown-pragmas
+OPENMP   := $(if $(filter fuzz,$(CONFIG)),,-fopenmp)
+OPT      := $(or $(OPT_$(CONFIG)),$(error CONFIG is release, asan or fuzz, not '$(CONFIG)'))
 LDFLAGS_CONFIG := $(if $(filter asan,$(CONFIG)),-fsanitize=address$(comma)undefined)
 # The code runs on any x86-64-v2 machine; kernels/cpu is compiled again for newer ones.
 BASE_ISA := $(if $(filter x86_64,$(shell uname -m)),-march=x86-64-v2)
 override CPPFLAGS += -Iinclude -Ihost -Ikernels -D_GNU_SOURCE
 VERSION  := $(shell cat VERSION)
 DEFINES  := -DPB_VERSION='"$(VERSION)"'
-ALL_CFLAGS = -std=c11 $(WARN) $(OPT) $(BASE_ISA) -fPIC -fopenmp -MMD -MP $(CPPFLAGS) $(LIB_CFLAGS) \
+ALL_CFLAGS = -std=c11 $(WARN) $(OPT) $(BASE_ISA) -fPIC $(OPENMP) -MMD -MP $(CPPFLAGS) $(LIB_CFLAGS) \
              $(DEFINES) $(CFLAGS)
 ISA_v2   := -O3 -march=x86-64-v2 -DPB_ISA=v2
 ISA_v3   := -O3 -march=x86-64-v3 -ffp-contract=fast -DPB_ISA=v3
@@ -105,6 +111,26 @@ ISA_base := -O3 -DPB_ISA=base
 # For kernels/cpu/activation.c: act(h0 + dh) - act(h0) must be zero where dh is, so no subtraction
 # may fuse into the last product.
 EXACT    := -ffp-contract=off
+
+# ---- the cuda backend: a plugin, and the same files on the emulated device -------------------------
+CUDA_SRC   := $(wildcard kernels/cuda/*.cu)
+EMU_SRC    := $(wildcard kernels/emu/*.cpp)
+# build/emu for release, else below the configuration's folder
+EMU        := $(if $(filter release,$(CONFIG)),build/emu,$(BUILD)/emu)
+CUDA_ARCHS ?= 80 90 100 120
+CXX_FLAGS   = -std=c++17 $(WARN) $(OPT) $(BASE_ISA) -fPIC -fvisibility=hidden -MMD -MP -Iinclude -Ihost \
+              -Ikernels -D_GNU_SOURCE $(CXXFLAGS)
+# kernels/emu comes before CUDA's own headers. Nothing is fused, as where kernels say so.
+EMU_FLAGS   = -Ikernels/emu -ffp-contract=off $(CXX_FLAGS)
+NVCC_FLAGS  = -std=c++17 -O3 -Werror all-warnings -Xcompiler -Wall$(comma)-Wextra$(comma)-fPIC$(comma)-fvisibility=hidden$(comma)-fno-threadsafe-statics$(comma)-fno-exceptions \
+              -Xptxas -v$(comma)-warn-spills$(comma)-Werror $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a)$(comma)code=sm_$(a)) \
+              -gencode arch=compute_$(lastword $(CUDA_ARCHS))$(comma)code=compute_$(lastword $(CUDA_ARCHS)) \
+              -Ikernels/cuda -Iinclude -Ihost -Ikernels -D_GNU_SOURCE $(NVCCFLAGS)
+# A change of zero must stay zero, and a difference be rounded once: no fused multiply-add here.
+NVCC_EXACT := kernels/cuda/activation.cu kernels/cuda/edits.cu
+CUDA_LIB   ?= $(if $(NVCC),$(firstword $(wildcard $(dir $(NVCC))../lib64 $(dir $(NVCC))../lib)))
+CUDA_PLUGIN := $(if $(and $(NVCC),$(filter release,$(CONFIG))),$(BUILD)/libpatchbay_cuda.so)
+EMU_PLUGIN  := $(EMU)/libpatchbay_cuda_emulated.so
 
 # ---- sources -------------------------------------------------------------------------------------
 CLI_SRC    := $(wildcard host/cli/*.c)
@@ -122,7 +148,8 @@ CLI_OBJ := $(CLI_SRC:%.c=$(BUILD)/obj/%.o)
 
 # One binary a tests/*/test_*.c; other C files of these folders are linked into all of them.
 TEST_SRC    := $(wildcard tests/*/test_*.c)
-TEST_HELPER := $(filter-out $(TEST_SRC),$(wildcard tests/*/*.c))
+FUZZ_SRC    := $(wildcard tests/fuzz/fuzz_*.c)
+TEST_HELPER := $(filter-out $(TEST_SRC) $(FUZZ_SRC),$(wildcard tests/*/*.c))
 TEST_BIN    := $(TEST_SRC:tests/%.c=$(BUILD)/tests/%)
 TEST_HELPER_OBJ := $(TEST_HELPER:%.c=$(BUILD)/obj/%.o)
 # These end with the line "N passed, N failed, N skipped" (tests/run.sh).
@@ -132,7 +159,7 @@ BENCH_SRC := $(wildcard bench/*.c)
 BENCH_BIN := $(BENCH_SRC:%.c=$(BUILD)/%)
 
 HEADERS    := $(wildcard include/patchbay/*.h)
-FORMAT_SRC := $(sort $(shell find include host kernels tests bench -name '*.[ch]' 2>/dev/null))
+FORMAT_SRC := $(sort $(shell find include host kernels tests bench \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cpp' \) 2>/dev/null))
 
 .PHONY: help
 help: ## this list
@@ -140,7 +167,10 @@ help: ## this list
 
 # ---- the library and the program -----------------------------------------------------------------
 .PHONY: build
-build: $(BUILD)/patchbay $(BUILD)/libpatchbay.so ## build/release/patchbay and libpatchbay.{a,so}
+build: $(BUILD)/patchbay $(BUILD)/libpatchbay.so $(CUDA_PLUGIN) ## build/release/patchbay, libpatchbay.{a,so}, and the cuda plugin where nvcc is
+
+.PHONY: emu
+emu: $(EMU)/patchbay $(EMU_PLUGIN) ## the program with its cuda backend on the emulated device, for tests: build/emu
 
 # What a file was made with is remembered, so that other flags never meet old objects.
 # $(call remember,FILE,TEXT): FILE is written anew when TEXT is another
@@ -148,6 +178,8 @@ differ   = $(subst x$(1)x,,x$(2)x)$(subst x$(2)x,,x$(1)x)
 remember = $(if $(call differ,$(strip $(file <$(1))),$(strip $(2))),$(shell mkdir -p $(dir $(1)))$(file >$(1),$(strip $(2))))
 ifneq ($(GOALS),)
 $(call remember,$(BUILD)/flags,$(CC) $(ALL_CFLAGS) $(CRITERION_CFLAGS) $(foreach i,$(ISAS),$(ISA_$(i))) $(EXACT))
+$(call remember,$(EMU)/flags,$(CXX) $(EMU_FLAGS))
+$(if $(CUDA_PLUGIN),$(call remember,$(BUILD)/cuda-flags,$(NVCC) $(NVCC_FLAGS) $(NVCC_EXACT)))
 $(call remember,$(BUILD)/link-flags,$(CC) $(LDFLAGS) $(LIBS) $(CRITERION_LIBS) $(LIB_OBJ))
 
 # The commit is compiled into the files that name it, and only they are compiled again with it.
@@ -200,15 +232,51 @@ $(BUILD)/libpatchbay.so: $(LIB_OBJ) $(BUILD)/link-flags
 $(BUILD)/patchbay: $(CLI_OBJ) $(BUILD)/libpatchbay.a
 	$(call link,$(CLI_OBJ) $(BUILD)/libpatchbay.a $(LIBS))
 
+# ---- plugins -------------------------------------------------------------------------------------
+$(EMU)/obj/%.cu.o: %.cu $(EMU)/flags
+	@mkdir -p $(@D)
+	$(call say,CXX)
+	$(Q)$(CXX) -x c++ $(EMU_FLAGS) -c $< -o $@
+$(EMU)/obj/%.o: %.cpp $(EMU)/flags
+	@mkdir -p $(@D)
+	$(call say,CXX)
+	$(Q)$(CXX) $(EMU_FLAGS) -c $< -o $@
+EMU_OBJ := $(CUDA_SRC:%.cu=$(EMU)/obj/%.cu.o) $(EMU_SRC:%.cpp=$(EMU)/obj/%.o)
+# What a plugin needs of the library it brings along, hidden.
+PLUGIN_LIBS = $(BUILD)/libpatchbay.a -Wl,--exclude-libs,ALL -Wl,--as-needed $(LIBS)
+$(EMU_PLUGIN): $(EMU_OBJ) $(BUILD)/libpatchbay.a
+	$(call say,LD)
+	$(Q)$(CXX) -shared -fopenmp $(LDFLAGS_CONFIG) $(LDFLAGS) -o $@ $(EMU_OBJ) $(PLUGIN_LIBS) -lboost_context
+$(EMU)/patchbay: $(BUILD)/patchbay
+	@mkdir -p $(@D)
+	$(Q)ln -f $< $@ 2>/dev/null || cp $< $@
+
+# Defects that the emulated device must notice.
+$(EMU)/emu_defects: $(EMU)/obj/tests/backend/emu_defects.cu.o $(EMU_SRC:%.cpp=$(EMU)/obj/%.o)
+	$(call say,LD)
+	$(Q)$(CXX) $(LDFLAGS_CONFIG) $(LDFLAGS) -o $@ $^ -lboost_context
+
+CUDA_OBJ := $(CUDA_SRC:%.cu=$(BUILD)/obj/%.cuda.o)
+# ptxas says there what each kernel takes: tests/backend/test_ptxas.py holds it.
+$(BUILD)/obj/%.cuda.o: %.cu $(BUILD)/cuda-flags
+	@mkdir -p $(@D)
+	$(call say,NVCC)
+	$(Q)$(NVCC) $(NVCC_FLAGS) $(if $(filter $<,$(NVCC_EXACT)),-fmad=false) -MMD -MP -MF $(@:.o=.d) -c $< -o $@ \
+		>$(@:.o=.ptxas) 2>&1 || { cat $(@:.o=.ptxas) >&2; exit 1; }
+$(BUILD)/libpatchbay_cuda.so: $(CUDA_OBJ) $(BUILD)/libpatchbay.a
+	$(call say,LD)
+	$(Q)$(CXX) -shared -fopenmp -Wl,-z,defs $(LDFLAGS) -o $@ $(CUDA_OBJ) $(PLUGIN_LIBS) -L$(CUDA_LIB) -Wl,-rpath,$(CUDA_LIB) \
+		-lcublasLt -lcudart_static -lrt -lpthread
+
 # ---- tests ---------------------------------------------------------------------------------------
 .SECONDARY:
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_HELPER_OBJ) $(BUILD)/libpatchbay.a
 	$(call link,$< $(TEST_HELPER_OBJ) $(BUILD)/libpatchbay.a $(LIBS) $(CRITERION_LIBS))
 
 .PHONY: tests-build
-tests-build: build $(TEST_BIN)
+tests-build: build emu $(EMU)/emu_defects $(TEST_BIN)
 
-RUN_TESTS = BUILD=$(BUILD) PATCHBAY=$(CURDIR)/$(BUILD)/patchbay PYTHON=$(or $(PYTHON),$(shell make/deps.sh python)) \
+RUN_TESTS = BUILD=$(BUILD) PB_EMU_DIR=$(CURDIR)/$(EMU) PATCHBAY=$(CURDIR)/$(BUILD)/patchbay PYTHON=$(or $(PYTHON),$(shell make/deps.sh python)) \
             CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' tests/run.sh
 
 .PHONY: test
@@ -219,15 +287,33 @@ test: tests-build ## everything that can be tested here; ends with the total
 unit: tests-build ## the Criterion tests alone
 	@$(RUN_TESTS) $(TEST_BIN)
 
+.PHONY: test-gpu
+test-gpu: tests-build ## the cuda backend on a real GPU; without one it is skipped, and says why
+	@$(subst tests/run.sh,tests/gpu/test_gpu.sh,$(RUN_TESTS))
+
 .PHONY: asan
 asan: ## build and test with the address and undefined-behaviour sanitizers
 	@$(MAKE) --no-print-directory CONFIG=asan tests-build
 	@$(MAKE) --no-print-directory CONFIG=asan test
 
+# The fuzz targets hold the readers of files alone.
+FUZZ_OBJ := $(patsubst %.c,build/fuzz/obj/%.o,$(wildcard host/base/*.c host/model/*.c host/tokens/*.c))
+FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
+
+.PHONY: fuzz fuzz-build
+fuzz: ## fuzz every reader of model files, FUZZ_SECONDS (60) each
+	@$(MAKE) --no-print-directory CONFIG=fuzz CC=clang fuzz-build
+	@tests/fuzz/run.sh $(FUZZ_BIN)
+fuzz-build: $(FUZZ_BIN)
+build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o $(FUZZ_OBJ)
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) -fsanitize=fuzzer,address,undefined $(LDFLAGS) -o $@ $^ $(LIBS)
+
 # ---- checks of the source ------------------------------------------------------------------------
 # clang-tidy reads what was compiled, with the same flags: a file is checked again when its object
 # is made again.
-TIDY_SRC   := $(HOST_SRC) $(CLI_SRC) $(CPU_ONCE) $(CPU_MULTI) $(TEST_SRC) $(TEST_HELPER) $(BENCH_SRC)
+TIDY_SRC   := $(HOST_SRC) $(CLI_SRC) $(CPU_ONCE) $(CPU_MULTI) $(TEST_SRC) $(TEST_HELPER) $(FUZZ_SRC) $(BENCH_SRC)
 TIDY_STAMP := $(TIDY_SRC:%=$(BUILD)/lint/%.tidy)
 # omp.h is gcc's where clang has none; its malloc attributes with arguments are unknown to clang.
 TIDY_FLAGS  = -std=c11 $(CPPFLAGS) $(LIB_CFLAGS) $(DEFINES) -fopenmp '-D__malloc__(...)=' \
@@ -236,12 +322,23 @@ tidy_model  = $(if $(filter host/base/status.c,$<),,-include make/tidy.h)
 tidy_isa    = $(if $(filter $(CPU_MULTI),$<),$(ISA_$(lastword $(ISAS))))
 tidy_object = $(BUILD)/obj/$(1:.c=$(if $(filter $(CPU_MULTI),$(1)),.$(firstword $(ISAS))).o)
 
+# The device's code is read as C++, as the emulated device compiles it; CUDA's names are reserved ones.
+CXX_TIDY_SRC   := $(CUDA_SRC) $(EMU_SRC) $(wildcard tests/backend/*.cu)
+CXX_TIDY_STAMP := $(CXX_TIDY_SRC:%=$(BUILD)/lint/%.tidy)
+CXX_TIDY_FLAGS := -x c++ -std=c++17 -Ikernels/emu -Iinclude -Ihost -Ikernels -D_GNU_SOURCE
+$(CXX_TIDY_STAMP): $(BUILD)/lint/%.tidy: % $(wildcard kernels/cuda/*.h kernels/emu/*.h host/backend/*.h) .clang-tidy
+	@mkdir -p $(@D)
+	@echo "  TIDY	$<"
+	$(Q)$(CLANG_TIDY) --quiet --checks=-bugprone-reserved-identifier $< -- $(CXX_TIDY_FLAGS) >$@.log 2>&1 || \
+		{ cat $@.log; exit 1; }
+	@touch $@
+
 .PHONY: lint lint-tidy lint-cppcheck lint-format
 lint: ## clang-tidy, cppcheck and the formatting of all C sources
 	@$(MAKE) --no-print-directory --keep-going lint-format lint-cppcheck lint-tidy
 	@echo "lint: no findings"
 
-lint-tidy: $(TIDY_STAMP)
+lint-tidy: $(TIDY_STAMP) $(CXX_TIDY_STAMP)
 define tidy_rule
 $(BUILD)/lint/$(1).tidy: $(1) $(call tidy_object,$(1)) .clang-tidy make/tidy.h
 	@mkdir -p $$(@D)
@@ -287,12 +384,28 @@ demo: build ## patch every head of the bundled model on the box task, check and 
 	@tail -n 1 build/demo/verify.txt
 	$(BUILD)/patchbay info $(DEMO)
 
+SMOLLM2  := build/models/SmolLM2-135M-Instruct.Q4_1.gguf
+DEMO_IOI := build/demo/ioi-smollm2.h5
+.PHONY: demo-ioi
+demo-ioi: build ## the indirect-object task on SmolLM2-135M (98 MB by pip, some 20 minutes on 2 cores; goes on when stopped)
+	@mkdir -p $(dir $(DEMO_IOI))
+	@PYTHON=$(or $(PYTHON),$(shell make/deps.sh python models)) make/fetch_smollm2.sh $(SMOLLM2)
+	@if [ -e $(DEMO_IOI) ] && [ configs/ioi-smollm2.yaml -nt $(DEMO_IOI) ]; then rm -f $(DEMO_IOI); fi
+	$(BUILD)/patchbay run configs/ioi-smollm2.yaml -o $(DEMO_IOI)
+	$(BUILD)/patchbay verify $(DEMO_IOI) >build/demo/verify-ioi.txt || { cat build/demo/verify-ioi.txt; exit 1; }
+	@tail -n 1 build/demo/verify-ioi.txt
+	$(BUILD)/patchbay top $(DEMO_IOI)
+
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/libpatchbay.a
 	$(call link,$^ $(LIBS))
 
 .PHONY: bench
 bench: build $(BENCH_BIN) ## measure this machine: each operation and the sweep
 	@set -e; for b in $(BENCH_BIN); do $$b; done
+
+.PHONY: bench-gpu
+bench-gpu: build $(BUILD)/bench/bench_gpu ## the sweep on a GPU at GPT-2 small's and XL's shapes; without one it says why
+	PB_PLUGIN_DIR=$(CURDIR)/$(BUILD) $(BUILD)/bench/bench_gpu
 
 .PHONY: bench-peers
 bench-peers: build $(BENCH_BIN) ## the sweep against TransformerLens, in one run (installs it in build/peers)
@@ -307,6 +420,8 @@ install: build ## into PREFIX (/usr/local), below DESTDIR
 	install -m 644 $(BUILD)/libpatchbay.so $(DESTDIR)$(LIBDIR)/libpatchbay.so.$(VERSION)
 	ln -sf libpatchbay.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libpatchbay.so
+	@if [ -n "$(CUDA_PLUGIN)" ]; then install -d $(DESTDIR)$(PREFIX)/lib/patchbay && \
+		install -m 755 $(CUDA_PLUGIN) $(DESTDIR)$(PREFIX)/lib/patchbay/; fi
 	install -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include/patchbay
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|; s|@LIBS@|$(LIBS)|' \
 		make/patchbay.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/patchbay.pc
@@ -314,11 +429,11 @@ install: build ## into PREFIX (/usr/local), below DESTDIR
 
 .PHONY: deps
 deps: ## install what is missing from Debian packages, or print the line that does
-	@$(DEPS) install build unit test lint peers
+	@$(DEPS) install build unit test lint fuzz models peers
 
 .PHONY: clean
-clean: ## remove build/release, build/asan
-	rm -rf build/release build/asan build/deps
+clean: ## remove build/release, build/asan, build/fuzz
+	rm -rf build/release build/emu build/asan build/fuzz build/deps
 
--include $(patsubst %.o,%.d,$(LIB_OBJ) $(CLI_OBJ) $(TEST_HELPER_OBJ) \
+-include $(patsubst %.o,%.d,$(EMU_OBJ) $(EMU)/obj/tests/backend/emu_defects.cu.o $(CUDA_OBJ) $(LIB_OBJ) $(CLI_OBJ) $(TEST_HELPER_OBJ) \
          $(TEST_SRC:%.c=$(BUILD)/obj/%.o) $(BENCH_SRC:%.c=$(BUILD)/obj/%.o))

@@ -116,7 +116,7 @@ static void set_up(struct bench *b, int threads)
 					    .n_vocab = 50257};
 	int32_t rows[ROWS];
 
-	must(b, pb_device_open(&b->dev, "cpu", threads, &b->err));
+	must(b, pb_device_open(&b->dev, "cpu", threads, PB_PRECISION_FP32, &b->err));
 	must(b, b->dev->ops->prepare(b->dev, &arch, T, &b->err));
 	b->qkv = packed(b, D, QKV);
 	b->up = packed(b, D, F);

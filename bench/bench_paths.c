@@ -75,8 +75,8 @@ static void set_up(struct bench *b, int threads)
 	must(b, pb_pairs_parse(&b->pairs, text, size, task.name, b->tokenizer, PB_BOS_AUTO,
 			       a->n_vocab, a->n_context, &b->err));
 	free(text);
-	must(b, pb_device_open(&b->dev, "cpu", threads, &b->err));
-	must(b, pb_engine_open(&b->e, b->dev, b->model, b->pairs.max_length, &b->err));
+	must(b, pb_device_open(&b->dev, "cpu", threads, PB_PRECISION_FP32, &b->err));
+	must(b, pb_engine_open(&b->e, b->dev, b->model, b->pairs.max_length, 0, &b->err));
 	start = pb_seconds();
 	must(b, pb_chunk_run_new(&b->run, &b->e, &b->pairs, 0, N_PAIRS, &kept, 1, 0, a->n_vocab,
 				 &b->err));

@@ -4,7 +4,7 @@
 #
 #   make/deps.sh check GROUP...     print the packages that are missing, on one line
 #   make/deps.sh install GROUP...   install them; status 1, with the line to run, where it may not
-#   make/deps.sh python             print the Python that the tests should use
+#   make/deps.sh python [GROUP]     print the Python that the tests (or this group) should use
 #
 # The Makefile passes CC, PKG_CONFIG, PYTHON (may be empty) and the libraries' VAR_CFLAGS and
 # VAR_LIBS in the environment. A machine without apt-get (modules, conda) only needs the libraries to be found.
@@ -26,12 +26,12 @@ has_modules() {
 sys.exit(any(u.find_spec(m) is None for m in sys.argv[2:]))' "$@" 2>/dev/null
 }
 
-# $PYTHON, or the first that has all modules of the list: the one in PATH (a virtual environment,
-# conda), else the system's, where Debian's packages go.
+# find_python GROUP...: $PYTHON, or the first that has all modules of these groups: the one in PATH (a
+# virtual environment, conda), else the system's, where Debian's packages go.
 find_python() {
 	for python in ${PYTHON:-python3 /usr/bin/python3}; do
 		# shellcheck disable=SC2046 # a word each
-		has_modules "$python" $(rows test | sed -n 's/.* py://p') && break
+		has_modules "$python" $(rows "$@" | sed -n 's/.* py://p') && break
 	done
 	echo "$python"
 }
@@ -39,11 +39,26 @@ find_python() {
 have_command() {
 	case $1 in
 	python3) set -- "$PYTHON" ;;
+	c++) set -- "${CXX:-$1}" ;;
 	clang-format) set -- "${CLANG_FORMAT:-$1}" ;;
 	clang-tidy) set -- "${CLANG_TIDY:-$1}" ;;
 	cppcheck) set -- "${CPPCHECK:-$1}" ;;
 	esac
 	command -v "$1" >/dev/null 2>&1
+}
+
+# have_header FILE: for C++
+have_header() {
+	printf '#include <%s>\n' "$1" | ${CXX:-c++} ${CPPFLAGS:-} -x c++ -E - >/dev/null 2>&1
+}
+
+have_fuzzer() {
+	program=$(mktemp) || return 1
+	echo 'int LLVMFuzzerTestOneInput(const char *data, long n); int LLVMFuzzerTestOneInput(const char *data, long n) { return !data && n; }' |
+		clang -fsanitize=fuzzer -x c - -o "$program" 2>/dev/null
+	status=$?
+	rm -f "$program"
+	return $status
 }
 
 # have_library VAR:MODULES:HEADER:CALL:LIBS
@@ -66,12 +81,14 @@ have_library() {
 }
 
 missing() {
-	PYTHON=$(find_python)
+	PYTHON=$(find_python "$@")
 	packages=$(rows "$@" | while read -r package check; do
 		case $check in
 		cmd:*) have_command "${check#cmd:}" ;;
 		lib:*) have_library "${check#lib:}" ;;
 		py:*) has_modules "$PYTHON" "${check#py:}" ;;
+		header:*) have_header "${check#header:}" ;;
+		fuzzer) have_fuzzer ;;
 		finder) ;;
 		*) echo "make/deps.sh: $list: unknown check '$check' of $package" >&2 ;;
 		esac </dev/null || printf '%s ' "$package"
@@ -85,7 +102,7 @@ missing() {
 # What of these packages is missing, for a reader without apt-get.
 explain() {
 	for package in "$@"; do
-		rows build unit test lint peers | while read -r name check; do
+		rows build unit test lint fuzz models peers | while read -r name check; do
 			[ "$name" = "$package" ] || continue
 			IFS=: read -r kind a b c _ <<-END
 				$check
@@ -93,7 +110,9 @@ explain() {
 			case $kind in
 			finder) echo "  $PKG_CONFIG: not in PATH (set PKG_CONFIG, or the variables below)" ;;
 			cmd) echo "  $a: not in PATH" ;;
-			py) echo "  Python module $a: not found by $(find_python) (pip install $a, or set PYTHON)" ;;
+			header) echo "  $a: not found by ${CXX:-c++} (set CPPFLAGS)" ;;
+			fuzzer) echo "  libFuzzer: clang does not link with it" ;;
+			py) echo "  Python module $a: not found by $(find_python test) (pip install $a, or set PYTHON)" ;;
 			lib) echo "  $c: not found by $CC${b:+, nor $b by $PKG_CONFIG} (set ${a}_CFLAGS and ${a}_LIBS)" ;;
 			esac
 		done
@@ -183,7 +202,7 @@ mode=${1:-}
 case $mode in
 check) check "$@" ;;
 install) install_missing "$@" ;;
-python) find_python ;;
+python) find_python "${1:-test}" ;;
 *)
 	echo "usage: make/deps.sh check|install GROUP..." >&2
 	exit 2

@@ -15,8 +15,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "patchbay/config.h"
 #include "patchbay/model.h"
 #include "patchbay/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* Device memory. Only a backend may look inside. */
 struct pb_dev {
@@ -26,7 +31,8 @@ struct pb_dev {
 /* The memory `bytes` further on. */
 static inline struct pb_dev pb_dev_at(struct pb_dev d, size_t bytes)
 {
-	return (struct pb_dev){(char *)d.address + bytes};
+	d.address = (char *)d.address + bytes;
+	return d;
 }
 /* Row `row` of a float32 array with `columns` columns. */
 static inline struct pb_dev pb_dev_row(struct pb_dev d, size_t row, size_t columns)
@@ -62,21 +68,24 @@ struct pb_pattern_edit {
 	float own, source;
 };
 
-/* y[m, n] (+)= x[m, k] W + bias; row strides in floats. */
+/* y[m, n] (+)= x[m, k] W + bias; row strides in floats. `delta`: x is a change of activations, and
+ * operands may be rounded to the precision that the device was opened with. */
 struct pb_gemm {
 	size_t m;
 	struct pb_dev x, y;
 	size_t x_stride, y_stride;
 	const struct pb_packed *w;
 	struct pb_dev bias; /* [n], address NULL: none */
-	bool accumulate;
+	bool accumulate, delta;
 };
 
-/* x[r] = embed[token[r]] (+ pos_embed[position[r]]). Tables are host views of the checkpoint. */
+/* x[r] = scale embed[token[r]] (+ pos_embed[position[r]]); a scale of 0: none. Tables are host
+ * views of the checkpoint. */
 struct pb_embed {
 	size_t n_rows, d_model;
 	const int32_t *token, *position; /* host */
 	const struct pb_weight *embed, *pos_embed;
+	float scale;
 	struct pb_dev x;
 };
 
@@ -101,12 +110,26 @@ struct pb_norm_delta {
 	struct pb_dev y;
 };
 
+/* Norms of heads in place: row r has n_parts parts of `width` floats from x on, and each becomes
+ * norm(part) as in pb_norm_op, with weight and bias [n_parts * width]. x0.address NULL: x is the
+ * activation. Else x is a change of it, the activation at base row base_row[r] is x0, and x
+ * becomes norm(x0 + x) - norm(x0). */
+struct pb_head_norm {
+	enum pb_norm kind;
+	float eps;
+	size_t n_rows, n_parts, width;
+	struct pb_dev x, weight, bias; /* bias address NULL: none */
+	size_t x_stride;
+	struct pb_dev x0, base_row;
+	size_t x0_stride;
+};
+
 /* Rotary embedding in place on `n_heads` heads at x (row stride in floats), at positions
- * position[row] (int32, device). Linear, so it serves deltas too. The frequencies are
- * float32 as in the reference implementations, inv_freq_i = base^(-2i/dims); the angles
- * position * inv_freq and their functions are float64, rounded once. */
+ * position[row] (int32, device). Linear, so it serves deltas too. cos_sin has
+ * the angles' functions, made in float64 and rounded once. */
 struct pb_rotary {
 	size_t n_rows, n_heads, d_head, rotary_dims;
+	bool interleaved; /* pairs (2i, 2i + 1), else (i, i + rotary_dims/2) */
 	struct pb_dev x;
 	size_t x_stride;
 	struct pb_dev position;
@@ -117,7 +140,8 @@ struct pb_rotary {
 struct pb_heads {
 	size_t n_heads, n_kv_heads, d_head;
 	float score_scale;
-	size_t window; /* 0: none */
+	size_t window;       /* 0: none */
+	float score_softcap; /* scaled scores s become cap tanh(s / cap); 0: not */
 };
 
 /* z = softmax(scale q k^T, causal, windowed) v over packed prompts (span.first is ignored). */
@@ -184,16 +208,20 @@ struct pb_attention_last {
 	struct pb_dev mix;   /* [n_variants, H, D] out */
 };
 
-/* a = act(h). */
+/* a = act(h); gated: rows of h are g | u of `width` each, and a = act(g) u. */
 struct pb_activation_op {
 	enum pb_activation kind;
-	size_t n_rows, width;
+	bool gated;
+	size_t n_rows, width; /* of a */
 	struct pb_dev h, a;
 };
 
-/* dh[r] <- act(h0[base_row[r]] + dh[r]) - a0[base_row[r]], in place. */
+/* dh[r] <- act(h0[base_row[r]] + dh[r]) - a0[base_row[r]], in place. Gated: rows of h0 and dh are
+ * g | u of `width` each, and the first half of a row of dh becomes act(g0 + dg) (u0 + du) -
+ * act(g0) u0, as (act(g0 + dg) - act(g0)) (u0 + du) + act(g0) du; a0 is not read. */
 struct pb_activation_delta {
 	enum pb_activation kind;
+	bool gated;
 	size_t n_rows, width;
 	struct pb_dev dh, h0, a0, base_row;
 };
@@ -216,7 +244,8 @@ struct pb_dots {
 	double *out;                  /* host */
 };
 
-/* Scores over the whole vocabulary of row i: logits = logits0[base[i]] + delta[i]. */
+/* Scores over the whole vocabulary of row i: logits = logits0[base[i]] + delta[i], each of them
+ * softcap tanh(x / softcap) where softcap is not 0. */
 struct pb_vocabulary_score {
 	double lse; /* log sum exp of all V logits */
 	double logit_answer, logit_foil;
@@ -225,6 +254,7 @@ struct pb_vocabulary_score {
 };
 struct pb_vocabulary {
 	size_t n, n_vocab, n_valid;
+	float softcap;
 	struct pb_dev delta;         /* [n, V], address NULL: zero */
 	struct pb_dev logits0;       /* [base answer rows, V] */
 	const int32_t *base, *donor; /* host: rows of logits0; donor NULL: no KL is computed */
@@ -261,6 +291,37 @@ struct pb_differ {
 	uint8_t *flag;                /* host [n, H] */
 };
 
+struct pb_block_sizes {
+	size_t rows, variants;
+};
+
+#define PB_TICKET_ALL UINT64_MAX
+
+/* The operations: X(entry, its arguments' struct). Those of PB_EACH_KERNEL have arithmetic of their
+ * own in every backend. */
+#define PB_EACH_KERNEL(X)                                                                          \
+	X(norm, pb_norm_op)                                                                        \
+	X(norm_delta, pb_norm_delta)                                                               \
+	X(head_norm, pb_head_norm)                                                                 \
+	X(rotary, pb_rotary)                                                                       \
+	X(patterns, pb_patterns)                                                                   \
+	X(attention, pb_attention)                                                                 \
+	X(attention_delta, pb_attention_delta)                                                     \
+	X(attention_last, pb_attention_last)                                                       \
+	X(activation, pb_activation_op)                                                            \
+	X(activation_delta, pb_activation_delta)                                                   \
+	X(rows, pb_rows)                                                                           \
+	X(edits, pb_edits)                                                                         \
+	X(dots, pb_dots)                                                                           \
+	X(vocabulary, pb_vocabulary)                                                               \
+	X(differ, pb_differ)
+#define PB_EACH_OPERATION(X)                                                                       \
+	X(gemm, pb_gemm)                                                                           \
+	X(embed, pb_embed)                                                                         \
+	PB_EACH_KERNEL(X)
+#define PB_OPS_ENTRY(name, args)                                                                   \
+	enum pb_status (*name)(struct pb_device *, const struct args *, struct pb_error *);
+
 struct pb_ops {
 	const char *name; /* "cpu" */
 
@@ -284,6 +345,23 @@ struct pb_ops {
 	 * any other operation, so that nothing is allocated inside a sweep. */
 	enum pb_status (*prepare)(struct pb_device *dev, const struct pb_arch *arch,
 				  size_t max_length, struct pb_error *err);
+	/* Kernels and products that were started so far, for benchmarks; 0 where nothing is
+	 * launched.
+	 */
+	uint64_t (*launches)(struct pb_device *dev);
+	/* How many delta rows, and variants in the last layer, should go through a block together.
+	 */
+	struct pb_block_sizes (*block_sizes)(struct pb_device *dev);
+	/* Bytes of device memory that an element of a packed matrix takes. */
+	size_t (*element_bytes)(struct pb_device *dev);
+	/* Bytes of device memory that can be had now; 0: device memory is the host's. */
+	enum pb_status (*memory)(struct pb_device *dev, size_t *available, struct pb_error *err);
+	/* Work may still be under way when an operation returns: host arrays that it reads are free
+	 * at once, but those that it fills (of dots, vocabulary, differ) are filled when wait()
+	 * with a ticket taken after it has returned; PB_TICKET_ALL waits for all work. download()
+	 * waits by itself. */
+	uint64_t (*ticket)(struct pb_device *dev);
+	enum pb_status (*wait)(struct pb_device *dev, uint64_t ticket, struct pb_error *err);
 	/* What prepare will take. */
 	size_t (*prepare_bytes)(struct pb_device *dev, const struct pb_arch *arch,
 				size_t max_length);
@@ -293,30 +371,7 @@ struct pb_ops {
 			       struct pb_packed **out, struct pb_error *err);
 	void (*unpack)(struct pb_device *dev, struct pb_packed *packed);
 
-	enum pb_status (*gemm)(struct pb_device *, const struct pb_gemm *, struct pb_error *);
-	enum pb_status (*embed)(struct pb_device *, const struct pb_embed *, struct pb_error *);
-	enum pb_status (*norm)(struct pb_device *, const struct pb_norm_op *, struct pb_error *);
-	enum pb_status (*norm_delta)(struct pb_device *, const struct pb_norm_delta *,
-				     struct pb_error *);
-	enum pb_status (*rotary)(struct pb_device *, const struct pb_rotary *, struct pb_error *);
-	enum pb_status (*attention)(struct pb_device *, const struct pb_attention *,
-				    struct pb_error *);
-	enum pb_status (*attention_delta)(struct pb_device *, const struct pb_attention_delta *,
-					  struct pb_error *);
-	enum pb_status (*attention_last)(struct pb_device *, const struct pb_attention_last *,
-					 struct pb_error *);
-	enum pb_status (*activation)(struct pb_device *, const struct pb_activation_op *,
-				     struct pb_error *);
-	enum pb_status (*activation_delta)(struct pb_device *, const struct pb_activation_delta *,
-					   struct pb_error *);
-	enum pb_status (*rows)(struct pb_device *, const struct pb_rows *, struct pb_error *);
-	enum pb_status (*dots)(struct pb_device *, const struct pb_dots *, struct pb_error *);
-	enum pb_status (*vocabulary)(struct pb_device *, const struct pb_vocabulary *,
-				     struct pb_error *);
-	enum pb_status (*patterns)(struct pb_device *, const struct pb_patterns *,
-				   struct pb_error *);
-	enum pb_status (*edits)(struct pb_device *, const struct pb_edits *, struct pb_error *);
-	enum pb_status (*differ)(struct pb_device *, const struct pb_differ *, struct pb_error *);
+	PB_EACH_OPERATION(PB_OPS_ENTRY)
 };
 
 /* Every backend's device begins so. */
@@ -324,13 +379,22 @@ struct pb_device {
 	const struct pb_ops *ops;
 };
 
-/* Open a backend by name: "auto" or "cpu". A table with a missing entry is PB_ERR_INTERNAL, an
- * unknown or absent backend PB_ERR_INPUT. n_threads >= 1. */
+/* Open a backend by name: "cpu", "cuda", or "auto": a GPU where one can be used, else the
+ * processor. A table with a missing entry is PB_ERR_INTERNAL; an unknown backend, one that is not
+ * there and why, and a precision that it does not have are PB_ERR_INPUT. n_threads >= 1. */
 enum pb_status pb_device_open(struct pb_device **out, const char *name, int n_threads,
-			      struct pb_error *err);
+			      enum pb_precision precision, struct pb_error *err);
 void pb_device_close(struct pb_device *dev);
+
+/* The cuda backend is a plugin, so that programs start without CUDA's libraries and run where there
+ * are none: this function of it (kernels/cuda/table.cu) is looked up by name. */
+typedef enum pb_status pb_cuda_open_fn(struct pb_device **out, enum pb_precision precision,
+				       struct pb_error *err);
 
 /* The cpu backend (kernels/cpu/table.c). */
 enum pb_status pb_cpu_open(struct pb_device **out, int n_threads, struct pb_error *err);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -1,4 +1,5 @@
 /* `patchbay info PATH` */
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "cli/args.h"
@@ -16,14 +17,10 @@ static void describe_tokenizer(const char *folder, FILE *out)
 	struct pb_error why = {0};
 
 	if (pb_tokenizer_open(&tokenizer, folder, &why) != PB_OK) {
-		fprintf(out, "tokenizer: none (%s)\n", why.message);
+		fprintf(out, "tokenizer     none (%s)\n", why.message);
 		return;
 	}
-	fprintf(out, "tokenizer: %zu ids", pb_tokenizer_size(tokenizer));
-	if (pb_tokenizer_bos(tokenizer) >= 0)
-		fprintf(out, ", BOS is %d", pb_tokenizer_bos(tokenizer));
-	fprintf(out, ", bos: auto %s\n",
-		pb_tokenizer_bos_auto(tokenizer) >= 0 ? "prepends it" : "prepends nothing");
+	pb_tokenizer_describe(tokenizer, out);
 	pb_tokenizer_close(tokenizer);
 }
 
@@ -46,23 +43,26 @@ enum pb_status pb_verb_info(int argc, char **argv, struct pb_error *err)
 	    .verb = "info",
 	    .operands = "PATH",
 	    .summary =
-		"Print what a model folder, a result file (HDF5) or a file of pairs or prompts "
+		"Print what a model (a folder, a GGUF file, or a hub id in the local cache), a result file (HDF5) or a file of pairs or prompts "
 		"(JSON lines) holds.",
 	    .n_operands_min = 1,
 	    .n_operands_max = 1};
 	enum pb_status status;
 	bool help;
+	char *folder = NULL;
 	int first;
 
 	PB_TRY(pb_args_parse(&usage, argc, argv, &first, &help, err));
 	if (help)
 		goto cleanup;
-	if (pb_is_directory(argv[first]))
-		PB_TRY(describe_model(argv[first], stdout, err));
+	PB_TRY(pb_model_find(&folder, argv[first], "main", err));
+	if (pb_is_directory(folder) || pb_is_gguf(folder))
+		PB_TRY(describe_model(folder, stdout, err));
 	else if (pb_is_hdf5(argv[first]))
 		PB_TRY(pb_result_describe(argv[first], stdout, err));
 	else
 		PB_TRY(pb_pairs_describe(argv[first], stdout, err));
 cleanup:
+	free(folder);
 	return status;
 }

@@ -6,13 +6,29 @@
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "config/nearest.h"
+#include "patchbay/model.h"
 #include "patchbay/pairs.h"
+#include "patchbay/tokens.h"
+
+static void print_task(const struct pb_task *task, FILE *out)
+{
+	const char *before = "";
+
+	fprintf(out, "  %-10s %s\n%13s--corrupt ", task->name, task->summary, "");
+	for (int c = 0; c < PB_N_CORRUPTIONS; c++)
+		if (task->corruptions >> c & 1u) {
+			fprintf(out, "%s%s%s", before, pb_corruption_name((enum pb_corruption)c),
+				(int)task->usual_corrupt == c ? " (default)" : "");
+			before = ", ";
+		}
+	fputc('\n', out);
+}
 
 static void print_more(FILE *out)
 {
 	fprintf(out, "\ntasks\n");
 	for (const struct pb_task *task = pb_tasks; task->name != NULL; task++)
-		fprintf(out, "  %-10s %s\n", task->name, task->summary);
+		print_task(task, out);
 	fprintf(out,
 		"\nThe same options give the same bytes, and line k does not depend on how many "
 		"there are.\n");
@@ -38,14 +54,13 @@ static enum pb_status find_task(const char *name, struct pb_error *err)
 static enum pb_status find_corruption(const char *name, enum pb_corruption *corruption,
 				      struct pb_error *err)
 {
-	for (int c = PB_CORRUPT_STATE; c <= PB_CORRUPT_DISTRACTOR; c++)
+	for (int c = 0; c < PB_N_CORRUPTIONS; c++)
 		if (strcmp(pb_corruption_name((enum pb_corruption)c), name) == 0) {
 			*corruption = (enum pb_corruption)c;
 			return PB_OK;
 		}
 	return pb_fail(err, PB_ERR_INPUT,
-		       "unknown corruption: --corrupt '%s': give state, action or distractor",
-		       name);
+		       "unknown corruption: --corrupt '%s': see patchbay prompts --help", name);
 }
 
 /* Exactly one of --pairs and --count, and the sizes. */
@@ -61,7 +76,11 @@ static enum pb_status check_options(const struct pb_task_options *o, size_t n_pa
 		return pb_fail(err, PB_ERR_INPUT,
 			       "options contradict: --corrupt and --count: evaluation prompts are "
 			       "not corrupted: give --pairs");
-	if (o->boxes == 0 || o->moves == 0)
+	if (strcmp(o->name, "box") != 0 && (o->boxes != 0 || o->moves != 0))
+		return pb_fail(err, PB_ERR_INPUT,
+			       "option does not fit: --%s: task %s has no such thing: leave it out",
+			       o->boxes != 0 ? "boxes" : "moves", o->name);
+	if (strcmp(o->name, "box") == 0 && (o->boxes == 0 || o->moves == 0))
 		return pb_fail(err, PB_ERR_INPUT,
 			       "missing option: --%s: give a number (see patchbay "
 			       "prompts --help)",
@@ -73,13 +92,17 @@ enum pb_status pb_verb_prompts(int argc, char **argv, struct pb_error *err)
 {
 	struct pb_task_options task = {0};
 	size_t n_pairs = 0, n_prompts = 0;
-	const char *corrupt = NULL, *output = NULL;
+	const char *corrupt = NULL, *output = NULL, *model = NULL;
+	struct pb_tokenizer *tokenizer = NULL;
 	const struct pb_option options[] = {
 	    {"pairs", 0, PB_ARG_COUNT, "N", "make N pairs", &n_pairs},
 	    {"count", 0, PB_ARG_COUNT, "N", "make N evaluation prompts", &n_prompts},
-	    {"boxes", 0, PB_ARG_COUNT, "N", "boxes, and as many objects: 2 to 10", &task.boxes},
-	    {"moves", 0, PB_ARG_COUNT, "N", "moves of a story: 1 to 10", &task.moves},
-	    {"corrupt", 0, PB_ARG_TEXT, "WHAT", "state (default), action or distractor", &corrupt},
+	    {"boxes", 0, PB_ARG_COUNT, "N", "box: boxes, and as many objects: 2 to 10",
+	     &task.boxes},
+	    {"moves", 0, PB_ARG_COUNT, "N", "box: moves of a story: 1 to 10", &task.moves},
+	    {"corrupt", 0, PB_ARG_TEXT, "WHAT", "what differs in a pair (see below)", &corrupt},
+	    {"model", 0, PB_ARG_TEXT, "PATH",
+	     "use names that are one token of this model's tokenizer", &model},
 	    {"seed", 0, PB_ARG_SEED, "N", "seed (default 0)", &task.seed},
 	    {"output", 'o', PB_ARG_TEXT, "FILE", "the file to write (default: standard output)",
 	     &output},
@@ -94,7 +117,7 @@ enum pb_status pb_verb_prompts(int argc, char **argv, struct pb_error *err)
 				       .n_options = sizeof options / sizeof options[0],
 				       .more = print_more};
 	enum pb_status status;
-	char *text = NULL;
+	char *text = NULL, *folder = NULL;
 	size_t size = 0;
 	bool help;
 	int first;
@@ -104,14 +127,22 @@ enum pb_status pb_verb_prompts(int argc, char **argv, struct pb_error *err)
 		goto cleanup;
 	task.name = argv[first];
 	PB_TRY(find_task(task.name, err));
+	task.corrupt = pb_task_find(task.name)->usual_corrupt;
 	if (corrupt != NULL)
 		PB_TRY(find_corruption(corrupt, &task.corrupt, err));
 	PB_TRY(check_options(&task, n_pairs, n_prompts, corrupt, err));
 	task.count = n_pairs != 0 ? n_pairs : n_prompts;
+	if (model != NULL) {
+		PB_TRY(pb_model_find(&folder, model, "main", err));
+		PB_TRY(pb_tokenizer_open(&tokenizer, folder, err));
+		task.tokenizer = tokenizer;
+	}
 	PB_TRY((n_pairs != 0 ? pb_task_pairs : pb_task_prompts)(&task, &text, &size, err));
 	PB_TRY(output == NULL ? pb_output_stdout(text, size, err)
 			      : pb_output_file(output, text, size, err));
 cleanup:
+	pb_tokenizer_close(tokenizer);
+	free(folder);
 	free(text);
 	return status;
 }

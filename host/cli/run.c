@@ -10,8 +10,8 @@
 /* What the command line says. */
 struct run_args {
 	struct pb_arg_list sets;
-	const char *output, *backend;
-	size_t memory, threads;
+	const char *output, *backend, *device;
+	size_t memory, device_memory, threads;
 	bool dry_run, force, resume, profile, quiet;
 };
 
@@ -90,6 +90,8 @@ static enum pb_status run(const char *path, const struct run_args *args, const c
 {
 	const struct pb_run_options options = {.command = command,
 					       .memory = args->memory,
+					       .device_memory = args->device_memory,
+					       .device = args->device,
 					       .n_threads = (int)args->threads,
 					       .dry_run = args->dry_run,
 					       .force = args->force,
@@ -123,12 +125,19 @@ enum pb_status pb_verb_run(int argc, char **argv, struct pb_error *err)
 	     "set a key of CONFIG (task.pairs=20, sweep.0.site=z)", &args.sets},
 	    {"output", 'o', PB_ARG_TEXT, "FILE", "the result file, instead of CONFIG's",
 	     &args.output},
-	    {"backend", 0, PB_ARG_TEXT, "NAME", "where to compute: auto, cpu", &args.backend},
+	    {"backend", 0, PB_ARG_TEXT, "NAME", "where to compute: auto, cpu, cuda", &args.backend},
 	    {"memory", 0, PB_ARG_MEMORY, "SIZE",
 	     "host memory to stay within, 8G (default: 80% of what the job may use)", &args.memory},
+	    {"device-memory", 0, PB_ARG_MEMORY, "SIZE",
+	     "memory of the GPU to stay within (default: 90% of what is free there)",
+	     &args.device_memory},
 	    {"threads", 0, PB_ARG_COUNT, "N", "threads (default: those that the job may use)",
 	     &args.threads},
 	    {"dry-run", 0, PB_ARG_FLAG, NULL, "print the plan and stop", &args.dry_run},
+	    {"device", 0, PB_ARG_TEXT, "CARD",
+	     "with --dry-run: the sweep's time on a GPU that is not here, from its peaks (h100, "
+	     "a100, ...)",
+	     &args.device},
 	    {"force", 0, PB_ARG_FLAG, NULL, "replace an output of another experiment", &args.force},
 	    {"resume", 0, PB_ARG_FLAG, NULL, "continue an unfinished output (it is always done)",
 	     &args.resume},
@@ -159,6 +168,13 @@ enum pb_status pb_verb_run(int argc, char **argv, struct pb_error *err)
 	if (args.force && args.resume) {
 		status = pb_fail(err, PB_ERR_INPUT,
 				 "options contradict: --force and --resume: give one of them");
+		goto cleanup;
+	}
+	if (args.device && !args.dry_run) {
+		status = pb_fail(err, PB_ERR_INPUT,
+				 "an option lacks another: --device %s: give --dry-run with it, or "
+				 "choose where to compute with --backend",
+				 args.device);
 		goto cleanup;
 	}
 	PB_TRY(add_backend(&args, &backend_set, err));

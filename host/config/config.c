@@ -86,9 +86,25 @@ static enum pb_status fail_missing(const struct pb_walk *w, const struct pb_key 
 }
 
 /* The value of a key that the file does not give, NULL: none. */
-static const char *fallback_of(const struct pb_key *key, const void *base)
+static const char *fallback_of(const struct pb_walk *w, const struct pb_key *key, const void *base)
 {
-	return key->default_of != NULL ? key->default_of(base) : key->fallback;
+	const struct pb_task *task;
+
+	if (key->default_of != NULL)
+		return key->default_of(base);
+	if (key->default_of_task == NULL)
+		return key->fallback;
+	task = pb_task_find(w->config->task.name);
+	return task != NULL ? key->default_of_task(task) : NULL;
+}
+
+/* What to do instead of giving a key that does not fit, NULL: it fits. */
+static const char *misfit_of(const struct pb_walk *w, const struct pb_key *key, const void *base)
+{
+	if (key->task != NULL && w->config->task.name != NULL &&
+	    strcmp(key->task, w->config->task.name) != 0)
+		return "this task has no such key: leave it out";
+	return key->misfit == NULL ? NULL : key->misfit(base);
 }
 
 static enum pb_status read_rows(const struct pb_walk *w, const struct pb_key *key,
@@ -101,7 +117,7 @@ static enum pb_status read_key(const struct pb_walk *w, const struct pb_key *key
 			       const struct pb_node *map, void *base, struct margin *margin)
 {
 	const struct pb_node *node = pb_tree_child(map, pb_key_name(key));
-	const char *misfit = key->misfit == NULL ? NULL : key->misfit(base);
+	const char *misfit = misfit_of(w, key, base);
 	const char *fallback;
 	char place[PB_WHERE_SIZE];
 	enum pb_status status;
@@ -118,7 +134,7 @@ static enum pb_status read_key(const struct pb_walk *w, const struct pb_key *key
 		return read_section(w, key, node, base, margin);
 	if (key->type == PB_KEY_ROWS)
 		return read_rows(w, key, node);
-	fallback = fallback_of(key, base);
+	fallback = fallback_of(w, key, base);
 	if (node == NULL && fallback == NULL)
 		return key->presence == PB_KEY_REQUIRED ? fail_missing(w, key, map) : PB_OK;
 	begin_line(w, margin);
@@ -251,19 +267,13 @@ static enum pb_status check_task(const struct pb_walk *w, const struct pb_node *
 {
 	const struct pb_task_options *options = &w->config->task;
 	const struct pb_node *node = pb_tree_child(root, "task");
-	const struct pb_task *task;
 	struct pb_error inner = {0};
 	char place[PB_WHERE_SIZE];
 	enum pb_status status;
 
 	if (node == NULL)
 		return PB_OK;
-	task = pb_task_find(options->name);
-	if (task == NULL)
-		return pb_fail(w->err, PB_ERR_INTERNAL, "task not found: '%s'", options->name);
-	status = task->check(options, &inner);
-	if (status == PB_OK)
-		status = task->check_pairs(options, &inner);
+	status = pb_task_check(options, true, &inner);
 	if (status == PB_OK)
 		return PB_OK;
 	return pb_fail(w->err, status, "%s: %s (task)", inner.message,

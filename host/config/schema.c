@@ -11,12 +11,16 @@ _Static_assert(sizeof(enum pb_bos) == sizeof(int), "an enum is an int");
 
 static const char *const bos_words[] = {
     [PB_BOS_AUTO] = "auto", [PB_BOS_TRUE] = "true", [PB_BOS_FALSE] = "false", NULL};
-static const char *const task_words[] = {"box", NULL};
-static const char *const task_later[] = {"dfa",          "fruit",     "adventure", "ioi",
+static const char *const task_words[] = {"box", "ioi", NULL};
+static const char *const task_later[] = {"dfa",          "fruit",     "adventure",
 					 "greater_than", "induction", NULL};
 static const char *const corrupt_words[] = {[PB_CORRUPT_STATE] = "state",
 					    [PB_CORRUPT_ACTION] = "action",
 					    [PB_CORRUPT_DISTRACTOR] = "distractor",
+					    [PB_CORRUPT_S2] = "s2",
+					    [PB_CORRUPT_NAMES] = "names",
+					    [PB_CORRUPT_IO] = "io",
+					    [PB_CORRUPT_ABC] = "abc",
 					    NULL};
 static const char *const corrupt_later[] = {"matched", "noop", "same_action", NULL};
 static const char *const intervention_words[] = {
@@ -60,10 +64,14 @@ static const char *const reading_words[] = {[PB_READING_DIRECT_LOGIT_ATTRIBUTION
 					    [PB_READING_COPYING] = "copying",
 					    [PB_READING_COMPOSITION] = "composition",
 					    NULL};
-static const char *const backend_words[] = {"auto", "cpu", NULL};
-static const char *const backend_later[] = {"cuda", NULL};
-static const char *const precision_words[] = {[PB_PRECISION_FP32] = "fp32", NULL};
-static const char *const precision_later[] = {"tf32", "bf16", NULL};
+static const char *const backend_words[] = {"auto", "cpu", "cuda", NULL};
+static const char *const precision_words[] = {
+    [PB_PRECISION_FP32] = "fp32", [PB_PRECISION_TF32] = "tf32", [PB_PRECISION_BF16] = "bf16", NULL};
+
+static const char *usual_corruption(const struct pb_task *task)
+{
+	return pb_corruption_name(task->usual_corrupt);
+}
 
 #define SEED_MAX 9223372036854775807.0
 
@@ -72,7 +80,10 @@ const struct pb_key pb_keys[] = {
 	{.path = "model", .type = PB_KEY_SECTION, .help = "which model, at least its path"},
 	{.path = "model.path", .type = PB_KEY_TEXT,
 	 .offset = offsetof(struct pb_run_config, model_path),
-	 .help = "a Hugging Face folder: config.json and model.safetensors"},
+	 .help = "a Hugging Face folder, or a hub id found in the local cache"},
+	{.path = "model.revision", .type = PB_KEY_TEXT, .presence = PB_KEY_OPTIONAL,
+	 .fallback = "main", .offset = offsetof(struct pb_run_config, model_revision),
+	 .help = "branch, tag or commit of a hub id"},
 	{.path = "model.bos", .type = PB_KEY_WORD, .presence = PB_KEY_OPTIONAL, .fallback = "auto",
 	 .words = bos_words, .offset = offsetof(struct pb_run_config, bos),
 	 .help = "put BOS in front of text prompts (auto: what the tokenizer does)"},
@@ -81,17 +92,17 @@ const struct pb_key pb_keys[] = {
 	{.path = "task.name", .type = PB_KEY_NAME, .words = task_words, .later = task_later,
 	 .offset = offsetof(struct pb_run_config, task.name),
 	 .help = "the task that makes the pairs"},
-	{.path = "task.boxes", .type = PB_KEY_COUNT, .least = 2, .most = 10,
+	{.path = "task.boxes", .type = PB_KEY_COUNT, .least = 2, .most = 10, .task = "box",
 	 .offset = offsetof(struct pb_run_config, task.boxes),
 	 .help = "boxes, and as many objects"},
-	{.path = "task.moves", .type = PB_KEY_COUNT, .least = 1, .most = 10,
+	{.path = "task.moves", .type = PB_KEY_COUNT, .least = 1, .most = 10, .task = "box",
 	 .offset = offsetof(struct pb_run_config, task.moves),
 	 .help = "moves of a story"},
 	{.path = "task.pairs", .type = PB_KEY_COUNT, .presence = PB_KEY_OPTIONAL, .fallback = "100",
 	 .least = 1, .most = PB_TASK_MAX_COUNT, .offset = offsetof(struct pb_run_config, task.count),
 	 .help = "how many pairs to make"},
-	{.path = "task.corrupt", .type = PB_KEY_WORD, .presence = PB_KEY_OPTIONAL, .fallback = "state",
-	 .words = corrupt_words, .later = corrupt_later,
+	{.path = "task.corrupt", .type = PB_KEY_WORD, .presence = PB_KEY_OPTIONAL,
+	 .fallback = "box: state, ioi: s2", .default_of_task = usual_corruption, .words = corrupt_words, .later = corrupt_later,
 	 .offset = offsetof(struct pb_run_config, task.corrupt),
 	 .help = "what differs between clean and corrupted"},
 	{.path = "task.seed", .type = PB_KEY_SEED, .presence = PB_KEY_OPTIONAL, .fallback = "0",
@@ -225,13 +236,13 @@ const struct pb_key pb_keys[] = {
 
 	{.path = "engine", .type = PB_KEY_SECTION, .presence = PB_KEY_OPTIONAL},
 	{.path = "engine.backend", .type = PB_KEY_NAME, .presence = PB_KEY_OPTIONAL,
-	 .fallback = "auto", .words = backend_words, .later = backend_later,
+	 .fallback = "auto", .words = backend_words,
 	 .offset = offsetof(struct pb_run_config, backend),
 	 .help = "where to compute"},
 	{.path = "engine.precision", .type = PB_KEY_WORD, .presence = PB_KEY_OPTIONAL,
-	 .fallback = "fp32", .words = precision_words, .later = precision_later,
+	 .fallback = "fp32", .words = precision_words,
 	 .offset = offsetof(struct pb_run_config, precision),
-	 .help = "operands of delta products"},
+	 .help = "operands of delta products (tf32, bf16: on a GPU)"},
 	{.path = "engine.chunk", .type = PB_KEY_AUTO, .presence = PB_KEY_OPTIONAL,
 	 .fallback = "auto", .least = 1, .most = PB_TASK_MAX_COUNT,
 	 .offset = offsetof(struct pb_run_config, chunk),

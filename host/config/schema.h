@@ -50,6 +50,10 @@ struct pb_key {
 	 * key must be given); `fallback` is then what --help says of it. */
 	const char *(*misfit)(const struct pb_sweep *sweep);
 	const char *(*default_of)(const struct pb_sweep *sweep);
+	/* Keys of a task, behind its name: the only task that has the key (NULL: all have it), and
+	 * a default that depends on the task. */
+	const char *task;
+	const char *(*default_of_task)(const struct pb_task *task);
 	const char *help;
 };
 

@@ -4,6 +4,25 @@
 
 #include "engine/internal.h"
 
+/* The rows' positions in the tables of angles. */
+static enum pb_status upload_positions(struct pb_batch *b, struct pb_engine *e,
+				       struct pb_error *err)
+{
+	int32_t *rotary = NULL;
+	size_t row = 0;
+	enum pb_status status;
+
+	PB_TRY(pb_alloc((void **)&rotary, b->n_rows, sizeof *rotary, "positions", err));
+	for (size_t i = 0; i < b->n_prompts; i++)
+		for (int32_t p = 0; p < b->spans[i].length; p++)
+			rotary[row++] = p + pb_rotary_shift(e, (size_t)b->spans[i].length);
+	PB_TRY(e->ops->alloc(e->dev, b->n_rows * sizeof *rotary, &b->rotary_dev, err));
+	PB_TRY(e->ops->upload(e->dev, b->rotary_dev, rotary, b->n_rows * sizeof *rotary, err));
+cleanup:
+	free(rotary);
+	return status;
+}
+
 enum pb_status pb_batch_new(struct pb_batch *b, struct pb_engine *e, size_t n,
 			    const int32_t *const *tokens, const size_t *lengths,
 			    struct pb_error *err)
@@ -28,10 +47,8 @@ enum pb_status pb_batch_new(struct pb_batch *b, struct pb_engine *e, size_t n,
 		}
 		b->answer_row[i] = (int32_t)row - 1;
 	}
-	PB_TRY(e->ops->alloc(e->dev, b->n_rows * sizeof(int32_t), &b->position_dev, err));
+	PB_TRY(upload_positions(b, e, err));
 	PB_TRY(e->ops->alloc(e->dev, n * sizeof(int32_t), &b->answer_row_dev, err));
-	PB_TRY(
-	    e->ops->upload(e->dev, b->position_dev, b->position, b->n_rows * sizeof(int32_t), err));
 	PB_TRY(e->ops->upload(e->dev, b->answer_row_dev, b->answer_row, n * sizeof(int32_t), err));
 cleanup:
 	return status;
@@ -43,8 +60,8 @@ void pb_batch_free(struct pb_batch *b, struct pb_engine *e)
 	free(b->token);
 	free(b->position);
 	free(b->answer_row);
-	if (b->position_dev.address)
-		e->ops->release(e->dev, b->position_dev);
+	if (b->rotary_dev.address)
+		e->ops->release(e->dev, b->rotary_dev);
 	if (b->answer_row_dev.address)
 		e->ops->release(e->dev, b->answer_row_dev);
 	memset(b, 0, sizeof *b);
@@ -62,13 +79,17 @@ static size_t lay_out(struct pb_cache *c, const struct pb_arch *a, char *base, b
 	    {c->qk, L, c->extra >> PB_SITE_Q & 1u ? (a->n_heads + a->n_kv_heads) * a->d_head : 0},
 	    {c->attn_out, L, c->extra >> PB_SITE_ATTN_OUT & 1u ? a->d_model : 0},
 	    {c->mlp_out, L, c->extra >> PB_SITE_MLP_OUT & 1u ? a->d_model : 0},
+	    {c->attn_raw, L, a->post_norm ? a->d_model : 0},
+	    {c->mlp_raw, L, a->post_norm ? a->d_model : 0},
+	    {c->stats_attn, L, a->post_norm ? 2 : 0},
+	    {c->stats_mlp, L, a->post_norm ? 2 : 0},
 	    {c->x_pre, L + 1, a->d_model},
 	    {c->x_mid, L, a->parallel || transient ? 0 : a->d_model},
 	    {c->stats1, L, 2},
 	    {c->stats2, L, 2},
 	    {c->qkv, L, pb_qkv_width(a)},
 	    {c->z, L, pb_z_width(a)},
-	    {c->h, L, a->d_mlp},
+	    {c->h, L, pb_h_width(a)},
 	    {c->a, L, a->d_mlp},
 	    {&c->n, 1, a->d_model},
 	};
@@ -115,7 +136,9 @@ unsigned pb_cache_extra(const struct pb_arch *arch, const struct pb_sweep *sweep
 	}
 	if ((sites >> PB_SITE_Q | sites >> PB_SITE_K) & 1u)
 		sites |= 1u << PB_SITE_Q;
-	if (arch->rotary_dims == 0) /* what is rotated is what is projected */
+	if (arch->qk_norm != PB_QK_NORM_NONE) /* changes of a norm start from what it norms */
+		sites |= 1u << PB_SITE_Q;
+	if (!pb_alters_any(arch)) /* what is read is what is projected */
 		sites &= ~(1u << PB_SITE_Q);
 	return sites & (1u << PB_SITE_EMBED | 1u << PB_SITE_Q | 1u << PB_SITE_ATTN_OUT |
 			1u << PB_SITE_MLP_OUT);
@@ -140,7 +163,7 @@ enum pb_status pb_cache_new(struct pb_cache *c, struct pb_engine *e, size_t n_ro
 	c->n_rows = n_rows;
 	c->n_prompts = n_prompts;
 	c->extra = extra;
-	PB_TRY(pb_alloc((void **)&items, 11 * L + 1, sizeof *items, "a cache", err));
+	PB_TRY(pb_alloc((void **)&items, 15 * L + 1, sizeof *items, "a cache", err));
 	c->x_pre = items;
 	c->x_mid = items + (L + 1);
 	c->stats1 = c->x_mid + L;
@@ -152,6 +175,10 @@ enum pb_status pb_cache_new(struct pb_cache *c, struct pb_engine *e, size_t n_ro
 	c->qk = c->a + L;
 	c->attn_out = c->qk + L;
 	c->mlp_out = c->attn_out + L;
+	c->attn_raw = c->mlp_out + L;
+	c->mlp_raw = c->attn_raw + L;
+	c->stats_attn = c->mlp_raw + L;
+	c->stats_mlp = c->stats_attn + L;
 	PB_TRY(e->ops->alloc(e->dev, lay_out(c, &e->arch, NULL, transient), &c->memory, err));
 	lay_out(c, &e->arch, c->memory.address, transient);
 cleanup:

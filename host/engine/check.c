@@ -13,20 +13,33 @@
 /* ---- the donor's residual stream ---------------------------------------------------------------
  */
 
-/* LD of one pair's recipient with the donor's resid_pre at a layer, every row of it as a delta. */
+/* One pair's recipient with the donor's resid_pre at each layer from *layer on, every row of it as
+ * a delta, as many layers in one wave as its memory holds: their deviations from the donor's LD. */
 static enum pb_status with_donor(struct pb_engine *e, struct pb_wave_memory *m,
-				 const struct pb_sweep_work *work, size_t pair, size_t layer,
-				 size_t n_valid, double *ld, struct pb_error *err)
+				 const struct pb_sweep_work *work, size_t pair, size_t *layer,
+				 size_t n_valid, double *deviation, struct pb_error *err)
 {
+	size_t most = m->rows_most / work->pairs[pair].length, first = *layer;
+	double want = pb_base_logit_diff(work->run, pair, work->donor);
 	struct pb_variants list = {0};
 	struct pb_wave_result result = {0};
 	enum pb_cell_kind kind;
 	enum pb_status status;
 
-	PB_TRY(pb_cell_variant(work, pair, layer, &list, &kind, err));
-	PB_TRY(pb_wave_run(e, m, work, &list, 0, 1, 0, n_valid, &result, err));
-	*ld = pb_base_logit_diff(work->run, pair, work->recipient) + result.change[0] -
-	      result.change[1];
+	most = most < m->variants_most ? most : m->variants_most;
+	for (; *layer < e->arch.n_layers && *layer - first < most; (*layer)++)
+		PB_TRY(pb_cell_variant(work, pair, *layer, &list, &kind, err));
+	PB_TRY(pb_wave_run(e, m, work, &list, 0, list.n, 0, n_valid, &result, err));
+	PB_TRY(pb_wave_take(e, work, &list, 0, list.n, &result, err));
+	for (size_t i = 0; i < list.n; i++) {
+		const double *change = result.change + result.at[i];
+		double got =
+		    pb_base_logit_diff(work->run, pair, work->recipient) + change[0] - change[1];
+
+		/* a NaN must stay and fail the check: nothing is larger */
+		if (isnan(got - want) || fabs(got - want) > deviation[first + i])
+			deviation[first + i] = fabs(got - want);
+	}
 cleanup:
 	pb_wave_result_free(&result);
 	pb_variants_free(&list);
@@ -66,15 +79,9 @@ enum pb_status pb_check_resid_pre(struct pb_engine *e, struct pb_wave_memory *m,
 						   .no_shortcut = true};
 
 		for (size_t p = 0; directions[d] && p < checks->n_resid_pre_pairs; p++)
-			for (size_t l = 0; l < L; l++) {
-				double got = NAN, want = pb_base_logit_diff(run, p, work.donor);
-
-				PB_TRY(with_donor(e, m, &work, p, l, n_valid, &got, err));
-				/* a NaN must stay and fail the check: nothing is larger */
-				if (isnan(got - want) ||
-				    fabs(got - want) > checks->resid_pre_deviation[l])
-					checks->resid_pre_deviation[l] = fabs(got - want);
-			}
+			for (size_t l = 0; l < L;)
+				PB_TRY(with_donor(e, m, &work, p, &l, n_valid,
+						  checks->resid_pre_deviation, err));
 	}
 cleanup:
 	e->profile = before;

@@ -240,10 +240,13 @@ static enum pb_status score(struct plain *p, const struct pb_cache *c, double *l
 	dots.t_row = rows + 2 * n;
 	dots.out = logits;
 	PB_TRY(p->e->ops->dots(p->e->dev, &dots, err));
+	PB_TRY(pb_engine_wait(p->e, err));
 	for (size_t i = 0; i < n; i++)
 		logit_diff[i] =
-		    (logits[2 * i] + (double)run->target_bias[dots.t_row[2 * i]]) -
-		    (logits[2 * i + 1] + (double)run->target_bias[dots.t_row[2 * i + 1]]);
+		    pb_softcap(logits[2 * i] + (double)run->target_bias[dots.t_row[2 * i]],
+			       run->softcap) -
+		    pb_softcap(logits[2 * i + 1] + (double)run->target_bias[dots.t_row[2 * i + 1]],
+			       run->softcap);
 cleanup:
 	free(rows);
 	free(logits);
@@ -309,7 +312,7 @@ enum pb_status pb_check_plain(struct pb_engine *e, const struct pb_sweep_work *w
 	PB_TRY(make_temp(&p, err));
 	if (path) {
 		PB_TRY(pb_cache_new(&first, e, batch.n_rows, list->n, false,
-				    e->arch.rotary_dims ? 1u << PB_SITE_Q : 0, err));
+				    pb_alters_any(&e->arch) ? 1u << PB_SITE_Q : 0, err));
 		PB_TRY(pb_forward(e, &batch, &first, &sender, PB_STAGE_CHECK, err));
 		p.first = &first;
 	}

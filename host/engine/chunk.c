@@ -1,5 +1,6 @@
 /* The base runs of a chunk: clean and corrupted prompts together in one packed batch, what the
  * sweep needs cached, their scores, and where they differ. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,9 +17,19 @@ static int32_t target_token(const struct pb_pair *p, size_t t)
 	return t == 0 ? p->answer : t == 1 ? p->foil : p->candidates[t - 2];
 }
 
-double pb_base_logit(const struct pb_chunk_run *run, size_t pair, int side, size_t t)
+double pb_softcap(double x, float cap)
+{
+	return cap > 0.0f ? (double)cap * tanh(x / (double)cap) : x;
+}
+
+double pb_base_logit_raw(const struct pb_chunk_run *run, size_t pair, int side, size_t t)
 {
 	return run->logit[run->logit_at[2 * pair + (size_t)side] + t];
+}
+
+double pb_base_logit(const struct pb_chunk_run *run, size_t pair, int side, size_t t)
+{
+	return pb_softcap(pb_base_logit_raw(run, pair, side, t), run->softcap);
 }
 
 double pb_base_logit_diff(const struct pb_chunk_run *run, size_t pair, int side)
@@ -31,8 +42,10 @@ static enum pb_status load_targets(struct pb_chunk_run *run, struct pb_engine *e
 {
 	size_t D = e->arch.d_model;
 	float *rows = NULL;
+
 	enum pb_status status;
 
+	run->softcap = e->arch.logit_softcap;
 	PB_TRY(pb_alloc((void **)&run->target, run->n_pairs, sizeof *run->target, "targets", err));
 	for (size_t p = 0; p < run->n_pairs; p++) {
 		run->target[p] = run->n_targets;
@@ -98,6 +111,7 @@ static enum pb_status score_base(struct pb_chunk_run *run, struct pb_engine *e, 
 				       .t_row = t_row,
 				       .out = run->logit};
 		struct pb_vocabulary vocabulary = {.n = prompts,
+						   .softcap = e->arch.logit_softcap,
 						   .n_vocab = e->arch.n_vocab,
 						   .n_valid = n_valid,
 						   .logits0 = run->cache.logits,
@@ -108,6 +122,7 @@ static enum pb_status score_base(struct pb_chunk_run *run, struct pb_engine *e, 
 
 		PB_STAGE(e, PB_STAGE_BASE, e->ops->dots(e->dev, &dots, err));
 		PB_STAGE(e, PB_STAGE_BASE, e->ops->vocabulary(e->dev, &vocabulary, err));
+		PB_TRY(pb_engine_wait(e, err));
 	}
 	for (size_t i = 0; i < prompts; i++)
 		run->lse[i] = run->vocabulary[i].lse;
@@ -153,6 +168,7 @@ enum pb_status pb_chunk_run_differences(struct pb_chunk_run *run, struct pb_engi
 				       .flag = flags};
 
 		PB_STAGE(e, PB_STAGE_BASE, e->ops->differ(e->dev, &op, err));
+		PB_TRY(pb_engine_wait(e, err));
 		at = 0;
 		for (size_t p = 0; p < run->n_pairs; p++) {
 			memcpy(run->differs[site] + (l * run->n_pairs + p) * run->max_length * H,

@@ -18,6 +18,22 @@ static const char *or_none(const char *name)
 	return value && *value ? value : "-";
 }
 
+/* What a GPU run would get, or why there is none; neither is an error here. */
+static void tell_cuda(FILE *out)
+{
+	struct pb_device *dev = NULL;
+	struct pb_error why = {0};
+	size_t available = 0;
+
+	if (pb_device_open(&dev, "cuda", 1, PB_PRECISION_FP32, &why) == PB_OK &&
+	    dev->ops->memory(dev, &available, &why) == PB_OK)
+		fprintf(out, "backend cuda  %s; %.1f GiB are free\n", dev->ops->describe(dev),
+			(double)available / 1073741824.0);
+	else
+		fprintf(out, "backend cuda  not usable: %s\n", why.message);
+	pb_device_close(dev);
+}
+
 enum pb_status pb_doctor(FILE *out, struct pb_error *err)
 {
 	struct pb_device *dev = NULL;
@@ -25,11 +41,11 @@ enum pb_status pb_doctor(FILE *out, struct pb_error *err)
 	char pcre2[64] = "";
 	enum pb_status status;
 
-	PB_TRY(pb_device_open(&dev, "cpu", pb_thread_limit(), err));
+	PB_TRY(pb_device_open(&dev, "cpu", pb_thread_limit(), PB_PRECISION_FP32, err));
 	H5get_libversion(&major, &minor, &release);
 	pcre2_config(PCRE2_CONFIG_VERSION, pcre2);
 	fprintf(out, "backend cpu   %s\n", dev->ops->describe(dev));
-	fprintf(out, "backend cuda  not in this version\n");
+	tell_cuda(out);
 	fprintf(out, "threads       %d (affinity and SLURM_CPUS_PER_TASK)\n", pb_thread_limit());
 	fprintf(out,
 		"memory        %.1f GiB may be used (cgroup, SLURM, available), 80%% by default\n",

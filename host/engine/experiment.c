@@ -16,25 +16,12 @@ static void run_free(struct pb_running *r)
 	pb_pairs_free(&r->pairs);
 	pb_tokenizer_close(r->tokenizer);
 	pb_model_close(r->model);
+	free(r->model_folder);
 	pb_arena_free(&r->arena);
 	free(r->identity);
 }
 
 /* ---- prompts --------------------------------------------------------------------------------- */
-
-static bool has_tokenizer(const char *folder)
-{
-	static const char *const names[] = {"tokenizer.json", "vocab.json"};
-	bool found = false;
-
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		char *path = pb_format("%s/%s", folder, names[i]);
-
-		found = found || (path && pb_is_file(path));
-		free(path);
-	}
-	return found;
-}
 
 /* Where both prompts are the same a donor changes nothing. */
 static void warn_of_equal_prompts(const struct pb_pairs *pairs)
@@ -61,13 +48,16 @@ static enum pb_status open_pairs(struct pb_running *r, struct pb_error *err)
 	size_t size = 0;
 	enum pb_status status;
 
-	if (has_tokenizer(c->model_path))
-		PB_TRY(pb_tokenizer_open(&r->tokenizer, c->model_path, err));
+	if (pb_tokenizer_is_there(r->model_folder))
+		PB_TRY(pb_tokenizer_open(&r->tokenizer, r->model_folder, err));
 	if (c->pairs_path) {
 		PB_TRY(pb_pairs_read(&r->pairs, c->pairs_path, r->tokenizer, c->bos, a->n_vocab,
 				     a->n_context, err));
 	} else {
-		PB_TRY(pb_task_pairs(&c->task, &text, &size, err));
+		struct pb_task_options task = c->task;
+
+		task.tokenizer = r->tokenizer;
+		PB_TRY(pb_task_pairs(&task, &text, &size, err));
 		PB_TRY(pb_pairs_parse(&r->pairs, text, size, c->task.name, r->tokenizer, c->bos,
 				      a->n_vocab, a->n_context, err));
 	}
@@ -110,7 +100,7 @@ static enum pb_status describe_experiment(struct pb_running *r, struct pb_error 
 					       .family = r->model->arch.family,
 					       .backend = r->dev->ops->name,
 					       .device = r->dev->ops->describe(r->dev),
-					       .precision = "fp32",
+					       .precision = pb_precision_names[c->precision],
 					       .host = r->host,
 					       .seed = c->task.seed,
 					       .n_threads = omp_get_max_threads(),
@@ -255,6 +245,44 @@ cleanup:
 	return status;
 }
 
+/* Less of a wave at a time, in the same shapes of products, so in the same bits. */
+static bool shrink_waves(struct pb_running *r, const struct pb_error *why)
+{
+	if (why->status != PB_ERR_MEMORY || !pb_wave_sizes_shrink(&r->plan.sizes))
+		return false;
+	pb_wave_memory_free(&r->memory, &r->engine);
+	pb_warn("%s; going on with waves of %zu rows", why->message, r->plan.sizes.rows_most);
+	return true;
+}
+
+/* The waves' memory: as planned, or as much of it as there is after all. */
+static enum pb_status make_waves(struct pb_running *r, struct pb_error *err)
+{
+	struct pb_error mine;
+	enum pb_status status;
+
+	do {
+		mine = (struct pb_error){0};
+		status = pb_wave_memory_new(&r->memory, &r->engine, &r->plan.sizes, &mine);
+	} while (status != PB_OK && shrink_waves(r, &mine));
+	return status == PB_OK ? status : pb_fail(err, status, "%s", mine.message);
+}
+
+static enum pb_status run_chunk_somehow(struct pb_running *r, size_t chunk,
+					struct pb_progress *progress, struct pb_error *err)
+{
+	struct pb_error mine;
+	enum pb_status status;
+
+	do {
+		mine = (struct pb_error){0};
+		status = r->memory.memory.address ? PB_OK : make_waves(r, &mine);
+		if (status == PB_OK)
+			status = run_chunk(r, chunk, progress, &mine);
+	} while (status != PB_OK && shrink_waves(r, &mine));
+	return status == PB_OK ? status : pb_fail(err, status, "%s", mine.message);
+}
+
 /* Every chunk that has no part yet. */
 static enum pb_status run_chunks(struct pb_running *r, struct pb_error *err)
 {
@@ -294,7 +322,7 @@ static enum pb_status run_chunks(struct pb_running *r, struct pb_error *err)
 				    chunk, r->plan.n_chunks, r->experiment.output);
 			goto cleanup;
 		}
-		PB_TRY(run_chunk(r, chunk, &progress, err));
+		PB_TRY(run_chunk_somehow(r, chunk, &progress, err));
 	}
 cleanup:
 	pb_progress_end(&progress);
@@ -328,12 +356,13 @@ static enum pb_status compute(struct pb_running *r, struct pb_error *err)
 	double start;
 	enum pb_status status;
 
-	PB_TRY(pb_engine_open(&r->engine, r->dev, r->model, pb_running_longest(r), err));
+	PB_TRY(pb_engine_open(&r->engine, r->dev, r->model, pb_running_longest(r),
+			      r->plan.n_resident, err));
 	PB_TRY(pb_running_make_sources(r, err));
 	if (r->config->readings)
 		PB_TRY(pb_readings_run(&r->engine, &r->pairs, r->config->readings,
 				       n_valid_tokens(r), r->config->task.seed, &r->readings, err));
-	PB_TRY(pb_wave_memory_new(&r->memory, &r->engine, &r->plan.sizes, err));
+	PB_TRY(make_waves(r, err));
 	PB_TRY(make_room(r, err));
 	PB_TRY(run_chunks(r, err));
 	profile = r->engine.profile;
@@ -369,15 +398,23 @@ enum pb_status pb_experiment_run(const struct pb_run_config *config,
 				 "no output is given: output: name a file there or with -o");
 		goto cleanup;
 	}
-	PB_TRY(pb_model_open(&r.model, config->model_path, err));
+	if (options->device)
+		PB_TRY(pb_gpu_model_check(options->device, err));
+	PB_TRY(pb_model_find(&r.model_folder, config->model_path, config->model_revision, err));
+	PB_TRY(pb_model_open(&r.model, r.model_folder, err));
 	PB_TRY(open_pairs(&r, err));
-	PB_TRY(pb_device_open(&r.dev, config->backend, threads, err));
+	/* a plan for a card needs none here */
+	PB_TRY(pb_device_open(&r.dev, options->device ? "cpu" : config->backend, threads,
+			      options->device ? PB_PRECISION_FP32 : config->precision, err));
 	PB_TRY(pb_running_open_sweeps(&r, err));
 	PB_TRY(pb_plan_make(&r.plan, r.dev, r.model, config, r.works, &r.pairs, r.references,
-			    pb_running_longest(&r), memory, err));
+			    pb_running_longest(&r), memory, options->device_memory, err));
 	if (options->dry_run) {
 		PB_TRY(pb_measure_gemm(r.dev, r.model, &r.gemm_rate, err));
 		pb_plan_print(&r.plan, config, r.works, &r.pairs, r.gemm_rate, stdout);
+		if (options->device)
+			pb_gpu_model_print(options->device, &r.model->arch, &r.plan,
+					   config->precision, r.pairs.max_length, stdout);
 		goto cleanup;
 	}
 	PB_TRY(pb_model_check_finite(r.model, err));

@@ -10,6 +10,7 @@
 struct pb_running {
 	const struct pb_run_config *config;
 	const struct pb_run_options *options;
+	char *model_folder; /* where model.path leads */
 	struct pb_model *model;
 	struct pb_tokenizer *tokenizer;
 	struct pb_pairs pairs;

@@ -33,6 +33,15 @@ static enum pb_status norm(struct pb_engine *e, struct pb_dev x, size_t rows, st
 	return e->ops->norm(e->dev, &op, err);
 }
 
+/* What attention or the MLP reads: the stream normed, or the stream (OLMo 2). */
+static enum pb_status pre_norm(struct pb_engine *e, struct pb_dev x, size_t rows,
+			       struct pb_dev weight, struct pb_dev bias, struct pb_dev y,
+			       struct pb_dev stats, struct pb_error *err)
+{
+	return e->arch.no_pre_norm ? copy_rows(e, y, x, rows, e->arch.d_model, err)
+				   : norm(e, x, rows, weight, bias, y, stats, err);
+}
+
 static enum pb_status add_rows(struct pb_engine *e, struct pb_dev x, struct pb_dev more,
 			       size_t rows, struct pb_error *err)
 {
@@ -69,9 +78,20 @@ static enum pb_status add_product(struct pb_engine *e, enum pb_stage stage, stru
 	size_t D = e->arch.d_model, n = attention ? pb_z_width(&e->arch) : e->arch.d_mlp;
 	enum pb_status status;
 
-	if (!kept.address)
+	if (e->arch.post_norm) { /* the working rows are free by now */
+		struct pb_dev raw = attention ? c->attn_raw[l] : c->mlp_raw[l], nothing = {0};
+
+		kept = kept.address ? kept : c->n;
+		PB_TRY(
+		    pb_engine_gemm(e, stage, rows, weight, n, D, y, n, raw, D, bias, false, err));
+		PB_TRY(norm(e, raw, rows, attention ? w->attn_post_norm : w->mlp_post_norm, nothing,
+			    kept, attention ? c->stats_attn[l] : c->stats_mlp[l], err));
+	} else if (!kept.address) {
 		return pb_engine_gemm(e, stage, rows, weight, n, D, y, n, x, D, bias, true, err);
-	PB_TRY(pb_engine_gemm(e, stage, rows, weight, n, D, y, n, kept, D, bias, false, err));
+	} else {
+		PB_TRY(
+		    pb_engine_gemm(e, stage, rows, weight, n, D, y, n, kept, D, bias, false, err));
+	}
 	PB_TRY(at_site(hook, e, c, site, l, err));
 	PB_TRY(add_rows(e, x, kept, rows, err));
 cleanup:
@@ -93,8 +113,9 @@ static enum pb_status attend(struct pb_engine *e, const struct pb_batch *batch, 
 				   .rotary_dims = a->rotary_dims,
 				   .x = c->qkv[l],
 				   .x_stride = QKV,
-				   .position = batch->position_dev,
-				   .cos_sin = e->cos_sin};
+				   .position = batch->rotary_dev,
+				   .interleaved = a->rotary_interleaved,
+				   .cos_sin = e->cos_sin[e->model->layers[l].rope]};
 	struct pb_rows raw = {.n_rows = rows,
 			      .columns = QK,
 			      .a = c->qkv[l],
@@ -107,16 +128,20 @@ static enum pb_status attend(struct pb_engine *e, const struct pb_batch *batch, 
 					 .max_length = e->max_length,
 					 .qkv = c->qkv[l],
 					 .z = c->z[l]};
+	struct pb_dev none = {0};
 	enum pb_status status;
 
-	PB_TRY(norm(e, c->x_pre[l], rows, w->norm1_weight, w->norm1_bias, c->n, c->stats1[l], err));
+	PB_TRY(pre_norm(e, c->x_pre[l], rows, w->norm1_weight, w->norm1_bias, c->n, c->stats1[l],
+			err));
 	PB_TRY(pb_engine_gemm(e, stage, rows, w->qkv, D, QKV, c->n, D, c->qkv[l], QKV, w->qkv_bias,
 			      false, err));
 	for (int site = PB_SITE_Q; site <= PB_SITE_V; site++)
 		PB_TRY(at_site(hook, e, c, (enum pb_site)site, l, err));
 	if (c->qk[l].address)
 		PB_TRY(e->ops->rows(e->dev, &raw, err));
-	if (a->rotary_dims)
+	PB_TRY(pb_engine_qk_norm(e, l, 0, a->n_heads + a->n_kv_heads, c->qkv[l], QKV, rows, none,
+				 none, err));
+	if (pb_rotates(e->model, l))
 		PB_TRY(e->ops->rotary(e->dev, &rotary, err));
 	PB_TRY(at_site(hook, e, c, PB_SITE_Q_ROT, l, err));
 	PB_TRY(at_site(hook, e, c, PB_SITE_K_ROT, l, err));
@@ -138,6 +163,7 @@ static enum pb_status embed(struct pb_engine *e, const struct pb_batch *batch, s
 			      .token = batch->token,
 			      .position = batch->position,
 			      .embed = &e->model->embed,
+			      .scale = a->embed_scale,
 			      .pos_embed = a->learned_positions ? &e->model->pos_embed : NULL,
 			      .x = c->x_pre[0]};
 	struct pb_embed alone = op;
@@ -176,7 +202,8 @@ enum pb_status pb_forward(struct pb_engine *e, const struct pb_batch *batch, str
 			  struct pb_error *err)
 {
 	const struct pb_arch *a = &e->arch;
-	size_t rows = batch->n_rows, D = a->d_model, F = a->d_mlp, V = a->n_vocab;
+	size_t rows = batch->n_rows, D = a->d_model, F = a->d_mlp, V = a->n_vocab,
+	       HW = pb_h_width(a);
 	double start = pb_seconds(), before = e->profile.seconds[stage];
 	enum pb_status status;
 
@@ -184,9 +211,14 @@ enum pb_status pb_forward(struct pb_engine *e, const struct pb_batch *batch, str
 	for (size_t l = 0; l < a->n_layers; l++) {
 		const struct pb_layer_weights *w = &e->layers[l];
 		struct pb_dev x = c->x_pre[l], x_mid = c->x_mid[l], x_next = c->x_pre[l + 1];
-		struct pb_activation_op activation = {
-		    .kind = a->activation, .n_rows = rows, .width = F, .h = c->h[l], .a = c->a[l]};
+		struct pb_activation_op activation = {.kind = a->activation,
+						      .gated = a->gated,
+						      .n_rows = rows,
+						      .width = F,
+						      .h = c->h[l],
+						      .a = c->a[l]};
 
+		PB_TRY(pb_engine_hold(e, l, err));
 		PB_TRY(at_site(hook, e, c, PB_SITE_RESID_PRE, l, err));
 		PB_TRY(attend(e, batch, c, hook, stage, l, err));
 
@@ -196,9 +228,9 @@ enum pb_status pb_forward(struct pb_engine *e, const struct pb_batch *batch, str
 			PB_TRY(add_product(e, stage, c, hook, PB_SITE_ATTN_OUT, l, rows, err));
 			PB_TRY(at_site(hook, e, c, PB_SITE_RESID_MID, l, err));
 		}
-		PB_TRY(norm(e, a->parallel ? x : x_mid, rows, w->norm2_weight, w->norm2_bias, c->n,
-			    c->stats2[l], err));
-		PB_TRY(pb_engine_gemm(e, stage, rows, w->mlp_in, D, F, c->n, D, c->h[l], F,
+		PB_TRY(pre_norm(e, a->parallel ? x : x_mid, rows, w->norm2_weight, w->norm2_bias,
+				c->n, c->stats2[l], err));
+		PB_TRY(pb_engine_gemm(e, stage, rows, w->mlp_in, D, HW, c->n, D, c->h[l], HW,
 				      w->mlp_in_bias, false, err));
 		PB_TRY(at_site(hook, e, c, PB_SITE_MLP_PRE, l, err));
 		PB_TRY(e->ops->activation(e->dev, &activation, err));

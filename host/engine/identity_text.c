@@ -140,8 +140,8 @@ enum pb_status pb_identity_text(const struct pb_run_config *c, const struct pb_p
 
 	if (!f)
 		return pb_fail(err, PB_ERR_MEMORY, "no memory for the experiment's description");
-	fprintf(f, "precision: fp32\nchunk: %zu\ntokens: %zu\nbos: %d\nmetrics:", chunk_pairs,
-		n_tokens, (int)bos);
+	fprintf(f, "precision: %s\nchunk: %zu\ntokens: %zu\nbos: %d\nmetrics:",
+		pb_precision_names[c->precision], chunk_pairs, n_tokens, (int)bos);
 	for (int m = 0; m < PB_N_METRICS; m++)
 		if (c->metrics & 1u << m)
 			fprintf(f, " %s", pb_metric_infos[m].name);

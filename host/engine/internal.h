@@ -36,14 +36,17 @@ struct pb_layer_weights {
 	struct pb_packed **o_head; /* H of [K, D]: where a head's change enters the residual */
 	struct pb_packed *mlp_in, *mlp_out;
 	struct pb_dev norm1_weight, norm1_bias, norm2_weight, norm2_bias;
+	struct pb_dev attn_post_norm, mlp_post_norm; /* [D], only with arch.post_norm */
+	struct pb_dev qk_norm_weight, qk_norm_bias;  /* [(H + KV) K], only with arch.qk_norm */
 	struct pb_dev qkv_bias, o_bias, mlp_in_bias, mlp_out_bias;
 	struct pb_heads heads;
+	uint64_t used; /* when it was last held, by n_holds */
 };
 
 /* The last layer's factors apart: there only the answer position has a query. */
 struct pb_last_weights {
 	struct pb_packed *q;         /* [D, H K] */
-	struct pb_packed *k;         /* [D, KV K], where keys are rotated */
+	struct pb_packed *k;         /* [D, KV K], where keys are rotated or normed */
 	struct pb_packed **k_head_t; /* KV of [K, D] = W_K[h]^T, where they are not */
 	struct pb_packed **v_head;   /* KV of [D, K] */
 };
@@ -54,29 +57,69 @@ struct pb_engine {
 	const struct pb_model *model;
 	struct pb_arch arch;
 	struct pb_layer_weights *layers;
+	size_t n_resident; /* layers whose matrices are packed at a time */
+	uint64_t n_holds;
 	struct pb_last_weights last;
 	struct pb_packed *unembed; /* [D, V] */
 	struct pb_dev unembed_bias;
 	struct pb_dev final_weight, final_bias;
-	struct pb_dev cos_sin; /* [max_length, rotary_dims] */
+	/* By rope, [max_length, rotary_dims] cos and sin; where prompts of more than long_from
+	 * tokens have frequencies of their own, theirs in max_length more rows. */
+	struct pb_dev cos_sin[PB_ROPES_MAX];
+	size_t long_from; /* SIZE_MAX: none have */
 	size_t max_length;
 	struct pb_dev *owned; /* every device array above, for release */
 	size_t n_owned, owned_capacity;
 	struct pb_profile profile;
-	bool count; /* whether products add to profile.flops (the waves' do) */
+	bool in_wave;     /* products are of changes, and add to profile.flops */
+	bool exact_times; /* wait for the device at the end of each stage (--profile) */
 };
 
-/* Put the model on the device: pack its weights layer by layer, upload its vectors. */
+/* Put the model on the device: pack its weights layer by layer, upload its vectors. n_resident: how
+ * many layers' matrices are there at a time, 0: all. With fewer than all, each layer is packed anew
+ * when it is held, in the same bits. */
 enum pb_status pb_engine_open(struct pb_engine *e, struct pb_device *dev,
-			      const struct pb_model *model, size_t max_length,
+			      const struct pb_model *model, size_t max_length, size_t n_resident,
 			      struct pb_error *err);
+/* Make sure that a layer's matrices (qkv, o, o_head, mlp_in, mlp_out) are there, until another
+ * layer is held. */
+enum pb_status pb_engine_hold(struct pb_engine *e, size_t layer, struct pb_error *err);
 void pb_engine_close(struct pb_engine *e);
 /* Bytes that pb_engine_open will take, the largest temporary included. */
-size_t pb_engine_bytes(struct pb_device *dev, const struct pb_model *model, size_t max_length);
+size_t pb_engine_bytes(struct pb_device *dev, const struct pb_model *model, size_t max_length,
+		       size_t n_resident);
 
 /* Device memory owned by the engine until it closes. */
 enum pb_status pb_engine_alloc(struct pb_engine *e, size_t bytes, struct pb_dev *out,
 			       struct pb_error *err);
+
+/* What positions of a prompt of `length` tokens are shifted by in the tables of angles. */
+static inline int32_t pb_rotary_shift(const struct pb_engine *e, size_t length)
+{
+	return length > e->long_from ? (int32_t)e->max_length : 0;
+}
+/* Whether q and k of a layer are rotated; in any layer. */
+static inline bool pb_rotates(const struct pb_model *model, size_t layer)
+{
+	return model->arch.rotary_dims > 0 && !model->layers[layer].no_rotary;
+}
+
+/* Whether q and k of a layer are more than projections: rotated or normed. */
+static inline bool pb_alters_keys(const struct pb_model *model, size_t layer)
+{
+	return pb_rotates(model, layer) || model->arch.qk_norm != PB_QK_NORM_NONE;
+}
+static inline bool pb_alters_any(const struct pb_arch *a)
+{
+	return a->rotary_dims > 0 || a->qk_norm != PB_QK_NORM_NONE;
+}
+
+/* The norms of q and k of the heads first .. first + n - 1 (query heads, then KV heads) at x, the
+ * first of them. x0: the unnormed activations in the cache (c->qk of the layer) where x is a
+ * change, address NULL else. A norm of the whole width takes all heads alone. */
+enum pb_status pb_engine_qk_norm(struct pb_engine *e, size_t layer, size_t first, size_t n,
+				 struct pb_dev x, size_t stride, size_t rows, struct pb_dev x0,
+				 struct pb_dev base_row, struct pb_error *err);
 
 /* One product, timed and counted. */
 enum pb_status pb_engine_gemm(struct pb_engine *e, enum pb_stage stage, size_t m,
@@ -84,15 +127,25 @@ enum pb_status pb_engine_gemm(struct pb_engine *e, enum pb_stage stage, size_t m
 			      size_t x_stride, struct pb_dev y, size_t y_stride, struct pb_dev bias,
 			      bool accumulate, struct pb_error *err);
 
-/* Run an operation and add its time to a stage; for use where `status` and `cleanup` exist. */
+/* Run an operation and add its time to a stage; for use where `status`, `err` and `cleanup` exist.
+ * Where the device works behind the host's back that is the time to order it, unless exact_times
+ * says to wait. */
 #define PB_STAGE(e, stage, call)                                                                   \
 	do {                                                                                       \
 		double stage_start_ = pb_seconds();                                                \
 		status = (call);                                                                   \
+		if (status == PB_OK && (e)->exact_times)                                           \
+			status = (e)->ops->wait((e)->dev, PB_TICKET_ALL, err);                     \
 		(e)->profile.seconds[stage] += pb_seconds() - stage_start_;                        \
 		if (status != PB_OK)                                                               \
 			goto cleanup;                                                              \
 	} while (0)
+
+/* Wait for every host array that operations fill. */
+static inline enum pb_status pb_engine_wait(struct pb_engine *e, struct pb_error *err)
+{
+	return e->ops->wait(e->dev, e->ops->ticket(e->dev), err);
+}
 
 static inline size_t pb_qkv_width(const struct pb_arch *a)
 {
@@ -103,15 +156,21 @@ static inline size_t pb_z_width(const struct pb_arch *a)
 	return a->n_heads * a->d_head;
 }
 
+/* Columns of the MLP before its activation: gate and input side by side where it is gated. */
+static inline size_t pb_h_width(const struct pb_arch *a)
+{
+	return a->gated ? 2 * a->d_mlp : a->d_mlp;
+}
+
 /* ---- base runs ------------------------------------------------------------------------------- */
 
 /* Prompts packed without padding: prompt i has rows spans[i].base .. + spans[i].length - 1. */
 struct pb_batch {
 	size_t n_prompts, n_rows;
 	struct pb_span *spans;
-	int32_t *token, *position;                  /* [n_rows] host */
-	int32_t *answer_row;                        /* [n_prompts] host */
-	struct pb_dev position_dev, answer_row_dev; /* int32 */
+	int32_t *token, *position;                /* [n_rows] host */
+	int32_t *answer_row;                      /* [n_prompts] host */
+	struct pb_dev rotary_dev, answer_row_dev; /* int32; the former: positions in cos_sin */
 };
 /* tokens[i], lengths[i]: the prompts. */
 enum pb_status pb_batch_new(struct pb_batch *b, struct pb_engine *e, size_t n,
@@ -127,12 +186,15 @@ struct pb_cache {
 	struct pb_dev *stats1, *stats2; /* [L] of [rows, 2]: mean and 1/std of the two norms */
 	struct pb_dev *qkv;             /* [L] of [rows, (H + 2 KV) K], q and k rotated */
 	struct pb_dev *z;               /* [L] of [rows, H K] */
-	struct pb_dev *h, *a;           /* [L] of [rows, F]: before and after the activation */
+	/* [L] of [rows, F]: before (gated: [rows, 2 F]) and after the activation */
+	struct pb_dev *h, *a;
 	/* What only some sweeps need, by pb_cache_extra; arrays of address NULL otherwise */
 	struct pb_dev embed;     /* [rows, D] before positions are added */
 	struct pb_dev *qk;       /* [L] of [rows, (H + KV) K]: q and k before the rotation */
 	struct pb_dev *attn_out; /* [L] of [rows, D], what is added to the residual */
 	struct pb_dev *mlp_out;  /* [L] of [rows, D] */
+	/* With post-norms: what they norm, and their [rows, 2] */
+	struct pb_dev *attn_raw, *mlp_raw, *stats_attn, *stats_mlp;
 	unsigned extra;
 	struct pb_dev n; /* [rows, D] working rows */
 	struct pb_dev x_answer, n_answer,
@@ -151,7 +213,7 @@ size_t pb_cache_bytes(const struct pb_arch *arch, size_t n_rows, size_t n_prompt
 		      unsigned extra);
 
 /* What a row of a site's array holds, and where in it its heads begin. */
-enum pb_row_kind { PB_ROW_RESIDUAL, PB_ROW_QKV, PB_ROW_Z, PB_ROW_MLP };
+enum pb_row_kind { PB_ROW_RESIDUAL, PB_ROW_QKV, PB_ROW_Z, PB_ROW_MLP_PRE, PB_ROW_MLP };
 enum pb_row_block { PB_BLOCK_OF_Q, PB_BLOCK_OF_K, PB_BLOCK_OF_V };
 /* Where a change of a site enters the residual stream. */
 enum pb_enters {
@@ -218,7 +280,8 @@ struct pb_chunk_run {
 	struct pb_dev targets;
 	size_t *target, n_targets;
 	float *target_bias; /* [n_targets] */
-	double *logit;      /* [2 n_pairs, ...]: base logits of the targets, see pb_base_logit */
+	float softcap;      /* of the family's logits; 0: none */
+	double *logit;      /* [2 n_pairs, ...]: base logits of the targets before the softcap */
 	size_t *logit_at;   /* [2 n_pairs] */
 	struct pb_vocabulary_score *vocabulary; /* [2 n_pairs] */
 	double *lse;                            /* [2 n_pairs] of the base logits */
@@ -250,10 +313,15 @@ int32_t pb_chunk_run_prompt(const struct pb_chunk_run *run, size_t pair, int sid
 /* Base logit of target t (0 answer, 1 foil, 2.. candidates) of a pair's clean (0) or corrupted (1)
  * run; and the base logit difference. */
 double pb_base_logit(const struct pb_chunk_run *run, size_t pair, int side, size_t t);
+/* x softcapped: cap tanh(x / cap), or x without a cap. */
+double pb_softcap(double x, float cap);
+/* The base logit before the softcap: what attributions sum to. */
+double pb_base_logit_raw(const struct pb_chunk_run *run, size_t pair, int side, size_t t);
 double pb_base_logit_diff(const struct pb_chunk_run *run, size_t pair, int side);
 
-/* Rows that go through a layer together. */
+/* Rows that go through a layer together, and variants through the last, where no device says. */
 #define PB_BLOCK_ROWS 1536
+#define PB_BLOCK_VARIANTS 128
 
 /* The rate of this machine's float32 products on the shape of the model's MLP, FLOP/s. */
 enum pb_status pb_measure_gemm(struct pb_device *dev, const struct pb_model *model,

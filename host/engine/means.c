@@ -180,7 +180,7 @@ static enum pb_status run_reference(struct sums *s, size_t prompts, struct pb_er
 	unsigned extra = (1u << s->site) &
 			 (1u << PB_SITE_EMBED | 1u << PB_SITE_ATTN_OUT | 1u << PB_SITE_MLP_OUT);
 	struct pb_arch *a = &s->e->arch;
-	size_t widest = pb_qkv_width(a) > a->d_mlp ? pb_qkv_width(a) : a->d_mlp;
+	size_t widest = pb_qkv_width(a) > pb_h_width(a) ? pb_qkv_width(a) : pb_h_width(a);
 	struct pb_batch batch = {0};
 	struct pb_cache cache = {0};
 	enum pb_status status = PB_OK;
@@ -217,7 +217,8 @@ size_t pb_means_bytes(const struct pb_arch *a, const struct pb_sweep *sweep,
 	bool file = sweep->reference_over == PB_OVER_FILE;
 	size_t n = file ? prompts->n : pairs->n, batch = 2 * chunk_pairs, rows = 0, these = 0;
 	size_t longest = file ? prompts->max_length : pairs->max_length;
-	size_t widest = pb_qkv_width(a) + a->d_mlp + a->d_model; /* more than the widest site */
+	size_t widest =
+	    pb_qkv_width(a) + pb_h_width(a) + a->d_model; /* more than the widest site */
 
 	if (sweep->intervention != PB_MEAN)
 		return 0;

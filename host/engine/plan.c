@@ -209,19 +209,19 @@ static enum pb_status count_sweep(struct pb_plan *plan, struct need *need,
 		bytes = shape.n_variants * sizeof(struct pb_variant) +
 			shape.n_runs * sizeof(struct pb_run) +
 			shape.n_injections * sizeof(struct pb_injection);
-		/* lists grow by doubling */
-		need->pair_bytes = most(need->pair_bytes, 2 * bytes);
-		need->variant_bytes = most(need->variant_bytes, 2 * bytes / shape.n_variants + 1);
+		/* lists grow by doubling, and there are two: of the wave under way, and the next */
+		need->pair_bytes = most(need->pair_bytes, 4 * bytes);
+		need->variant_bytes = most(need->variant_bytes, 4 * bytes / shape.n_variants + 1);
 		/* a block's rows bound its variants and runs; at one site of one layer a variant
 		 * writes every head at most */
 		edits = (shape.n_injections + shape.n_variants - 1) / shape.n_variants;
 		edits = edits < w->arch->n_heads ? edits : w->arch->n_heads;
-		need->edit_bytes = most(need->edit_bytes, edits * 2 * PB_BLOCK_ROWS *
+		need->edit_bytes = most(need->edit_bytes, edits * 2 * plan->sizes.block.rows *
 							      (sizeof(struct pb_edit) +
 							       sizeof(struct pb_pattern_edit)));
 	}
 	/* as many pairs' senders as the waves of a fair size hold */
-	need->sender_rows = most(need->sender_rows, most(largest, (size_t)4 * PB_BLOCK_ROWS));
+	need->sender_rows = most(need->sender_rows, most(largest, 4 * plan->sizes.block.rows));
 	need->n_senders = most(need->n_senders, senders * n);
 	if (!senders)
 		need->sender_rows = need->n_senders = 0;
@@ -301,22 +301,98 @@ static size_t check_bytes(const struct pb_arch *a, const struct pb_run_config *c
 	       rows * temp_columns(a, c) * sizeof(float);
 }
 
+/* The host's copies of weights on their way to a device with memory of its own. */
+static size_t packing_bytes(const struct pb_arch *a)
+{
+	return 128 * sizeof(float) * most(a->n_vocab, most(pb_h_width(a), pb_qkv_width(a)));
+}
+
+static enum pb_status find_device_memory(struct pb_plan *plan, struct pb_device *dev, size_t asked,
+					 struct pb_error *err)
+{
+	size_t available = 0;
+	enum pb_status status;
+
+	PB_TRY(dev->ops->memory(dev, &available, err));
+	plan->device_memory = available && asked ? asked : available / 10 * 9;
+cleanup:
+	return status;
+}
+
+static size_t left_of(size_t have, size_t taken)
+{
+	return have > taken ? have - taken : 0;
+}
+
+/* The waves for this many resident layers. What the device and the host take of `both` is not told
+ * apart: each has room for all. */
+static bool fit_layers(struct pb_plan *plan, struct pb_device *dev, const struct pb_model *model,
+		       const struct need *need, size_t longest, size_t n_resident, size_t host,
+		       size_t both)
+{
+	size_t engine = pb_engine_bytes(dev, model, longest, n_resident), room;
+
+	plan->n_resident = n_resident;
+	plan->fixed_bytes = host + (plan->device_memory ? packing_bytes(&model->arch) : engine);
+	plan->device_fixed_bytes = plan->device_memory ? both + engine : 0;
+	room = left_of(plan->memory, plan->fixed_bytes);
+	if (plan->device_memory) {
+		size_t left = left_of(plan->device_memory, plan->device_fixed_bytes);
+
+		room = left < room ? left : room;
+	}
+	return fit_wave(plan, &model->arch, need, room);
+}
+
+/* All layers stay packed where that leaves waves of a useful size; else one at a time, packed anew
+ * as each wave comes to it, which takes little beside the products of a large wave. */
+static enum pb_status fit_all(struct pb_plan *plan, struct pb_device *dev,
+			      const struct pb_model *model, const struct need *need, size_t longest,
+			      size_t host, size_t both, struct pb_error *err)
+{
+	size_t useful = need->rows < plan->sizes.block.rows ? need->rows : plan->sizes.block.rows;
+	size_t least;
+
+	if (fit_layers(plan, dev, model, need, longest, 0, host, both) &&
+	    plan->sizes.rows_most >= useful)
+		return PB_OK;
+	if (fit_layers(plan, dev, model, need, longest, 1, host, both))
+		return PB_OK;
+	least = wave_bytes(&model->arch, plan, longest, 1);
+	if (left_of(plan->memory, plan->fixed_bytes) < least)
+		return pb_fail(
+		    err, PB_ERR_INPUT,
+		    "not enough memory: the run needs at least %.0f MiB and may use %.0f "
+		    "MiB: --memory: give it more, or set a smaller engine.chunk (now %zu "
+		    "pairs)",
+		    (double)(plan->fixed_bytes + least) / 1048576.0 + 1.0,
+		    (double)plan->memory / 1048576.0, plan->chunk_pairs);
+	return pb_fail(
+	    err, PB_ERR_INPUT,
+	    "not enough memory on the GPU: the run needs at least %.0f MiB of it and may "
+	    "use %.0f MiB: --device-memory: give it more, or set a smaller engine.chunk "
+	    "(now %zu pairs)",
+	    (double)(plan->device_fixed_bytes + least) / 1048576.0 + 1.0,
+	    (double)plan->device_memory / 1048576.0, plan->chunk_pairs);
+}
+
 enum pb_status pb_plan_make(struct pb_plan *plan, struct pb_device *dev,
 			    const struct pb_model *model, const struct pb_run_config *c,
 			    const struct pb_sweep_work *works, const struct pb_pairs *pairs,
 			    const struct pb_prompts *references, size_t longest, size_t memory,
-			    struct pb_error *err)
+			    size_t device_memory, struct pb_error *err)
 {
 	const struct pb_arch *a = &model->arch;
 	struct need need = {.rows = pairs->max_length, .variants = 1};
-	size_t chunk_bytes = 0;
+	size_t chunk_bytes = 0, both, host;
 	enum pb_status status;
 
 	memset(plan, 0, sizeof *plan);
 	plan->memory = memory;
 	plan->sizes = (struct pb_wave_sizes){.longest = pairs->max_length,
 					     .temp_columns = temp_columns(a, c),
-					     .vocabulary = pb_metrics_need_vocabulary(c->metrics)};
+					     .vocabulary = pb_metrics_need_vocabulary(c->metrics),
+					     .block = dev->ops->block_sizes(dev)};
 	plan->n_targets = 2 + pb_candidates_most(pairs);
 	plan->chunk_pairs = chunk_pairs(a, pairs->n, c->chunk);
 	plan->n_chunks = (pairs->n + plan->chunk_pairs - 1) / plan->chunk_pairs;
@@ -327,24 +403,16 @@ enum pb_status pb_plan_make(struct pb_plan *plan, struct pb_device *dev,
 			       "less",
 			       plan->chunk_pairs, pairs->max_length);
 	PB_TRY(count_all(plan, &need, &chunk_bytes, a, c, works, pairs, references, err));
-	/* 32 MiB: HDF5's buffers, oneDNN's generated code, thread stacks */
-	plan->fixed_bytes =
-	    resident_now() + ((size_t)32 << 20) + pb_engine_bytes(dev, model, longest) +
-	    chunk_bytes + check_bytes(a, c, pairs->max_length) + need.pair_bytes + need.edit_bytes +
-	    need.source_bytes + pb_readings_bytes(a, pairs, c->readings, plan->chunk_pairs) +
-	    result_bytes(a, c, works, pairs, plan->chunk_pairs);
+	PB_TRY(find_device_memory(plan, dev, device_memory, err));
 	need.rows = need.rows < INT32_MAX ? need.rows : INT32_MAX;
 	need.variants = need.variants < INT32_MAX ? need.variants : INT32_MAX;
-	if (plan->fixed_bytes >= memory || !fit_wave(plan, a, &need, memory - plan->fixed_bytes))
-		return pb_fail(
-		    err, PB_ERR_INPUT,
-		    "not enough memory: the run needs at least %.0f MiB and may use %.0f "
-		    "MiB: --memory: give it more, or set a smaller engine.chunk (now %zu "
-		    "pairs)",
-		    (double)(plan->fixed_bytes + wave_bytes(a, plan, plan->sizes.longest, 1)) /
-			    1048576.0 +
-			1.0,
-		    (double)memory / 1048576.0, plan->chunk_pairs);
+	both = chunk_bytes + check_bytes(a, c, pairs->max_length) + need.pair_bytes +
+	       need.edit_bytes + need.source_bytes +
+	       pb_readings_bytes(a, pairs, c->readings, plan->chunk_pairs);
+	/* 32 MiB: HDF5's buffers, oneDNN's generated code, thread stacks */
+	host = both + resident_now() + ((size_t)32 << 20) +
+	       result_bytes(a, c, works, pairs, plan->chunk_pairs);
+	PB_TRY(fit_all(plan, dev, model, &need, longest, host, both, err));
 	plan->wave_bytes = wave_bytes(a, plan, plan->sizes.rows_most, plan->sizes.variants_most);
 	plan->peak_bytes = plan->fixed_bytes + plan->wave_bytes;
 	for (size_t first = 0; first < pairs->n; first += plan->chunk_pairs)
@@ -400,6 +468,14 @@ void pb_plan_print(const struct pb_plan *plan, const struct pb_run_config *c,
 		"memory      %.0f MiB at most of %.0f MiB allowed: %.0f fixed, %.0f for waves\n",
 		(double)plan->peak_bytes / 1048576.0, (double)plan->memory / 1048576.0,
 		(double)plan->fixed_bytes / 1048576.0, (double)plan->wave_bytes / 1048576.0);
+	if (plan->n_resident)
+		fprintf(out,
+			"weights     one layer at a time: all at once would leave too little\n");
+	if (plan->device_memory)
+		fprintf(out, "GPU memory  %.0f MiB at most of %.0f MiB allowed: %.0f fixed\n",
+			(double)(plan->device_fixed_bytes + plan->wave_bytes) / 1048576.0,
+			(double)plan->device_memory / 1048576.0,
+			(double)plan->device_fixed_bytes / 1048576.0);
 	fprintf(out, "time        about %.3g s of sweep at this machine's %.0f GFLOP/s\n",
 		plan->flops / (0.8 * flops_per_second), flops_per_second * 1e-9);
 }

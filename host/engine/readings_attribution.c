@@ -25,7 +25,7 @@ struct attribution {
 	double *sum;                   /* [2 n_pairs] of all attributions */
 	float *rows;                   /* [PB_READING_BLOCK, max(D, Z)] */
 	float *weight;                 /* [Z + 1, D] W_O of one layer, and a row to spare */
-	float *bias;                   /* [D] */
+	float *bias, *post;            /* [D] */
 	struct pb_dev gathered;        /* [PB_READING_BLOCK, max(F, Z, D)] */
 	struct pb_dev written;         /* [PB_READING_BLOCK, D] */
 };
@@ -124,6 +124,7 @@ static enum pb_status attribute_embeddings(struct attribution *t, struct pb_erro
 			      .token = token,
 			      .position = position,
 			      .embed = &m->embed,
+			      .scale = t->e->arch.embed_scale,
 			      .x = t->written};
 	enum pb_status status;
 
@@ -194,14 +195,55 @@ static void attribute_head(const struct attribution *t, size_t head, double *val
 		}
 }
 
+/* The frozen post-norm of attention (or of the MLP) of a layer, an RMS norm: weight [D], and the
+ * block's 1/sqrt(..) by prompt. Without post-norms both are ones. */
+static enum pb_status read_post_norm(const struct attribution *t, size_t layer, bool attention,
+				     float *weight, float scale[PB_READING_BLOCK],
+				     struct pb_error *err)
+{
+	const struct pb_layer *m = &t->e->model->layers[layer];
+	const struct pb_vector *w =
+	    attention ? &m->attn_post_norm_weight : &m->mlp_post_norm_weight;
+	const struct pb_cache *c = &t->run->cache;
+	enum pb_status status = PB_OK;
+	float stats[2];
+
+	for (size_t d = 0; d < t->e->arch.d_model; d++)
+		weight[d] = 1.0f;
+	if (t->e->arch.post_norm && w->data)
+		pb_vector_read(w, weight);
+	for (size_t i = 0; i < t->n; i++) {
+		size_t row = (size_t)t->run->batch.answer_row[t->first + i];
+
+		scale[i] = 1.0f;
+		if (!t->e->arch.post_norm)
+			continue;
+		PB_TRY(t->e->ops->download(
+		    t->e->dev, stats,
+		    pb_dev_row(attention ? c->stats_attn[layer] : c->stats_mlp[layer], row, 2),
+		    sizeof stats, err));
+		scale[i] = stats[1];
+	}
+cleanup:
+	return status;
+}
+
+static void scale_row(float *row, const float *weight, size_t D)
+{
+	for (size_t d = 0; d < D; d++)
+		row[d] *= weight[d];
+}
+
 static enum pb_status attribute_attention(struct attribution *t, size_t layer, struct pb_error *err)
 {
 	const struct pb_layer *m = &t->e->model->layers[layer];
 	const struct pb_arch *a = &t->e->arch;
 	size_t D = a->d_model, H = a->n_heads, Z = pb_z_width(a);
+	float scale[PB_READING_BLOCK];
 	double *values = NULL;
 	enum pb_status status;
 
+	PB_TRY(read_post_norm(t, layer, true, t->post, scale, err));
 	PB_TRY(
 	    pb_alloc((void **)&values, H * PB_READING_BLOCK, sizeof *values, "attributions", err));
 	PB_TRY(gather_answers(t, t->run->cache.z[layer], Z, err));
@@ -209,17 +251,21 @@ static enum pb_status attribute_attention(struct attribution *t, size_t layer, s
 #pragma omp parallel for schedule(dynamic, 1)
 	for (size_t h = 0; h < H; h++) {
 		pb_weight_rows(&m->o, h * a->d_head, a->d_head, t->weight + h * a->d_head * D, D);
+		for (size_t k = 0; k < a->d_head && a->post_norm; k++)
+			scale_row(t->weight + (h * a->d_head + k) * D, t->post, D);
 		attribute_head(t, h, values + h * PB_READING_BLOCK);
 	}
 	pb_weight_release(t->e->model, &m->o);
-	if (m->o_bias.data)
+	if (m->o_bias.data) {
 		pb_vector_read(&m->o_bias, t->bias);
+		scale_row(t->bias, t->post, D);
+	}
 	for (size_t i = 0; i < t->n; i++) {
 		for (size_t h = 0; h < H; h++)
 			store(t, PB_READ_ATTRIBUTION_HEAD, i, a->n_layers * H, layer * H + h,
-			      values[h * PB_READING_BLOCK + i]);
+			      values[h * PB_READING_BLOCK + i] * (double)scale[i]);
 		store(t, PB_READ_ATTRIBUTION_ATTN_BIAS, i, a->n_layers, layer,
-		      m->o_bias.data ? dot_g(t, i, t->bias) : 0.0);
+		      m->o_bias.data ? dot_g(t, i, t->bias) * (double)scale[i] : 0.0);
 	}
 cleanup:
 	free(values);
@@ -231,15 +277,20 @@ static enum pb_status attribute_mlp(struct attribution *t, size_t layer, struct 
 	const struct pb_layer_weights *w = &t->e->layers[layer];
 	const struct pb_arch *a = &t->e->arch;
 	size_t D = a->d_model, F = a->d_mlp;
+	float scale[PB_READING_BLOCK];
 	enum pb_status status;
 
+	PB_TRY(pb_engine_hold(t->e, layer, err));
 	PB_TRY(gather_answers(t, t->run->cache.a[layer], F, err));
 	PB_TRY(pb_engine_gemm(t->e, PB_STAGE_BASE, t->n, w->mlp_out, F, D, t->gathered, F,
 			      t->written, D, w->mlp_out_bias, false, err));
 	PB_TRY(t->e->ops->download(t->e->dev, t->rows, t->written, t->n * D * sizeof(float), err));
-	for (size_t i = 0; i < t->n; i++)
+	PB_TRY(read_post_norm(t, layer, false, t->post, scale, err));
+	for (size_t i = 0; i < t->n; i++) {
+		scale_row(t->rows + i * D, t->post, D);
 		store(t, PB_READ_ATTRIBUTION_MLP, i, a->n_layers, layer,
-		      dot_g(t, i, t->rows + i * D));
+		      dot_g(t, i, t->rows + i * D) * (double)scale[i]);
+	}
 cleanup:
 	return status;
 }
@@ -270,6 +321,7 @@ static enum pb_status make_room(struct attribution *t, struct pb_error *err)
 	PB_TRY(pb_alloc((void **)&t->rows, block * wide, sizeof *t->rows, what, err));
 	PB_TRY(
 	    pb_alloc((void **)&t->weight, (pb_z_width(a) + 1) * D, sizeof *t->weight, what, err));
+	PB_TRY(pb_alloc((void **)&t->post, D, sizeof *t->post, what, err));
 	PB_TRY(pb_alloc((void **)&t->bias, D, sizeof *t->bias, what, err));
 	PB_TRY(pb_reading_alloc(t->e, block * wide, &t->gathered, err));
 	PB_TRY(pb_reading_alloc(t->e, block * D, &t->written, err));
@@ -292,7 +344,8 @@ enum pb_status pb_readings_attribution(struct pb_engine *e, const struct pb_chun
 	}
 	*deviation = 0.0;
 	for (size_t i = 0; i < n; i++) {
-		double off = fabs(t.sum[i] - pb_base_logit_diff(run, i / 2, (int)(i % 2)));
+		double off = fabs(t.sum[i] - (pb_base_logit_raw(run, i / 2, (int)(i % 2), 0) -
+					      pb_base_logit_raw(run, i / 2, (int)(i % 2), 1)));
 
 		if (!(off <= *deviation)) /* a NaN must stay */
 			*deviation = isnan(*deviation) ? *deviation : off;
@@ -303,6 +356,7 @@ cleanup:
 	free(t.rows);
 	free(t.weight);
 	free(t.bias);
+	free(t.post);
 	pb_reading_release(e, t.gathered);
 	pb_reading_release(e, t.written);
 	return status;

@@ -96,7 +96,7 @@ cleanup:
 }
 
 static enum pb_status norm(const struct copying *s, struct pb_dev x, struct pb_dev weight,
-			   struct pb_dev bias, struct pb_error *err)
+			   struct pb_dev bias, struct pb_dev y, struct pb_error *err)
 {
 	struct pb_norm_op op = {.kind = s->e->arch.norm,
 				.eps = s->e->arch.norm_eps,
@@ -105,7 +105,7 @@ static enum pb_status norm(const struct copying *s, struct pb_dev x, struct pb_d
 				.x = x,
 				.weight = weight,
 				.bias = bias,
-				.y = s->normed,
+				.y = y,
 				.stats = s->stats};
 
 	return s->e->ops->norm(s->e->dev, &op, err);
@@ -147,7 +147,7 @@ static enum pb_status count_hits(struct copying *s, size_t at, struct pb_error *
 	size_t D = e->arch.d_model, V = e->arch.n_vocab, hits = 0, negative = 0;
 	enum pb_status status;
 
-	PB_TRY(norm(s, s->o, e->final_weight, (struct pb_dev){NULL}, err));
+	PB_TRY(norm(s, s->o, e->final_weight, (struct pb_dev){NULL}, s->normed, err));
 	PB_TRY(pb_engine_gemm(e, PB_STAGE_BASE, s->n, e->unembed, D, V, s->normed, D, s->logits, V,
 			      (struct pb_dev){NULL}, false, err));
 	PB_TRY(e->ops->download(e->dev, s->p, s->logits, s->n * V * sizeof(float), err));
@@ -173,14 +173,19 @@ static enum pb_status read_layer(struct copying *s, size_t layer, struct pb_erro
 	size_t QKV = pb_qkv_width(a);
 	enum pb_status status;
 
-	PB_TRY(norm(s, s->x, w->norm1_weight, w->norm1_bias, err));
-	PB_TRY(pb_engine_gemm(e, PB_STAGE_BASE, s->n, w->qkv, D, QKV, s->normed, D, s->qkv, QKV,
-			      w->qkv_bias, false, err));
+	PB_TRY(pb_engine_hold(e, layer, err));
+	if (!a->no_pre_norm)
+		PB_TRY(norm(s, s->x, w->norm1_weight, w->norm1_bias, s->normed, err));
+	PB_TRY(pb_engine_gemm(e, PB_STAGE_BASE, s->n, w->qkv, D, QKV,
+			      a->no_pre_norm ? s->x : s->normed, D, s->qkv, QKV, w->qkv_bias, false,
+			      err));
 	for (size_t h = 0; h < H; h++) {
 		struct pb_dev v = pb_dev_row(s->qkv, (H + KV + h * KV / H) * K, 1);
 
 		PB_TRY(pb_engine_gemm(e, PB_STAGE_BASE, s->n, w->o_head[h], K, D, v, QKV, s->o, D,
 				      (struct pb_dev){NULL}, false, err));
+		if (a->post_norm)
+			PB_TRY(norm(s, s->o, w->attn_post_norm, (struct pb_dev){NULL}, s->o, err));
 		PB_TRY(count_hits(s, layer * H + h, err));
 	}
 cleanup:

@@ -45,6 +45,7 @@ static enum pb_status score(const struct lens *s, size_t layer, struct pb_error 
 			       .t_row = target,
 			       .out = logit};
 	struct pb_vocabulary vocabulary = {.n = s->n,
+					   .softcap = s->e->arch.logit_softcap,
 					   .n_vocab = s->e->arch.n_vocab,
 					   .n_valid = s->n_valid,
 					   .logits0 = s->logits,
@@ -65,12 +66,14 @@ static enum pb_status score(const struct lens *s, size_t layer, struct pb_error 
 	}
 	PB_STAGE(s->e, PB_STAGE_BASE, s->e->ops->dots(s->e->dev, &dots, err));
 	PB_STAGE(s->e, PB_STAGE_BASE, s->e->ops->vocabulary(s->e->dev, &vocabulary, err));
+	PB_TRY(pb_engine_wait(s->e, err));
 	for (size_t i = 0; i < s->n; i++) {
 		const struct pb_vocabulary_score *v = &scores[i];
 		const float *bias = s->run->target_bias + s->run->target[(s->first + i) / 2];
 
 		store(s, PB_READ_LENS_LOGIT_DIFF, i, layer,
-		      (logit[2 * i] + (double)bias[0]) - (logit[2 * i + 1] + (double)bias[1]));
+		      pb_softcap(logit[2 * i] + (double)bias[0], s->run->softcap) -
+			  pb_softcap(logit[2 * i + 1] + (double)bias[1], s->run->softcap));
 		store(s, PB_READ_LENS_PROB_ANSWER, i, layer, exp(v->logit_answer - v->lse));
 		store(s, PB_READ_LENS_PROB_FOIL, i, layer, exp(v->logit_foil - v->lse));
 		store(s, PB_READ_LENS_RANK_ANSWER, i, layer, v->rank_answer);

@@ -20,7 +20,7 @@ const struct pb_site_row pb_site_rows[PB_N_SITES] = {
     [PB_SITE_Z] = {CACHE(z), PB_ROW_Z, PB_BLOCK_OF_Q, PB_ENTERS_HEAD_OUTPUT},
     [PB_SITE_ATTN_OUT] = {CACHE(attn_out), .enters = PB_ENTERS_SUM},
     [PB_SITE_RESID_MID] = {CACHE(x_mid)},
-    [PB_SITE_MLP_PRE] = {CACHE(h), PB_ROW_MLP, .enters = PB_ENTERS_MLP},
+    [PB_SITE_MLP_PRE] = {CACHE(h), PB_ROW_MLP_PRE, .enters = PB_ENTERS_MLP},
     [PB_SITE_MLP_POST] = {CACHE(a), PB_ROW_MLP, .enters = PB_ENTERS_MLP},
     [PB_SITE_MLP_OUT] = {CACHE(mlp_out), .enters = PB_ENTERS_SUM},
     [PB_SITE_RESID_POST] = {CACHE(x_pre), .next_layer = true},
@@ -41,6 +41,8 @@ static size_t row_width(const struct pb_arch *a, enum pb_row_kind kind)
 		return pb_qkv_width(a);
 	case PB_ROW_Z:
 		return pb_z_width(a);
+	case PB_ROW_MLP_PRE:
+		return pb_h_width(a);
 	case PB_ROW_MLP:
 		return a->d_mlp;
 	default:
@@ -69,7 +71,7 @@ struct pb_place pb_cache_place(const struct pb_arch *a, const struct pb_cache *c
 	}
 	if (by_head)
 		place.column = (block_start(a, row->block) + at) * a->d_head;
-	else if (row->kind == PB_ROW_MLP && index >= 0) { /* a neuron */
+	else if (row->kind >= PB_ROW_MLP_PRE && index >= 0) { /* a neuron */
 		place.column = at;
 		place.columns = 1;
 	}

@@ -58,6 +58,7 @@ static enum pb_status score_recipients(struct pb_engine *e, const struct pb_swee
 					   .out = out};
 
 		PB_STAGE(e, PB_STAGE_SCORE, e->ops->vocabulary(e->dev, &op, err));
+		PB_TRY(pb_engine_wait(e, err));
 	}
 cleanup:
 	free(ints);
@@ -95,29 +96,36 @@ cleanup:
 	return status;
 }
 
-/* Run the variants from .. from + n - 1 as one wave and store their cells. */
-static enum pb_status one_wave(struct pb_engine *e, struct pb_wave_memory *m,
-			       const struct pb_sweep_target *t, const struct pb_variants *list,
-			       size_t from, size_t n, struct pb_error *err)
+/* A wave that is under way: the variants from .. from + n - 1 of a list. */
+struct flight {
+	const struct pb_variants *list; /* NULL: none */
+	size_t from, n;
+	struct pb_wave_result result;
+};
+
+/* Wait for a wave's scores and store its cells. */
+static enum pb_status land(struct pb_engine *e, const struct pb_sweep_target *t, struct flight *f,
+			   struct pb_error *err)
 {
 	const struct pb_chunk_run *run = t->work->run;
-	struct pb_wave_result result = {0};
 	double *candidates = NULL;
-	enum pb_status status;
+	enum pb_status status = PB_OK;
 
+	if (!f->list)
+		return PB_OK;
 	PB_TRY(pb_alloc((void **)&candidates, t->max_candidates, sizeof *candidates, "candidates",
 			err));
-	PB_TRY(pb_wave_run(e, m, t->work, list, from, n, t->metrics, t->n_valid, &result, err));
-	for (size_t i = 0; i < n; i++) {
-		const struct pb_variant *v = &list->v[from + i];
+	PB_TRY(pb_wave_take(e, t->work, f->list, f->from, f->n, &f->result, err));
+	for (size_t i = 0; i < f->n; i++) {
+		const struct pb_variant *v = &f->list->v[f->from + i];
 		size_t pair = (size_t)v->pair;
-		const double *change = result.change + result.at[i];
+		const double *change = f->result.change + f->result.at[i];
 		struct pb_scored s = {
 		    .logit_diff =
 			pb_base_logit_diff(run, pair, t->work->recipient) + (change[0] - change[1]),
 		    .candidate_logits = candidates,
 		    .n_candidates = run->pairs[pair].n_candidates,
-		    .vocabulary = result.vocabulary ? &result.vocabulary[i] : NULL};
+		    .vocabulary = f->result.vocabulary ? &f->result.vocabulary[i] : NULL};
 
 		for (size_t c = 0; c < s.n_candidates; c++)
 			candidates[c] =
@@ -126,7 +134,24 @@ static enum pb_status one_wave(struct pb_engine *e, struct pb_wave_memory *m,
 	}
 cleanup:
 	free(candidates);
-	pb_wave_result_free(&result);
+	pb_wave_result_free(&f->result);
+	f->list = NULL;
+	return status;
+}
+
+/* Start a wave, then store the one before, while the device is at the new one. */
+static enum pb_status start(struct pb_engine *e, struct pb_wave_memory *m,
+			    const struct pb_sweep_target *t, const struct pb_variants *list,
+			    size_t from, size_t n, struct flight *before, struct pb_error *err)
+{
+	struct flight next = {.list = list, .from = from, .n = n};
+	enum pb_status status;
+
+	PB_TRY(
+	    pb_wave_run(e, m, t->work, list, from, n, t->metrics, t->n_valid, &next.result, err));
+	status = land(e, t, before, err);
+	*before = next;
+cleanup:
 	return status;
 }
 
@@ -172,27 +197,39 @@ enum pb_status pb_sweep_run(struct pb_engine *e, struct pb_wave_memory *m,
 			    struct pb_error *err)
 {
 	const struct pb_chunk_run *run = t->work->run;
-	struct pb_variants list = {0};
+	struct pb_variants lists[2] = {{0}, {0}}; /* a wave under way still needs its own */
+	struct flight flight = {0};
+	size_t which = 0;
 	enum pb_status status;
 
-	PB_TRY(mark_absent(t, &list, err));
+	PB_TRY(mark_absent(t, &lists[0], err));
 	PB_TRY(store_baselines(e, t, err));
 	for (size_t pair = 0, next; pair < run->n_pairs; pair = next) {
+		struct pb_variants *list = &lists[which ^= 1];
 		struct pb_sweep_shape shape;
 
 		PB_TRY(pb_wave_pairs(t->work, pair, run->n_pairs, &m->sizes, &next, err));
 		if (next == pair)
 			next = pair + 1;
 		PB_TRY(pb_sweep_shape(t->work, pair, next, &shape, err));
-		PB_TRY(pb_variants_make(t->work, pair, next, &list, err));
-		for (size_t from = 0, end; from < list.n; from = end) {
-			end = slice_end(run, m, &list, from);
-			PB_TRY(one_wave(e, m, t, &list, from, end - from, err));
+		PB_TRY(pb_variants_make(t->work, pair, next, list, err));
+		for (size_t from = 0, end; from < list->n; from = end) {
+			end = slice_end(run, m, list, from);
+			PB_TRY(start(e, m, t, list, from, end - from, &flight, err));
 			pb_progress_add(progress, (double)(end - from));
 		}
-		pb_progress_add(progress, (double)shape.n_variants - (double)list.n);
+		/* a list without variants leaves the other's wave under way: it keeps that list */
+		if (flight.list != list)
+			which ^= 1;
+		pb_progress_add(progress, (double)shape.n_variants - (double)list->n);
 	}
+	PB_TRY(land(e, t, &flight, err));
 cleanup:
-	pb_variants_free(&list);
+	/* the device may still write into the results of a wave that is given up */
+	if (status != PB_OK)
+		(void)e->ops->wait(e->dev, PB_TICKET_ALL, NULL);
+	pb_wave_result_free(&flight.result);
+	pb_variants_free(&lists[0]);
+	pb_variants_free(&lists[1]);
 	return status;
 }

@@ -153,8 +153,6 @@ enum pb_status pb_variants_make(const struct pb_sweep_work *work, size_t pair0, 
 /* Senders of a path sweep: by layer, heads before MLPs (a sweep has one kind). */
 size_t pb_n_senders(const struct pb_sweep_work *work);
 
-/* Variants in a block of the last layer. */
-#define PB_BLOCK_VARIANTS 128
 /* Variants whose whole-vocabulary logits are made together. */
 #define PB_BLOCK_VOCABULARY 64
 
@@ -166,6 +164,7 @@ struct pb_wave_sizes {
 	bool sender_qkv, sender_h;     /* which receivers there are */
 	size_t temp_columns;           /* project: width and rank of the widest site; else 0 */
 	bool vocabulary;
+	struct pb_block_sizes block; /* the device's; rows 0: 1536 and 128 */
 };
 
 /* Working memory of waves; made once, before the first. */
@@ -206,6 +205,8 @@ struct pb_wave_memory {
 enum pb_status pb_wave_memory_new(struct pb_wave_memory *m, struct pb_engine *e,
 				  const struct pb_wave_sizes *sizes, struct pb_error *err);
 void pb_wave_memory_free(struct pb_wave_memory *m, struct pb_engine *e);
+/* Halve what a wave holds; false where that is a variant already. */
+bool pb_wave_sizes_shrink(struct pb_wave_sizes *sizes);
 size_t pb_wave_memory_bytes(const struct pb_arch *arch, const struct pb_wave_sizes *sizes,
 			    size_t n_targets);
 
@@ -215,15 +216,21 @@ struct pb_wave_result {
 	double *change; /* variant v's targets start at change[at[v]] */
 	size_t *at;
 	struct pb_vocabulary_score *vocabulary; /* NULL unless asked for */
+	uint64_t ticket;                        /* of the device: filled by pb_wave_take */
 };
 void pb_wave_result_free(struct pb_wave_result *result);
 
 /* Carry the variants from .. from + n - 1 of a list, in the order of pb_variants_make, through all
- * layers and score them into a fresh *result. */
+ * layers and score them into a fresh *result. The device may still be at it on return: the result,
+ * the list and the run must stay until pb_wave_take, which waits for the scores. Another wave may
+ * be started before that, through the same memory. */
 enum pb_status pb_wave_run(struct pb_engine *e, struct pb_wave_memory *m,
 			   const struct pb_sweep_work *work, const struct pb_variants *list,
 			   size_t from, size_t n, unsigned metrics, size_t n_valid,
 			   struct pb_wave_result *result, struct pb_error *err);
+enum pb_status pb_wave_take(struct pb_engine *e, const struct pb_sweep_work *work,
+			    const struct pb_variants *list, size_t from, size_t n,
+			    struct pb_wave_result *result, struct pb_error *err);
 
 /* How a sweep's results are stored. */
 struct pb_sweep_target {
@@ -341,10 +348,13 @@ enum pb_status pb_check_variants(struct pb_engine *e, const struct pb_experiment
 /* ---- the plan -------------------------------------------------------------------------------- */
 
 struct pb_plan {
-	size_t memory; /* bytes the run may use */
+	size_t memory;        /* host bytes the run may use */
+	size_t device_memory; /* bytes of the device's own memory, likewise; 0: it has none */
+	size_t n_resident;    /* layers packed at a time; 0: all */
 	size_t chunk_pairs, n_chunks;
-	size_t fixed_bytes; /* model, caches, results, the program itself */
-	size_t wave_bytes;  /* for delta rows and the blocks they go through */
+	size_t fixed_bytes;        /* model, caches, results, the program itself */
+	size_t device_fixed_bytes; /* what of it is on the device, where that has memory */
+	size_t wave_bytes;         /* for delta rows and the blocks they go through */
 	struct pb_wave_sizes sizes;
 	size_t variant_bytes; /* of host lists, for each variant of a wave */
 	size_t peak_bytes;    /* what the run will take at most */
@@ -356,15 +366,21 @@ struct pb_plan {
 size_t pb_candidates_most(const struct pb_pairs *pairs);
 /* Size everything before anything runs. references: by sweep, prompts of a mean's file;
  * longest: tokens of the longest prompt of any kind. PB_ERR_INPUT when the memory cannot hold even
- * one variant.
+ * one variant. device_memory: 0 for nine tenths of what the device has now.
  */
 enum pb_status pb_plan_make(struct pb_plan *plan, struct pb_device *dev,
 			    const struct pb_model *model, const struct pb_run_config *config,
 			    const struct pb_sweep_work *works, const struct pb_pairs *pairs,
 			    const struct pb_prompts *references, size_t longest, size_t memory,
-			    struct pb_error *err);
+			    size_t device_memory, struct pb_error *err);
 void pb_plan_print(const struct pb_plan *plan, const struct pb_run_config *config,
 		   const struct pb_sweep_work *works, const struct pb_pairs *pairs,
 		   double flops_per_second, FILE *out);
+
+/* Whether a card of this name ("h100") is known; PB_ERR_INPUT names those that are. */
+enum pb_status pb_gpu_model_check(const char *name, struct pb_error *err);
+/* What the planned sweep would take there at best, and of what that is made up. */
+void pb_gpu_model_print(const char *name, const struct pb_arch *arch, const struct pb_plan *plan,
+			enum pb_precision precision, size_t longest, FILE *out);
 
 #endif

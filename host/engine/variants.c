@@ -19,12 +19,14 @@ static double flops_block(const struct pb_arch *a)
 {
 	double d = (double)a->d_model;
 
-	return 2.0 * d * ((double)pb_qkv_width(a) + (double)pb_z_width(a) + 2.0 * (double)a->d_mlp);
+	return 2.0 * d *
+	       ((double)pb_qkv_width(a) + (double)pb_z_width(a) + (double)pb_h_width(a) +
+		(double)a->d_mlp);
 }
 
 static double flops_mlp(const struct pb_arch *a)
 {
-	return 4.0 * (double)a->d_model * (double)a->d_mlp;
+	return 2.0 * (double)a->d_model * (double)(pb_h_width(a) + a->d_mlp);
 }
 
 /* Whole blocks after its own, the last layer at one row, and what its own layer costs. */

@@ -24,14 +24,16 @@ static enum pb_status upload_rows(struct pb_wave *w, struct pb_error *err)
 	for (int plain = 0; plain < 2; plain++) {
 		for (size_t v = 0; v < w->n; v++)
 			for (size_t r = m->row_of[v]; r < m->row_of[v + 1]; r++)
-				m->ints[r] = (plain ? 0 : pb_wave_base(w, v)) + w->v[v].first +
-					     (int32_t)(r - m->row_of[v]);
+				m->ints[r] = (plain ? pb_rotary_shift(w->e, pb_wave_length(w, v))
+						    : pb_wave_base(w, v)) +
+					     w->v[v].first + (int32_t)(r - m->row_of[v]);
 		PB_TRY(pb_step_ints(w, plain ? m->position : m->base_row, m->ints, rows, err));
 	}
 	for (int plain = 0; plain < 2; plain++) {
 		for (size_t v = 0; v < w->n; v++)
-			m->ints[v] =
-			    (plain ? 0 : pb_wave_base(w, v)) + (int32_t)pb_wave_length(w, v) - 1;
+			m->ints[v] = (plain ? pb_rotary_shift(w->e, pb_wave_length(w, v))
+					    : pb_wave_base(w, v)) +
+				     (int32_t)pb_wave_length(w, v) - 1;
 		PB_TRY(
 		    pb_step_ints(w, plain ? m->last_position : m->last_base, m->ints, w->n, err));
 	}
@@ -178,6 +180,8 @@ static enum pb_status travel(struct pb_wave *w, struct pb_error *err)
 
 		while (end < w->n && (size_t)w->v[end].layer == l)
 			end++;
+		if (end > 0 || w->n_senders) /* else nothing is under way yet */
+			PB_TRY(pb_engine_hold(w->e, l, err));
 		if (w->n_senders)
 			PB_TRY(pb_senders_layer(w, l, err));
 		PB_TRY(layer_of(w, l, joined, end, err));
@@ -211,16 +215,18 @@ enum pb_status pb_wave_run(struct pb_engine *e, struct pb_wave_memory *m,
 	memset(result, 0, sizeof *result);
 	if (work->sweep->intervention == PB_PATH)
 		w.n_senders = pb_n_senders(work);
-	e->count = true;
+	e->in_wave = true;
 	PB_TRY(list_sites(&w, err));
 	PB_TRY(upload_rows(&w, err));
 	PB_TRY(travel(&w, err));
 	PB_TRY(pb_wave_score(&w, metrics, n_valid, result, err));
 cleanup:
-	e->count = false;
+	e->in_wave = false;
 	free(w.sites);
 	free((void *)w.variant_of);
-	if (status != PB_OK)
+	if (status != PB_OK) { /* what was ordered before would still be handed over */
+		(void)e->ops->wait(e->dev, PB_TICKET_ALL, NULL);
 		pb_wave_result_free(result);
+	}
 	return status;
 }

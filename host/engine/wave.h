@@ -66,14 +66,27 @@ static inline struct pb_dev pb_index_at(struct pb_dev d, size_t i)
 enum pb_status pb_step_norm(struct pb_wave *w, struct pb_dev delta, size_t rows,
 			    struct pb_dev base_row, struct pb_dev x0, struct pb_dev stats,
 			    struct pb_dev weight, struct pb_dev y, struct pb_error *err);
+enum pb_status pb_step_pre_norm(struct pb_wave *w, struct pb_dev delta, size_t rows,
+				struct pb_dev base_row, struct pb_dev x0, struct pb_dev stats,
+				struct pb_dev weight, struct pb_dev y, struct pb_error *err);
+/* What attention's or the MLP's output changes by once it is normed, in place; nothing without
+ * post-norms. */
+enum pb_status pb_step_post_norm(struct pb_wave *w, size_t l, bool attention, struct pb_dev out,
+				 size_t rows, struct pb_dev base_row, struct pb_error *err);
+/* Changes of the normed q and k of the heads first .. first + n - 1, in place; see
+ * pb_engine_qk_norm. */
+enum pb_status pb_step_qk_norm(struct pb_wave *w, size_t l, size_t first, size_t n, struct pb_dev x,
+			       size_t stride, size_t rows, struct pb_dev base_row,
+			       struct pb_error *err);
 enum pb_status pb_step_gemm(struct pb_wave *w, size_t rows, const struct pb_packed *weight,
 			    size_t n_in, size_t n_out, struct pb_dev x, size_t x_stride,
 			    struct pb_dev y, size_t y_stride, bool accumulate,
 			    struct pb_error *err);
 enum pb_status pb_step_rows(struct pb_wave *w, enum pb_stage stage, const struct pb_rows *op,
 			    struct pb_error *err);
-enum pb_status pb_step_rotate(struct pb_wave *w, struct pb_dev x, size_t stride, size_t rows,
-			      size_t n_heads, struct pb_dev position, struct pb_error *err);
+enum pb_status pb_step_rotate(struct pb_wave *w, size_t l, struct pb_dev x, size_t stride,
+			      size_t rows, size_t n_heads, struct pb_dev position,
+			      struct pb_error *err);
 enum pb_status pb_step_zero(struct pb_wave *w, struct pb_dev x, size_t floats,
 			    struct pb_error *err);
 /* h = change of the MLP before its activation, for the residual change `delta`. */

@@ -87,16 +87,18 @@ enum pb_status pb_attend_block(struct pb_wave *w, size_t l, size_t v0, size_t v1
 	attention.edits = m->pattern_edits;
 	attention.table = pb_pattern_table(w->work, l, &attention.table_stride);
 	if (changed) {
-		PB_TRY(pb_step_norm(w, pb_dev_row(m->delta, r0, D), rows,
-				    pb_index_at(m->base_row, r0), c->x_pre[l], c->stats1[l],
-				    lw->norm1_weight, m->n, err));
+		PB_TRY(pb_step_pre_norm(w, pb_dev_row(m->delta, r0, D), rows,
+					pb_index_at(m->base_row, r0), c->x_pre[l], c->stats1[l],
+					lw->norm1_weight, m->n, err));
 		PB_TRY(pb_step_gemm(w, rows, lw->qkv, D, QKV, m->n, D, m->qkv, QKV, false, err));
 	} else {
 		PB_TRY(pb_step_zero(w, m->qkv, rows * QKV, err));
 	}
 	for (int site = PB_SITE_Q; site <= PB_SITE_V; site++)
 		PB_TRY(pb_step_inject(&dense, l, (enum pb_site)site, m->qkv, QKV, false, err));
-	PB_TRY(pb_step_rotate(w, m->qkv, QKV, rows, a->n_heads + a->n_kv_heads,
+	PB_TRY(pb_step_qk_norm(w, l, 0, a->n_heads + a->n_kv_heads, m->qkv, QKV, rows,
+			       pb_index_at(m->base_row, r0), err));
+	PB_TRY(pb_step_rotate(w, l, m->qkv, QKV, rows, a->n_heads + a->n_kv_heads,
 			      pb_index_at(m->position, r0), err));
 	PB_TRY(pb_step_inject(&dense, l, PB_SITE_Q_ROT, m->qkv, QKV, false, err));
 	PB_TRY(pb_step_inject(&dense, l, PB_SITE_K_ROT, m->qkv, QKV, false, err));
@@ -137,11 +139,16 @@ static enum pb_status last_queries(struct pb_wave *w, size_t v0, size_t n, size_
 
 	PB_TRY(pb_step_rows(w, PB_STAGE_ATTENTION, &answers, err));
 	PB_TRY(pb_step_gemm(w, n, lw->q, D, Z, m->answer_n, D, m->q, Z, false, err));
-	PB_TRY(pb_step_rotate(w, m->q, Z, n, H, pb_index_at(m->last_position, v0), err));
+	PB_TRY(pb_step_qk_norm(w, a->n_layers - 1, 0, H, m->q, Z, n, pb_index_at(m->last_base, v0),
+			       err));
+	PB_TRY(pb_step_rotate(w, a->n_layers - 1, m->q, Z, n, H, pb_index_at(m->last_position, v0),
+			      err));
 	PB_TRY(pb_step_rows(w, PB_STAGE_ATTENTION, &base, err));
-	if (a->rotary_dims) {
+	if (pb_alters_keys(w->e->model, a->n_layers - 1)) {
 		PB_TRY(pb_step_gemm(w, rows, lw->k, D, KV, m->n, D, m->qkv, KV, false, err));
-		PB_TRY(pb_step_rotate(w, m->qkv, KV, rows, a->n_kv_heads,
+		PB_TRY(pb_step_qk_norm(w, a->n_layers - 1, H, a->n_kv_heads, m->qkv, KV, rows,
+				       pb_index_at(m->base_row, m->row_of[v0]), err));
+		PB_TRY(pb_step_rotate(w, a->n_layers - 1, m->qkv, KV, rows, a->n_kv_heads,
 				      pb_index_at(m->position, m->row_of[v0]), err));
 	} else {
 		for (size_t h = 0; h < H; h++)
@@ -161,6 +168,7 @@ enum pb_status pb_attend_last(struct pb_wave *w, size_t v0, size_t v1, struct pb
 	size_t l = a->n_layers - 1, D = a->d_model, Z = pb_z_width(a), H = a->n_heads;
 	size_t r0 = m->row_of[v0], rows = m->row_of[v1] - r0, n = v1 - v0;
 	struct pb_dev none = {0};
+	bool altered = pb_alters_keys(w->e->model, l);
 	struct pb_attention_last attention = {.heads = w->e->layers[l].heads,
 					      .d_model = D,
 					      .n_variants = n,
@@ -168,8 +176,8 @@ enum pb_status pb_attend_last(struct pb_wave *w, size_t v0, size_t v1, struct pb
 					      .max_length = w->e->max_length,
 					      .qkv0 = c->qkv[l],
 					      .q = m->q,
-					      .qk = a->rotary_dims ? none : m->qk,
-					      .dk = a->rotary_dims ? m->qkv : none,
+					      .qk = altered ? none : m->qk,
+					      .dk = altered ? m->qkv : none,
 					      .dn = m->n,
 					      .zdiff = m->zdiff,
 					      .mix = m->mix};
@@ -180,8 +188,9 @@ enum pb_status pb_attend_last(struct pb_wave *w, size_t v0, size_t v1, struct pb
 	for (size_t v = v0; v < v1; v++)
 		m->ints[v - v0] = (int32_t)(m->row_of[v + 1] - 1 - r0);
 	PB_TRY(pb_step_ints(w, m->block_last, m->ints, n, err));
-	PB_TRY(pb_step_norm(w, pb_dev_row(m->delta, r0, D), rows, pb_index_at(m->base_row, r0),
-			    c->x_pre[l], c->stats1[l], w->e->layers[l].norm1_weight, m->n, err));
+	PB_TRY(pb_step_pre_norm(w, pb_dev_row(m->delta, r0, D), rows, pb_index_at(m->base_row, r0),
+				c->x_pre[l], c->stats1[l], w->e->layers[l].norm1_weight, m->n,
+				err));
 	PB_TRY(last_queries(w, v0, n, rows, err));
 	PB_STAGE(w->e, PB_STAGE_ATTENTION, w->e->ops->attention_last(w->e->dev, &attention, err));
 	for (size_t h = 0; h < H; h++) /* dz_h = zdiff_h + mix_h W_V[h] */
@@ -241,6 +250,7 @@ static enum pb_status attend_index(struct pb_wave *w, size_t l, size_t v0, size_
 	size_t n = readers(a, site, (size_t)w->v[v0].index, &head);
 	struct pb_dev qkv = pb_dev_row(m->qkv, at, QKV);
 	struct pb_dev position = pb_index_at(m->position, m->row_of[v0]);
+	struct pb_dev base_row = pb_index_at(m->base_row, m->row_of[v0]);
 	size_t kv = head * a->n_kv_heads / a->n_heads;
 	const struct pb_view dense = {.w = w, .kind = PB_VIEW_DENSE, .v0 = v0, .v1 = v1};
 	struct pb_attention_delta attention = {.heads = w->e->layers[l].heads,
@@ -260,12 +270,19 @@ static enum pb_status attend_index(struct pb_wave *w, size_t l, size_t v0, size_
 	PB_TRY(clear_columns(w, qkv, rows, head, n, err));
 	if (site != PB_SITE_PATTERN) /* patterns are written inside the operation */
 		PB_TRY(pb_step_inject(&dense, l, site, qkv, QKV, false, err));
-	if (site == PB_SITE_Q)
-		PB_TRY(pb_step_rotate(w, pb_dev_row(qkv, head, a->d_head), QKV, rows, 1, position,
-				      err));
-	if (site == PB_SITE_K)
-		PB_TRY(pb_step_rotate(w, pb_dev_row(qkv, a->n_heads + kv, a->d_head), QKV, rows, 1,
+	if (site == PB_SITE_Q) {
+		PB_TRY(pb_step_qk_norm(w, l, head, 1, pb_dev_row(qkv, head, a->d_head), QKV, rows,
+				       base_row, err));
+		PB_TRY(pb_step_rotate(w, l, pb_dev_row(qkv, head, a->d_head), QKV, rows, 1,
 				      position, err));
+	}
+	if (site == PB_SITE_K) {
+		PB_TRY(pb_step_qk_norm(w, l, a->n_heads + kv, 1,
+				       pb_dev_row(qkv, a->n_heads + kv, a->d_head), QKV, rows,
+				       base_row, err));
+		PB_TRY(pb_step_rotate(w, l, pb_dev_row(qkv, a->n_heads + kv, a->d_head), QKV, rows,
+				      1, position, err));
+	}
 	PB_STAGE(w->e, PB_STAGE_ATTENTION, w->e->ops->attention_delta(w->e->dev, &attention, err));
 cleanup:
 	return status;

@@ -33,6 +33,12 @@ static bool changes_all(const struct pb_wave *w, size_t v)
 		run->first + run->n == (int32_t)pb_wave_length(w, v));
 }
 
+/* Whether a change of one head's q or k acts on all heads, by a norm of the whole width. */
+static bool spreads(const struct pb_wave *w, enum pb_site site)
+{
+	return w->e->arch.qk_norm == PB_QK_NORM_WHOLE && (site == PB_SITE_Q || site == PB_SITE_K);
+}
+
 /* Whether a variant that writes several sites of a layer changes more than the rows it writes. */
 static bool several(const struct pb_wave *w, size_t v)
 {
@@ -115,7 +121,7 @@ static enum pb_status enter_attention(const struct pb_view *view, size_t l, stru
 		PB_TRY(pb_step_zero(w, z->z, view->rows * z->stride, err));
 		return pb_step_inject(view, l, PB_SITE_Z, z->z, z->stride, single, err);
 	}
-	if (single)
+	if (single && !spreads(w, site))
 		return pb_attend_heads(view, l, z, err);
 	PB_TRY(pb_attend_block(w, l, view->v0, view->v1, false, err));
 	PB_TRY(pb_gather_z(view, z->z, err));

@@ -53,13 +53,17 @@ static enum pb_status add_attention(const struct pb_view *view, size_t l, const 
 {
 	struct pb_wave *w = view->w;
 	size_t D = w->e->arch.d_model;
+	bool written = pb_view_writes(view, l, PB_SITE_ATTN_OUT, PB_SITE_ATTN_OUT);
 	enum pb_status status = PB_OK;
 
-	if (!pb_view_writes(view, l, PB_SITE_ATTN_OUT, PB_SITE_ATTN_OUT))
-		return z->z.address ? add_z(view, l, z, view->delta, true, err) : PB_OK;
-	if (z->z.address)
+	if (!z->z.address && !written)
+		return PB_OK;
+	if (!written && !w->e->arch.post_norm)
+		return add_z(view, l, z, view->delta, true, err);
+	if (z->z.address) {
 		PB_TRY(add_z(view, l, z, w->m->out, false, err));
-	else
+		PB_TRY(pb_step_post_norm(w, l, true, w->m->out, view->rows, view->base_row, err));
+	} else
 		PB_TRY(pb_step_zero(w, w->m->out, view->rows * D, err));
 	PB_TRY(pb_step_inject(view, l, PB_SITE_ATTN_OUT, w->m->out, D, false, err));
 	PB_TRY(add_out(view, err));
@@ -74,7 +78,7 @@ static enum pb_status add_mlp(const struct pb_view *view, size_t l, bool live, s
 	struct pb_wave *w = view->w;
 	const struct pb_arch *a = &w->e->arch;
 	struct pb_wave_memory *m = w->m;
-	size_t D = a->d_model, F = a->d_mlp;
+	size_t D = a->d_model, F = a->d_mlp, H = pb_h_width(a); /* rows of m->h */
 	bool pre = pb_wave_writes(w, l, PB_SITE_MLP_PRE, PB_SITE_MLP_PRE);
 	bool inside = pre || pb_wave_writes(w, l, PB_SITE_MLP_POST, PB_SITE_MLP_POST);
 	bool out = pb_view_writes(view, l, PB_SITE_MLP_OUT, PB_SITE_MLP_OUT);
@@ -84,17 +88,18 @@ static enum pb_status add_mlp(const struct pb_view *view, size_t l, bool live, s
 	if (!live && !inside && !out)
 		return PB_OK;
 	if (!live && inside)
-		PB_TRY(pb_step_zero(w, m->h, view->rows * F, err));
-	PB_TRY(pb_step_inject(view, l, PB_SITE_MLP_PRE, m->h, F, false, err));
+		PB_TRY(pb_step_zero(w, m->h, view->rows * H, err));
+	PB_TRY(pb_step_inject(view, l, PB_SITE_MLP_PRE, m->h, H, false, err));
 	if (live || pre)
 		PB_TRY(pb_step_activate(w, l, view->rows, view->base_row, m->h, err));
-	PB_TRY(pb_step_inject(view, l, PB_SITE_MLP_POST, m->h, F, false, err));
-	if (!out)
-		return pb_step_gemm(w, view->rows, weight, F, D, m->h, F, view->delta, D, true,
+	PB_TRY(pb_step_inject(view, l, PB_SITE_MLP_POST, m->h, H, false, err));
+	if (!out && !a->post_norm)
+		return pb_step_gemm(w, view->rows, weight, F, D, m->h, H, view->delta, D, true,
 				    err);
-	if (live || inside)
-		PB_TRY(pb_step_gemm(w, view->rows, weight, F, D, m->h, F, m->out, D, false, err));
-	else
+	if (live || inside) {
+		PB_TRY(pb_step_gemm(w, view->rows, weight, F, D, m->h, H, m->out, D, false, err));
+		PB_TRY(pb_step_post_norm(w, l, false, m->out, view->rows, view->base_row, err));
+	} else
 		PB_TRY(pb_step_zero(w, m->out, view->rows * D, err));
 	PB_TRY(pb_step_inject(view, l, PB_SITE_MLP_OUT, m->out, D, false, err));
 	PB_TRY(add_out(view, err));

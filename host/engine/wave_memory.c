@@ -25,7 +25,7 @@ static size_t lay_out(struct pb_wave_memory *m, const struct pb_arch *a, char *b
 	    {&m->qkv, block, pb_qkv_width(a)},
 	    {&m->z, block, pb_z_width(a)},
 	    {&m->zc, block, pb_z_width(a)},
-	    {&m->h, block, a->d_mlp},
+	    {&m->h, block, pb_h_width(a)},
 	    {&m->join, block, D},
 	    {&m->out, block, D},
 	    {&m->temp, block, m->sizes.temp_columns},
@@ -34,13 +34,13 @@ static size_t lay_out(struct pb_wave_memory *m, const struct pb_arch *a, char *b
 	    {&m->answer_n, few, D},
 	    {&m->q, few, pb_z_width(a)},
 	    {&m->zdiff, block, pb_z_width(a)},
-	    {&m->qk, few * a->n_heads, a->rotary_dims ? 0 : D},
+	    {&m->qk, few * a->n_heads, D},
 	    {&m->mix, few * a->n_heads, D},
 	    {&m->block_last, block, 1},
 	    {&m->s_delta, senders, D},
 	    {&m->s_base_row, senders, 1},
 	    {&m->s_qkv, m->sizes.sender_qkv ? senders : 0, pb_qkv_width(a)},
-	    {&m->s_h, m->sizes.sender_h ? senders : 0, a->d_mlp},
+	    {&m->s_h, m->sizes.sender_h ? senders : 0, pb_h_width(a)},
 	    {&m->logits, m->sizes.vocabulary ? PB_BLOCK_VOCABULARY : 0, a->n_vocab},
 	};
 
@@ -59,11 +59,25 @@ static void set_sizes(struct pb_wave_memory *m, const struct pb_wave_sizes *size
 	m->sizes = *sizes;
 	m->rows_most = sizes->rows_most;
 	m->variants_most = sizes->variants_most;
-	m->block_rows = m->rows_most < PB_BLOCK_ROWS ? m->rows_most : PB_BLOCK_ROWS;
+	m->block_rows = sizes->block.rows ? sizes->block.rows : PB_BLOCK_ROWS;
+	if (m->block_rows > m->rows_most)
+		m->block_rows = m->rows_most;
 	if (m->block_rows < sizes->longest)
 		m->block_rows = sizes->longest;
-	m->block_variants =
-	    m->variants_most < PB_BLOCK_VARIANTS ? m->variants_most : PB_BLOCK_VARIANTS;
+	m->block_variants = sizes->block.variants ? sizes->block.variants : PB_BLOCK_VARIANTS;
+	if (m->block_variants > m->variants_most)
+		m->block_variants = m->variants_most;
+}
+
+bool pb_wave_sizes_shrink(struct pb_wave_sizes *sizes)
+{
+	size_t rows = sizes->rows_most / 2, variants = sizes->variants_most / 2;
+
+	if (sizes->rows_most <= sizes->longest && sizes->variants_most <= 1)
+		return false;
+	sizes->rows_most = rows > sizes->longest ? rows : sizes->longest;
+	sizes->variants_most = variants > 1 ? variants : 1;
+	return true;
 }
 
 static size_t ints_of(const struct pb_wave_sizes *s)
@@ -82,8 +96,9 @@ size_t pb_wave_memory_bytes(const struct pb_arch *arch, const struct pb_wave_siz
 	return lay_out(&m, arch, NULL) + m.block_rows * (sizeof(struct pb_span) + 16) +
 	       ints_of(sizes) * sizeof(int32_t) + (m.variants_most + 1) * sizeof(size_t) +
 	       (sizes->n_senders + 1) * sizeof(size_t) +
-	       m.variants_most * (16 + 16 * n_targets +
-				  (sizes->vocabulary ? sizeof(struct pb_vocabulary_score) : 0));
+	       2 * m.variants_most *
+		   (16 + 16 * n_targets +
+		    (sizes->vocabulary ? sizeof(struct pb_vocabulary_score) : 0));
 }
 
 enum pb_status pb_wave_memory_new(struct pb_wave_memory *m, struct pb_engine *e,

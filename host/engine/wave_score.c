@@ -4,6 +4,37 @@
 
 #include "engine/wave.h"
 
+/* Under a softcap: from changes of the capped value's argument to changes of the value. */
+static void cap_changes(const struct pb_sweep_work *work, const struct pb_variant *variants,
+			size_t n, struct pb_wave_result *result)
+{
+	const struct pb_chunk_run *run = work->run;
+
+	for (size_t v = 0; run->softcap > 0.0f && v < n; v++) {
+		size_t pair = (size_t)variants[v].pair;
+		double *change = result->change + result->at[v];
+
+		for (size_t t = 0; t < 2 + run->pairs[pair].n_candidates; t++) {
+			double raw = pb_base_logit_raw(run, pair, work->recipient, t);
+
+			change[t] = pb_softcap(raw + change[t], run->softcap) -
+				    pb_softcap(raw, run->softcap);
+		}
+	}
+}
+
+enum pb_status pb_wave_take(struct pb_engine *e, const struct pb_sweep_work *work,
+			    const struct pb_variants *list, size_t from, size_t n,
+			    struct pb_wave_result *result, struct pb_error *err)
+{
+	enum pb_status status;
+
+	PB_STAGE(e, PB_STAGE_SCORE, e->ops->wait(e->dev, result->ticket, err));
+	cap_changes(work, list->v + from, n, result);
+cleanup:
+	return status;
+}
+
 /* Changes of the targets' logits: one dot product each with an unembedding vector. */
 static enum pb_status score_targets(struct pb_wave *w, struct pb_wave_result *result,
 				    struct pb_error *err)
@@ -54,6 +85,7 @@ static enum pb_status score_vocabulary(struct pb_wave *w, size_t n_valid, bool k
 	for (size_t v = 0; v < w->n; v += PB_BLOCK_VOCABULARY) {
 		size_t n = w->n - v < PB_BLOCK_VOCABULARY ? w->n - v : PB_BLOCK_VOCABULARY;
 		struct pb_vocabulary op = {.n = n,
+					   .softcap = w->e->arch.logit_softcap,
 					   .n_vocab = V,
 					   .n_valid = n_valid,
 					   .delta = w->m->logits,
@@ -101,6 +133,7 @@ enum pb_status pb_wave_score(struct pb_wave *w, unsigned metrics, size_t n_valid
 	PB_TRY(score_targets(w, result, err));
 	if (pb_metrics_need_vocabulary(metrics))
 		PB_TRY(score_vocabulary(w, n_valid, pb_metrics_need_kl(metrics), result, err));
+	result->ticket = w->e->ops->ticket(w->e->dev);
 cleanup:
 	return status;
 }

@@ -121,6 +121,7 @@ static enum pb_status join(struct pb_wave *w, size_t s, struct pb_error *err)
 
 	for (size_t p = 0, end; p < w->n_pairs; p = end) {
 		struct pb_dev to = pb_dev_row(m->s_delta, row_of[p], D);
+		struct pb_dev base_row = pb_index_at(m->s_base_row, row_of[p]);
 		size_t rows;
 
 		end = p + 1;
@@ -134,11 +135,13 @@ static enum pb_status join(struct pb_wave *w, size_t s, struct pb_error *err)
 					     err));
 			PB_TRY(pb_step_gemm(w, rows, w->e->layers[layer].mlp_out, F, D, m->h, F, to,
 					    D, false, err));
+			PB_TRY(pb_step_post_norm(w, (size_t)layer, false, to, rows, base_row, err));
 		} else {
 			PB_TRY(
 			    sender_change(w, PB_SITE_Z, (size_t)layer, head, p, end, m->zc, err));
 			PB_TRY(pb_step_gemm(w, rows, w->e->layers[layer].o_head[head], K, D, m->zc,
 					    K, to, D, false, err));
+			PB_TRY(pb_step_post_norm(w, (size_t)layer, true, to, rows, base_row, err));
 		}
 	}
 cleanup:
@@ -212,9 +215,9 @@ static enum pb_status read_attention(struct pb_wave *w, size_t l, size_t rows, s
 
 	for (size_t r = 0, n; r < rows; r += n) {
 		n = rows - r < m->block_rows ? rows - r : m->block_rows;
-		PB_TRY(pb_step_norm(w, pb_dev_row(m->s_delta, r, D), n,
-				    pb_index_at(m->s_base_row, r), w->run->cache.x_pre[l],
-				    w->run->cache.stats1[l], lw->norm1_weight, m->n, err));
+		PB_TRY(pb_step_pre_norm(w, pb_dev_row(m->s_delta, r, D), n,
+					pb_index_at(m->s_base_row, r), w->run->cache.x_pre[l],
+					w->run->cache.stats1[l], lw->norm1_weight, m->n, err));
 		PB_TRY(pb_step_gemm(w, n, lw->qkv, D, QKV, m->n, D, pb_dev_row(m->s_qkv, r, QKV),
 				    QKV, false, err));
 	}
@@ -228,27 +231,39 @@ static enum pb_status read_mlp(struct pb_wave *w, size_t l, size_t rows, bool re
 			       struct pb_error *err)
 {
 	struct pb_wave_memory *m = w->m;
-	size_t D = w->e->arch.d_model, F = w->e->arch.d_mlp;
+	size_t D = w->e->arch.d_model, F = w->e->arch.d_mlp, H = pb_h_width(&w->e->arch);
 	bool respond = w->work->sweep->freeze == PB_FREEZE_ATTENTION;
 	enum pb_status status = PB_OK;
 
 	for (size_t r = 0, n; (receivers || respond) && r < rows; r += n) {
 		struct pb_dev base_row = pb_index_at(m->s_base_row, r);
 		struct pb_dev delta = pb_dev_row(m->s_delta, r, D);
-		struct pb_rows keep = {.columns = F, .a = m->h, .a_stride = F, .out_stride = F};
+		struct pb_rows keep = {.columns = H, .a = m->h, .a_stride = H, .out_stride = H};
+
+		struct pb_rows add = {
+		    .columns = D, .a = m->out, .a_stride = D, .out_stride = D, .accumulate = true};
 
 		n = rows - r < m->block_rows ? rows - r : m->block_rows;
 		keep.n_rows = n;
 		PB_TRY(pb_step_mlp_in(w, l, delta, n, base_row, m->h, err));
 		if (receivers) {
-			keep.out = pb_dev_row(m->s_h, r, F);
+			keep.out = pb_dev_row(m->s_h, r, H);
 			PB_TRY(pb_step_rows(w, PB_STAGE_INJECT, &keep, err));
 		}
 		if (!respond)
 			continue;
 		PB_TRY(pb_step_activate(w, l, n, base_row, m->h, err));
-		PB_TRY(pb_step_gemm(w, n, w->e->layers[l].mlp_out, F, D, m->h, F, delta, D, true,
+		if (!w->e->arch.post_norm) {
+			PB_TRY(pb_step_gemm(w, n, w->e->layers[l].mlp_out, F, D, m->h, H, delta, D,
+					    true, err));
+			continue;
+		}
+		PB_TRY(pb_step_gemm(w, n, w->e->layers[l].mlp_out, F, D, m->h, H, m->out, D, false,
 				    err));
+		PB_TRY(pb_step_post_norm(w, l, false, m->out, n, base_row, err));
+		add.n_rows = n;
+		add.out = delta;
+		PB_TRY(pb_step_rows(w, PB_STAGE_INJECT, &add, err));
 	}
 cleanup:
 	return status;

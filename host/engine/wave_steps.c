@@ -22,6 +22,46 @@ cleanup:
 	return status;
 }
 
+/* Changes of what attention or the MLP reads. */
+enum pb_status pb_step_pre_norm(struct pb_wave *w, struct pb_dev delta, size_t rows,
+				struct pb_dev base_row, struct pb_dev x0, struct pb_dev stats,
+				struct pb_dev weight, struct pb_dev y, struct pb_error *err)
+{
+	size_t D = w->e->arch.d_model;
+	struct pb_rows copy = {
+	    .n_rows = rows, .columns = D, .a = delta, .a_stride = D, .out = y, .out_stride = D};
+
+	if (w->e->arch.no_pre_norm)
+		return pb_step_rows(w, PB_STAGE_NORM, &copy, err);
+	return pb_step_norm(w, delta, rows, base_row, x0, stats, weight, y, err);
+}
+
+enum pb_status pb_step_post_norm(struct pb_wave *w, size_t l, bool attention, struct pb_dev out,
+				 size_t rows, struct pb_dev base_row, struct pb_error *err)
+{
+	const struct pb_cache *c = &w->run->cache;
+	const struct pb_layer_weights *lw = &w->e->layers[l];
+
+	if (!w->e->arch.post_norm)
+		return PB_OK;
+	return pb_step_norm(w, out, rows, base_row, attention ? c->attn_raw[l] : c->mlp_raw[l],
+			    attention ? c->stats_attn[l] : c->stats_mlp[l],
+			    attention ? lw->attn_post_norm : lw->mlp_post_norm, out, err);
+}
+
+enum pb_status pb_step_qk_norm(struct pb_wave *w, size_t l, size_t first, size_t n, struct pb_dev x,
+			       size_t stride, size_t rows, struct pb_dev base_row,
+			       struct pb_error *err)
+{
+	enum pb_status status;
+
+	PB_STAGE(w->e, PB_STAGE_NORM,
+		 pb_engine_qk_norm(w->e, l, first, n, x, stride, rows, w->run->cache.qk[l],
+				   base_row, err));
+cleanup:
+	return status;
+}
+
 enum pb_status pb_step_gemm(struct pb_wave *w, size_t rows, const struct pb_packed *weight,
 			    size_t n_in, size_t n_out, struct pb_dev x, size_t x_stride,
 			    struct pb_dev y, size_t y_stride, bool accumulate, struct pb_error *err)
@@ -42,8 +82,9 @@ cleanup:
 	return status;
 }
 
-enum pb_status pb_step_rotate(struct pb_wave *w, struct pb_dev x, size_t stride, size_t rows,
-			      size_t n_heads, struct pb_dev position, struct pb_error *err)
+enum pb_status pb_step_rotate(struct pb_wave *w, size_t l, struct pb_dev x, size_t stride,
+			      size_t rows, size_t n_heads, struct pb_dev position,
+			      struct pb_error *err)
 {
 	const struct pb_arch *a = &w->e->arch;
 	struct pb_rotary op = {.n_rows = rows,
@@ -53,10 +94,11 @@ enum pb_status pb_step_rotate(struct pb_wave *w, struct pb_dev x, size_t stride,
 			       .x = x,
 			       .x_stride = stride,
 			       .position = position,
-			       .cos_sin = w->e->cos_sin};
+			       .interleaved = a->rotary_interleaved,
+			       .cos_sin = w->e->cos_sin[w->e->model->layers[l].rope]};
 	enum pb_status status = PB_OK;
 
-	if (a->rotary_dims)
+	if (pb_rotates(w->e->model, l))
 		PB_STAGE(w->e, PB_STAGE_ATTENTION, w->e->ops->rotary(w->e->dev, &op, err));
 cleanup:
 	return status;
@@ -79,10 +121,10 @@ enum pb_status pb_step_mlp_in(struct pb_wave *w, size_t l, struct pb_dev delta, 
 	const struct pb_arch *a = &w->e->arch;
 	enum pb_status status;
 
-	PB_TRY(pb_step_norm(w, delta, rows, base_row, a->parallel ? c->x_pre[l] : c->x_mid[l],
-			    c->stats2[l], lw->norm2_weight, w->m->n, err));
-	PB_TRY(pb_step_gemm(w, rows, lw->mlp_in, a->d_model, a->d_mlp, w->m->n, a->d_model, h,
-			    a->d_mlp, false, err));
+	PB_TRY(pb_step_pre_norm(w, delta, rows, base_row, a->parallel ? c->x_pre[l] : c->x_mid[l],
+				c->stats2[l], lw->norm2_weight, w->m->n, err));
+	PB_TRY(pb_step_gemm(w, rows, lw->mlp_in, a->d_model, pb_h_width(a), w->m->n, a->d_model, h,
+			    pb_h_width(a), false, err));
 cleanup:
 	return status;
 }
@@ -92,6 +134,7 @@ enum pb_status pb_step_activate(struct pb_wave *w, size_t l, size_t rows, struct
 {
 	const struct pb_cache *c = &w->run->cache;
 	struct pb_activation_delta op = {.kind = w->e->arch.activation,
+					 .gated = w->e->arch.gated,
 					 .n_rows = rows,
 					 .width = w->e->arch.d_mlp,
 					 .dh = h,
@@ -194,7 +237,7 @@ enum pb_status pb_step_inject(const struct pb_view *view, size_t l, enum pb_site
 				     .compact_columns = compact_columns,
 				     .source = mlp ? w->m->s_h : w->m->s_qkv,
 				     .source_stride =
-					 mlp ? w->e->arch.d_mlp : pb_qkv_width(&w->e->arch),
+					 mlp ? pb_h_width(&w->e->arch) : pb_qkv_width(&w->e->arch),
 				     .row = row_in_view,
 				     .source_row = row_of_sender,
 				     .context = view};

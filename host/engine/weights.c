@@ -61,9 +61,8 @@ static enum pb_status upload_vector(struct pb_engine *e, const struct pb_vector 
 static struct pb_weight head_columns(const struct pb_weight *w, size_t head)
 {
 	struct pb_weight part = *w;
-	size_t bytes = pb_dtype_size(w->dtype);
 
-	part.data = (const char *)w->data + (ptrdiff_t)head * w->stride_group * (ptrdiff_t)bytes;
+	part.first += (size_t)((ptrdiff_t)head * w->stride_group);
 	part.n_groups = 1;
 	return part;
 }
@@ -71,10 +70,8 @@ static struct pb_weight head_columns(const struct pb_weight *w, size_t head)
 static struct pb_weight head_rows(const struct pb_weight *w, size_t head, size_t d_head)
 {
 	struct pb_weight part = *w;
-	size_t bytes = pb_dtype_size(w->dtype);
 
-	part.data =
-	    (const char *)w->data + (ptrdiff_t)(head * d_head) * w->stride_in * (ptrdiff_t)bytes;
+	part.first += (size_t)((ptrdiff_t)(head * d_head) * w->stride_in);
 	part.n_in = d_head;
 	return part;
 }
@@ -89,24 +86,23 @@ static struct pb_weight transposed(const struct pb_weight *w)
 	t.stride_in = w->stride_out;
 	t.stride_out = w->stride_in;
 	t.stride_group = 0;
+	t.interleaved = w->interleaved_in;
+	t.interleaved_in = w->interleaved;
 	return t;
 }
 
+/* The matrices of a layer. */
 static enum pb_status pack_layer(struct pb_engine *e, size_t l, struct pb_error *err)
 {
 	const struct pb_layer *m = &e->model->layers[l];
 	struct pb_layer_weights *w = &e->layers[l];
 	const struct pb_arch *a = &e->arch;
-	struct pb_weight qkv[3] = {m->q, m->k, m->v};
-	const struct pb_vector *biases[3] = {&m->q_bias, &m->k_bias, &m->v_bias};
-	size_t kv = a->n_kv_heads * a->d_head, sizes[3] = {a->n_heads * a->d_head, kv, kv};
+	const struct pb_weight qkv[3] = {m->q, m->k, m->v};
+	const struct pb_weight gate_in[2] = {m->mlp_gate, m->mlp_in};
+	const struct pb_weight *views[] = {&m->q,        &m->k,      &m->v,      &m->o,
+					   &m->mlp_gate, &m->mlp_in, &m->mlp_out};
 	enum pb_status status;
 
-	w->heads = (struct pb_heads){.n_heads = a->n_heads,
-				     .n_kv_heads = a->n_kv_heads,
-				     .d_head = a->d_head,
-				     .score_scale = m->score_scale,
-				     .window = m->window};
 	PB_TRY(e->ops->pack(e->dev, qkv, 3, &w->qkv, err));
 	PB_TRY(e->ops->pack(e->dev, &m->o, 1, &w->o, err));
 	PB_TRY(
@@ -116,15 +112,79 @@ static enum pb_status pack_layer(struct pb_engine *e, size_t l, struct pb_error 
 
 		PB_TRY(e->ops->pack(e->dev, &part, 1, &w->o_head[h], err));
 	}
-	PB_TRY(e->ops->pack(e->dev, &m->mlp_in, 1, &w->mlp_in, err));
+	PB_TRY(e->ops->pack(e->dev, a->gated ? gate_in : gate_in + 1, a->gated ? 2 : 1, &w->mlp_in,
+			    err));
 	PB_TRY(e->ops->pack(e->dev, &m->mlp_out, 1, &w->mlp_out, err));
+cleanup:
+	for (size_t i = 0; i < sizeof views / sizeof *views; i++)
+		pb_weight_release(e->model, views[i]);
+	return status;
+}
+
+static void unpack_layer(struct pb_engine *e, size_t l);
+
+enum pb_status pb_engine_hold(struct pb_engine *e, size_t l, struct pb_error *err)
+{
+	struct pb_layer_weights *w = &e->layers[l];
+	double start = pb_seconds();
+	size_t n = 0, oldest = l;
+	enum pb_status status = PB_OK;
+
+	w->used = ++e->n_holds;
+	if (w->mlp_out)
+		return PB_OK;
+	for (size_t i = 0; i < e->arch.n_layers; i++)
+		if (e->layers[i].mlp_out) {
+			n++;
+			if (oldest == l || e->layers[i].used < e->layers[oldest].used)
+				oldest = i;
+		}
+	if (n >= e->n_resident)
+		unpack_layer(e, oldest);
+	unpack_layer(e, l); /* what a pack that failed may have left */
+	status = pack_layer(e, l, err);
+	e->profile.seconds[PB_STAGE_PACK] += pb_seconds() - start;
+	return status;
+}
+
+/* What a layer has beside its matrices. */
+static enum pb_status upload_layer(struct pb_engine *e, size_t l, struct pb_error *err)
+{
+	const struct pb_layer *m = &e->model->layers[l];
+	struct pb_layer_weights *w = &e->layers[l];
+	const struct pb_arch *a = &e->arch;
+	const struct pb_vector *biases[3] = {&m->q_bias, &m->k_bias, &m->v_bias};
+	const struct pb_vector *qk_weights[2] = {&m->q_norm_weight, &m->k_norm_weight};
+	const struct pb_vector *qk_biases[2] = {&m->q_norm_bias, &m->k_norm_bias};
+	const struct pb_vector *mlp_biases[2] = {&m->mlp_gate_bias, &m->mlp_in_bias};
+	const size_t mlp_sizes[2] = {a->d_mlp, a->d_mlp};
+	size_t kv = a->n_kv_heads * a->d_head, sizes[3] = {a->n_heads * a->d_head, kv, kv};
+	enum pb_status status;
+
+	w->heads = (struct pb_heads){.n_heads = a->n_heads,
+				     .n_kv_heads = a->n_kv_heads,
+				     .d_head = a->d_head,
+				     .score_scale = m->score_scale,
+				     .score_softcap = a->score_softcap,
+				     .window = m->window};
 	PB_TRY(upload_vector(e, &m->norm1_weight, a->d_model, 1.0f, &w->norm1_weight, err));
 	PB_TRY(upload_vector(e, &m->norm1_bias, a->d_model, 0.0f, &w->norm1_bias, err));
 	PB_TRY(upload_vector(e, &m->norm2_weight, a->d_model, 1.0f, &w->norm2_weight, err));
 	PB_TRY(upload_vector(e, &m->norm2_bias, a->d_model, 0.0f, &w->norm2_bias, err));
+	if (a->post_norm) {
+		PB_TRY(upload_vector(e, &m->attn_post_norm_weight, a->d_model, 1.0f,
+				     &w->attn_post_norm, err));
+		PB_TRY(upload_vector(e, &m->mlp_post_norm_weight, a->d_model, 1.0f,
+				     &w->mlp_post_norm, err));
+	}
+	if (a->qk_norm != PB_QK_NORM_NONE) {
+		PB_TRY(upload_vectors(e, qk_weights, sizes, 2, 1.0f, &w->qk_norm_weight, err));
+		PB_TRY(upload_vectors(e, qk_biases, sizes, 2, 0.0f, &w->qk_norm_bias, err));
+	}
 	PB_TRY(upload_vectors(e, biases, sizes, 3, 0.0f, &w->qkv_bias, err));
 	PB_TRY(upload_vector(e, &m->o_bias, a->d_model, 0.0f, &w->o_bias, err));
-	PB_TRY(upload_vector(e, &m->mlp_in_bias, a->d_mlp, 0.0f, &w->mlp_in_bias, err));
+	PB_TRY(upload_vectors(e, a->gated ? mlp_biases : mlp_biases + 1, mlp_sizes,
+			      a->gated ? 2 : 1, 0.0f, &w->mlp_in_bias, err));
 	PB_TRY(upload_vector(e, &m->mlp_out_bias, a->d_model, 0.0f, &w->mlp_out_bias, err));
 cleanup:
 	return status;
@@ -138,7 +198,7 @@ static enum pb_status pack_last(struct pb_engine *e, struct pb_error *err)
 	enum pb_status status;
 
 	PB_TRY(e->ops->pack(e->dev, &m->q, 1, &w->q, err));
-	if (e->arch.rotary_dims) {
+	if (pb_alters_keys(e->model, e->arch.n_layers - 1)) {
 		PB_TRY(e->ops->pack(e->dev, &m->k, 1, &w->k, err));
 	} else {
 		PB_TRY(
@@ -159,39 +219,58 @@ cleanup:
 	return status;
 }
 
-/* cos and sin of position * base^(-2i/dims), the frequencies in float32 as reference
- * implementations keep them, the angle and its functions in float64. */
+/* cos and sin of position * frequency for one set of frequencies: the angle and its functions in
+ * float64, rounded once. */
+static void fill_angles(float *table, const float *frequency, double magnitude, size_t n_positions,
+			size_t dims)
+{
+	size_t half = dims / 2;
+
+	for (size_t i = 0; i < half; i++)
+		for (size_t p = 0; p < n_positions; p++) {
+			double angle = (double)p * (double)frequency[i];
+
+			table[p * dims + i] = (float)(cos(angle) * magnitude);
+			table[p * dims + half + i] = (float)(sin(angle) * magnitude);
+		}
+}
+
 static enum pb_status make_rotary(struct pb_engine *e, struct pb_error *err)
 {
-	size_t dims = e->arch.rotary_dims, half = dims / 2;
+	size_t dims = e->arch.rotary_dims, n = e->max_length, sets;
 	float *table = NULL;
 	enum pb_status status = PB_OK;
 
+	e->long_from = SIZE_MAX;
+	for (size_t r = 0; r < PB_ROPES_MAX; r++)
+		if (e->model->ropes[r].frequency_long)
+			e->long_from = e->model->ropes[r].short_context;
+	sets = n > e->long_from ? 2 : 1;
 	if (!dims)
 		return PB_OK;
-	PB_TRY(
-	    pb_alloc((void **)&table, e->max_length * dims, sizeof *table, "rotary angles", err));
-	for (size_t i = 0; i < half; i++) {
-		float frequency = (float)(1.0 / (double)(float)pow(e->arch.rotary_base,
-								   2.0 * (double)i / (double)dims));
+	PB_TRY(pb_alloc((void **)&table, sets * n * dims, sizeof *table, "rotary angles", err));
+	for (size_t r = 0; r < PB_ROPES_MAX; r++) {
+		const struct pb_rope *rope = &e->model->ropes[r];
+		size_t bytes = sets * n * dims * sizeof *table;
 
-		for (size_t p = 0; p < e->max_length; p++) {
-			double angle = (double)p * (double)frequency;
-
-			table[p * dims + i] = (float)cos(angle);
-			table[p * dims + half + i] = (float)sin(angle);
-		}
+		if (!rope->frequency)
+			continue;
+		fill_angles(table, rope->frequency, rope->magnitude, n, dims);
+		if (sets == 2)
+			fill_angles(table + n * dims,
+				    rope->frequency_long ? rope->frequency_long : rope->frequency,
+				    rope->magnitude, n, dims);
+		PB_TRY(pb_engine_alloc(e, bytes, &e->cos_sin[r], err));
+		PB_TRY(e->ops->upload(e->dev, e->cos_sin[r], table, bytes, err));
 	}
-	PB_TRY(pb_engine_alloc(e, e->max_length * dims * sizeof *table, &e->cos_sin, err));
-	PB_TRY(
-	    e->ops->upload(e->dev, e->cos_sin, table, e->max_length * dims * sizeof *table, err));
 cleanup:
 	free(table);
 	return status;
 }
 
 enum pb_status pb_engine_open(struct pb_engine *e, struct pb_device *dev,
-			      const struct pb_model *model, size_t max_length, struct pb_error *err)
+			      const struct pb_model *model, size_t max_length, size_t n_resident,
+			      struct pb_error *err)
 {
 	double start = pb_seconds();
 	enum pb_status status;
@@ -202,19 +281,17 @@ enum pb_status pb_engine_open(struct pb_engine *e, struct pb_device *dev,
 	e->model = model;
 	e->arch = model->arch;
 	e->max_length = max_length;
+	e->n_resident = n_resident ? n_resident : SIZE_MAX;
 	PB_TRY(e->ops->prepare(dev, &e->arch, max_length, err));
 	PB_TRY(pb_alloc((void **)&e->layers, e->arch.n_layers, sizeof *e->layers, "layers", err));
 	for (size_t l = 0; l < e->arch.n_layers; l++) {
-		const struct pb_layer *m = &model->layers[l];
-		const struct pb_weight *views[] = {&m->q, &m->k,      &m->v,
-						   &m->o, &m->mlp_in, &m->mlp_out};
-
-		PB_TRY(pack_layer(e, l, err));
+		PB_TRY(upload_layer(e, l, err));
 		if (l + 1 == e->arch.n_layers)
 			PB_TRY(pack_last(e, err));
-		for (size_t i = 0; i < sizeof views / sizeof *views; i++)
-			pb_weight_release(model, views[i]);
+		if (l < e->n_resident)
+			PB_TRY(pb_engine_hold(e, l, err));
 	}
+	e->profile.seconds[PB_STAGE_PACK] = 0.0; /* all of it is counted below */
 	PB_TRY(e->ops->pack(dev, &model->unembed, 1, &e->unembed, err));
 	pb_weight_release(model, &model->unembed);
 	PB_TRY(
@@ -236,17 +313,23 @@ static void unpack_all(struct pb_engine *e, struct pb_packed **packed, size_t n)
 	free(packed);
 }
 
+static void unpack_layer(struct pb_engine *e, size_t l)
+{
+	struct pb_layer_weights *w = &e->layers[l];
+
+	e->ops->unpack(e->dev, w->qkv);
+	e->ops->unpack(e->dev, w->o);
+	e->ops->unpack(e->dev, w->mlp_in);
+	e->ops->unpack(e->dev, w->mlp_out);
+	unpack_all(e, w->o_head, e->arch.n_heads);
+	w->qkv = w->o = w->mlp_in = w->mlp_out = NULL;
+	w->o_head = NULL;
+}
+
 void pb_engine_close(struct pb_engine *e)
 {
-	for (size_t l = 0; e->layers && l < e->arch.n_layers; l++) {
-		struct pb_layer_weights *w = &e->layers[l];
-
-		e->ops->unpack(e->dev, w->qkv);
-		e->ops->unpack(e->dev, w->o);
-		e->ops->unpack(e->dev, w->mlp_in);
-		e->ops->unpack(e->dev, w->mlp_out);
-		unpack_all(e, w->o_head, e->arch.n_heads);
-	}
+	for (size_t l = 0; e->layers && l < e->arch.n_layers; l++)
+		unpack_layer(e, l);
 	free(e->layers);
 	if (e->ops) {
 		e->ops->unpack(e->dev, e->last.q);
@@ -261,19 +344,60 @@ void pb_engine_close(struct pb_engine *e)
 	memset(e, 0, sizeof *e);
 }
 
-size_t pb_engine_bytes(struct pb_device *dev, const struct pb_model *model, size_t max_length)
+size_t pb_engine_bytes(struct pb_device *dev, const struct pb_model *model, size_t max_length,
+		       size_t n_resident)
 {
 	const struct pb_arch *a = &model->arch;
 	size_t d = a->d_model, z = pb_z_width(a), qkv = pb_qkv_width(a);
-	size_t layer = d * qkv + 2 * z * d + 2 * d * a->d_mlp + 4 * d + qkv + d + a->d_mlp + d;
+	size_t layer = d * qkv + 2 * z * d + d * (pb_h_width(a) + a->d_mlp) + 4 * d + qkv + d +
+		       pb_h_width(a) + d;
 	size_t last = d * z + 2 * d * a->n_kv_heads * a->d_head;
-	size_t head = d * a->n_vocab + a->n_vocab + 2 * d + max_length * a->rotary_dims;
-	size_t biggest = d * (a->n_vocab > a->d_mlp ? a->n_vocab : a->d_mlp);
+	size_t head =
+	    d * a->n_vocab + a->n_vocab + 2 * d + 2 * max_length * a->rotary_dims * PB_ROPES_MAX;
+	size_t n = n_resident && n_resident < a->n_layers ? n_resident : a->n_layers;
+	size_t vectors = a->n_layers * (8 * d + 2 * qkv + pb_h_width(a));
+	size_t biggest = d * (a->n_vocab > pb_h_width(a) ? a->n_vocab : pb_h_width(a));
 
 	/* while a weight is packed its float32 copy and the mapped pages it comes from are there
 	 * too */
-	return 4 * (a->n_layers * layer + last + head + 2 * biggest) +
+	return dev->ops->element_bytes(dev) * (n * layer + vectors + last + head + 2 * biggest) +
 	       dev->ops->prepare_bytes(dev, a, max_length);
+}
+
+enum pb_status pb_engine_qk_norm(struct pb_engine *e, size_t layer, size_t first, size_t n,
+				 struct pb_dev x, size_t stride, size_t rows, struct pb_dev x0,
+				 struct pb_dev base_row, struct pb_error *err)
+{
+	const struct pb_layer_weights *w = &e->layers[layer];
+	const struct pb_arch *a = &e->arch;
+	size_t K = a->d_head, H = a->n_heads, heads[2] = {H, a->n_kv_heads};
+	bool whole = a->qk_norm == PB_QK_NORM_WHOLE;
+	struct pb_dev none = {0};
+	enum pb_status status = PB_OK;
+
+	if (a->qk_norm == PB_QK_NORM_NONE)
+		return PB_OK;
+	for (size_t at = first, next; at < first + n; at = next) {
+		size_t part = at < H ? 0 : 1;
+		struct pb_head_norm op = {
+		    .kind = a->norm,
+		    .eps = a->norm_eps,
+		    .n_rows = rows,
+		    .n_parts = whole ? 1 : n,
+		    .width = whole ? heads[part] * K : K,
+		    .x = pb_dev_row(x, at - first, K),
+		    .x_stride = stride,
+		    .weight = pb_dev_row(w->qk_norm_weight, at, K),
+		    .bias = w->qk_norm_bias.address ? pb_dev_row(w->qk_norm_bias, at, K) : none,
+		    .x0 = x0.address ? pb_dev_row(x0, at, K) : none,
+		    .x0_stride = (H + a->n_kv_heads) * K,
+		    .base_row = base_row};
+
+		next = at + (whole ? heads[part] : n);
+		PB_TRY(e->ops->head_norm(e->dev, &op, err));
+	}
+cleanup:
+	return status;
 }
 
 enum pb_status pb_engine_gemm(struct pb_engine *e, enum pb_stage stage, size_t m,
@@ -288,13 +412,14 @@ enum pb_status pb_engine_gemm(struct pb_engine *e, enum pb_stage stage, size_t m
 			     .y_stride = y_stride,
 			     .w = w,
 			     .bias = bias,
-			     .accumulate = accumulate};
-	double start = pb_seconds();
-	enum pb_status status = e->ops->gemm(e->dev, &op, err);
+			     .accumulate = accumulate,
+			     .delta = e->in_wave};
+	enum pb_status status;
 
-	e->profile.seconds[stage] += pb_seconds() - start;
-	if (e->count)
+	PB_STAGE(e, stage, e->ops->gemm(e->dev, &op, err));
+	if (e->in_wave)
 		e->profile.flops += 2.0 * (double)m * (double)n_in * (double)n_out;
+cleanup:
 	return status;
 }
 
@@ -302,7 +427,7 @@ enum pb_status pb_measure_gemm(struct pb_device *dev, const struct pb_model *mod
 			       double *flops_per_second, struct pb_error *err)
 {
 	const struct pb_arch *a = &model->arch;
-	size_t rows = PB_BLOCK_ROWS, d = a->d_model, f = a->d_mlp;
+	size_t rows = dev->ops->block_sizes(dev).rows, d = a->d_model, f = a->d_mlp;
 	struct pb_dev x = {0}, y = {0};
 	struct pb_packed *up = NULL, *down = NULL;
 	double best = 0.0, spent = 0.0;
@@ -315,14 +440,25 @@ enum pb_status pb_measure_gemm(struct pb_device *dev, const struct pb_model *mod
 	/* the first round makes the primitives; small models need several to fill a tenth of a
 	 * second */
 	for (int i = 0; i < 4 || (spent < 0.1 && i < 200); i++) {
-		struct pb_gemm first = {
-		    .m = rows, .x = x, .y = y, .x_stride = d, .y_stride = f, .w = up};
-		struct pb_gemm second = {
-		    .m = rows, .x = y, .y = x, .x_stride = f, .y_stride = d, .w = down};
+		struct pb_gemm first = {.m = rows,
+					.x = x,
+					.y = y,
+					.x_stride = d,
+					.y_stride = f,
+					.w = up,
+					.delta = true};
+		struct pb_gemm second = {.m = rows,
+					 .x = y,
+					 .y = x,
+					 .x_stride = f,
+					 .y_stride = d,
+					 .w = down,
+					 .delta = true};
 		double start = pb_seconds(), rate;
 
 		PB_TRY(dev->ops->gemm(dev, &first, err));
 		PB_TRY(dev->ops->gemm(dev, &second, err));
+		PB_TRY(dev->ops->wait(dev, PB_TICKET_ALL, err));
 		spent += pb_seconds() - start;
 		rate = 4.0 * (double)rows * (double)d * (double)f / (pb_seconds() - start);
 		best = i > 0 && rate > best ? rate : best;

@@ -33,15 +33,43 @@ enum pb_status pb_config_json_open(struct pb_config_json *config, const char *pa
 				 "not a model configuration: %s: expected a JSON object", path);
 		goto cleanup;
 	}
+	config->read = json_object();
+	if (config->read == NULL) {
+		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: reading %s", path);
+		goto cleanup;
+	}
 	return PB_OK;
 cleanup:
 	pb_config_json_close(config);
 	return status;
 }
 
+enum pb_status pb_config_json_make(struct pb_config_json *config, json_t *root, const char *path,
+				   struct pb_error *err)
+{
+	*config =
+	    (struct pb_config_json){.root = root, .path = strdup(path), .read = json_object()};
+	if (config->path != NULL && config->read != NULL)
+		return PB_OK;
+	pb_config_json_close(config);
+	return pb_fail(err, PB_ERR_MEMORY, "out of memory: reading %s", path);
+}
+
+const char *pb_config_json_name(const struct pb_config_json *config)
+{
+	return config->text != NULL ? "config.json" : "the metadata";
+}
+
+const char *pb_config_json_advice(const struct pb_config_json *config)
+{
+	return config->text != NULL ? "use the config.json that belongs to these weights"
+				    : "convert the model again";
+}
+
 void pb_config_json_close(struct pb_config_json *config)
 {
 	json_decref(config->root);
+	json_decref(config->read);
 	free(config->path);
 	free(config->text);
 	*config = (struct pb_config_json){0};
@@ -53,6 +81,10 @@ enum pb_status pb_config_get(const struct pb_config_json *config, const char *ke
 	const json_t *value = json_object_get(config->root, key);
 	const json_t *other = alias != NULL ? json_object_get(config->root, alias) : NULL;
 
+	/* short of memory the description says less, the model is the same */
+	(void)json_object_set_new(config->read, key, json_true());
+	if (alias != NULL)
+		(void)json_object_set_new(config->read, alias, json_true());
 	if (json_is_null(value))
 		value = NULL;
 	if (json_is_null(other))

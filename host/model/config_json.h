@@ -9,8 +9,9 @@
 struct pb_config_json {
 	json_t *root; /* an object */
 	char *path;   /* for messages */
-	char *text;   /* the bytes of the file, for the model's hash */
+	char *text;   /* the bytes of the file, for the model's hash; NULL when it was made */
 	size_t size;
+	json_t *read; /* an object of the keys that were asked for, for the description */
 };
 
 /* Sizes in a config are at most this, so that sums and small multiples of them cannot overflow. */
@@ -18,7 +19,17 @@ struct pb_config_json {
 
 enum pb_status pb_config_json_open(struct pb_config_json *config, const char *path,
 				   struct pb_error *err);
+/* The same for a config that was made from the metadata of the file at `path`; takes `root` over,
+ * also when it fails. */
+enum pb_status pb_config_json_make(struct pb_config_json *config, json_t *root, const char *path,
+				   struct pb_error *err);
+/* What the config is, and what helps when it does not fit the weights, for messages. */
+const char *pb_config_json_name(const struct pb_config_json *config);
+const char *pb_config_json_advice(const struct pb_config_json *config);
 void pb_config_json_close(struct pb_config_json *config);
+
+/* Each key that was asked for with its value and what it means, then the names of the others. */
+void pb_config_json_describe(const struct pb_config_json *config, FILE *out);
 
 /* The value of a key, NULL where it is absent or null. `alias` (may be NULL) is another name that
  * the families' configuration classes accept; both at once must be equal. */

@@ -29,15 +29,23 @@ static void print_size(FILE *out, const char *label, size_t value)
 	fprintf(out, "%zu\n", value);
 }
 
-static void print_positions(FILE *out, const struct pb_arch *arch)
+static void print_positions(FILE *out, const struct pb_model *model)
 {
+	const struct pb_arch *arch = &model->arch;
+
 	print_line(out, "positions");
 	if (arch->learned_positions)
 		fprintf(out, "learned");
-	if (arch->rotary_dims > 0)
-		fprintf(out, "%srotary on the first %zu of %zu head dimensions, base %g",
-			arch->learned_positions ? ", " : "", arch->rotary_dims, arch->d_head,
-			arch->rotary_base);
+	for (size_t r = 0; r < PB_ROPES_MAX && model->ropes[r].frequency != NULL; r++)
+		fprintf(
+		    out, "%srotary on the first %zu of %zu head dimensions%s, base %g%s%s",
+		    arch->learned_positions || r > 0 ? "; " : "", arch->rotary_dims, arch->d_head,
+		    arch->rotary_interleaved ? ", neighbours in pairs" : "", model->ropes[r].base,
+		    strcmp(model->ropes[r].scaling, "default") == 0 ? "" : ", scaling ",
+		    strcmp(model->ropes[r].scaling, "default") == 0 ? "" : model->ropes[r].scaling);
+	for (size_t l = 0, n = 0; l < arch->n_layers; l++)
+		if (model->layers[l].no_rotary)
+			fprintf(out, "%s%zu", n++ == 0 ? "; none in layers " : ", ", l);
 	if (!arch->learned_positions && arch->rotary_dims == 0)
 		fprintf(out, "none");
 	fputc('\n', out);
@@ -54,6 +62,11 @@ static void print_attention(FILE *out, const struct pb_model *model)
 		fprintf(out, " in layer 0 to %g in layer %zu", (double)layers[n - 1].score_scale,
 			n - 1);
 	fputc('\n', out);
+	if (model->arch.score_softcap > 0.0f || model->arch.logit_softcap > 0.0f) {
+		print_line(out, "softcaps");
+		fprintf(out, "scores %g, logits %g (0: none)\n", (double)model->arch.score_softcap,
+			(double)model->arch.logit_softcap);
+	}
 	print_line(out, "attention");
 	for (i = 0; i < n; i++) {
 		if (layers[i].window == 0)
@@ -74,7 +87,7 @@ static void print_attention(FILE *out, const struct pb_model *model)
 /* "F32", or with the exceptions where tensors differ. */
 static void print_dtype(FILE *out, const struct pb_model *model)
 {
-	const struct pb_safetensors *file = &model->files->weights;
+	const struct pb_checkpoint *file = &model->files->weights;
 	size_t n_used = 0, n_other = 0, i;
 	enum pb_dtype dtype;
 
@@ -92,7 +105,7 @@ static void print_dtype(FILE *out, const struct pb_model *model)
 }
 
 /* What was left aside, by its reason, with one example each. */
-static void print_skipped(FILE *out, const struct pb_safetensors *file)
+static void print_skipped(FILE *out, const struct pb_checkpoint *file)
 {
 	size_t n_reasons = 0, i, j;
 
@@ -122,7 +135,7 @@ static void print_skipped(FILE *out, const struct pb_safetensors *file)
 void pb_model_describe(const struct pb_model *model, FILE *out)
 {
 	const struct pb_arch *arch = &model->arch;
-	const struct pb_safetensors *file = &model->files->weights;
+	const struct pb_checkpoint *file = &model->files->weights;
 
 	print_line(out, "model");
 	fprintf(out, "%s\n", model->path);
@@ -142,12 +155,18 @@ void pb_model_describe(const struct pb_model *model, FILE *out)
 	fprintf(out, "%s\n",
 		arch->parallel ? "parallel: x + attn(ln1 x) + mlp(ln2 x)"
 			       : "sequential: attention, then MLP");
+	print_line(out, "norms");
+	fprintf(out, "%s attention and MLP%s%s\n", arch->no_pre_norm ? "none before" : "before",
+		arch->post_norm ? ", after both" : "",
+		arch->qk_norm == PB_QK_NORM_HEAD    ? ", of each head's q and k"
+		: arch->qk_norm == PB_QK_NORM_WHOLE ? ", of q and k over all heads"
+						    : "");
 	print_line(out, "norm");
 	fprintf(out, "%s, eps %g\n", arch->norm == PB_NORM_RMS ? "RMS norm" : "layer norm",
 		(double)arch->norm_eps);
 	print_line(out, "activation");
-	fprintf(out, "%s\n", activation_name(arch->activation));
-	print_positions(out, arch);
+	fprintf(out, "%s%s\n", activation_name(arch->activation), arch->gated ? ", gated" : "");
+	print_positions(out, model);
 	print_attention(out, model);
 	print_line(out, "biases");
 	fprintf(out, "q, k, v %s; attention output %s\n",
@@ -158,8 +177,16 @@ void pb_model_describe(const struct pb_model *model, FILE *out)
 	print_size(out, "parameters", model->n_parameters);
 	print_dtype(out, model);
 	print_line(out, "file");
-	fprintf(out, "%s, %zu bytes, %zu tensors\n", file->path, file->map.size, file->n_tensors);
+	fprintf(out, "%s", file->path);
+	if (file->n_files > 1)
+		fprintf(out, " and %zu shards", file->n_files);
+	fprintf(out, ", %zu bytes, %zu tensors\n", pb_checkpoint_bytes(file), file->n_tensors);
+	if (file->passed_over != NULL) {
+		print_line(out, "not read");
+		fprintf(out, "%s: the weights above go before it\n", file->passed_over);
+	}
 	print_skipped(out, file);
+	pb_config_json_describe(&model->files->config, out);
 	if (model->sha256[0] != '\0') {
 		print_line(out, "SHA-256");
 		fprintf(out, "%s\n", model->sha256);

@@ -3,24 +3,31 @@
 #include <assert.h>
 #include <string.h>
 
-#include "patchbay/model.h"
+#include "model/dtype_blocks.h"
 
-size_t pb_dtype_size(enum pb_dtype dtype)
+static const struct {
+	const char *name;
+	size_t block, bytes; /* elements and bytes of a block */
+} dtypes[PB_N_DTYPES] = {
+    [PB_F32] = {"F32", 1, 4},       [PB_F16] = {"F16", 1, 2},       [PB_BF16] = {"BF16", 1, 2},
+    [PB_Q4_0] = {"Q4_0", 32, 18},   [PB_Q4_1] = {"Q4_1", 32, 20},   [PB_Q5_0] = {"Q5_0", 32, 22},
+    [PB_Q5_1] = {"Q5_1", 32, 24},   [PB_Q8_0] = {"Q8_0", 32, 34},   [PB_Q4_K] = {"Q4_K", 256, 144},
+    [PB_Q5_K] = {"Q5_K", 256, 176}, [PB_Q6_K] = {"Q6_K", 256, 210},
+};
+
+size_t pb_dtype_block(enum pb_dtype dtype)
 {
-	return dtype == PB_F32 ? 4 : 2;
+	return dtypes[dtype].block;
+}
+
+size_t pb_dtype_bytes(enum pb_dtype dtype, size_t n)
+{
+	return n / dtypes[dtype].block * dtypes[dtype].bytes;
 }
 
 const char *pb_dtype_name(enum pb_dtype dtype)
 {
-	switch (dtype) {
-	case PB_F32:
-		return "F32";
-	case PB_F16:
-		return "F16";
-	case PB_BF16:
-		return "BF16";
-	}
-	return "?";
+	return dtypes[dtype].name;
 }
 
 static float float_of_bits(uint32_t bits)
@@ -51,6 +58,11 @@ static inline float widen_f16(uint16_t half)
 	return float_of_bits((exponent == 0 ? subnormal : normal) | sign);
 }
 
+float pb_widen_f16(uint16_t half)
+{
+	return widen_f16(half);
+}
+
 static inline float widen_bf16(uint16_t half)
 {
 	return float_of_bits((uint32_t)half << 16);
@@ -66,18 +78,18 @@ static uint16_t load_u16(const void *data, size_t index)
 
 float pb_dtype_load(const void *data, enum pb_dtype dtype, size_t index)
 {
-	float value;
+	float value, part[PB_BLOCK_PART];
 
-	switch (dtype) {
-	case PB_F16:
+	if (dtype == PB_F16)
 		return widen_f16(load_u16(data, index));
-	case PB_BF16:
+	if (dtype == PB_BF16)
 		return widen_bf16(load_u16(data, index));
-	case PB_F32:
-		break;
+	if (dtype == PB_F32) {
+		memcpy(&value, (const char *)data + 4 * index, sizeof value);
+		return value;
 	}
-	memcpy(&value, (const char *)data + 4 * index, sizeof value);
-	return value;
+	pb_block_decode(data, dtype, index / PB_BLOCK_PART, part);
+	return part[index % PB_BLOCK_PART];
 }
 
 #define WIDEN_BLOCK 64 /* a fixed trip count, which -O2 vectorises */
@@ -104,55 +116,104 @@ static void widen_bf16_block(const void *data, float *out)
 	memcpy(out, bits, sizeof bits);
 }
 
-void pb_dtype_widen(const void *data, enum pb_dtype dtype, size_t n, float *out)
+static void widen_plain(const void *data, enum pb_dtype dtype, size_t first, size_t n, float *out)
 {
+	const char *from = (const char *)data + pb_dtype_bytes(dtype, first);
 	size_t i = 0;
 
-	if (n == 0)
-		return;
 	if (dtype == PB_F32) {
-		memcpy(out, data, n * sizeof *out);
+		memcpy(out, from, n * sizeof *out);
 		return;
 	}
 	for (; n - i >= WIDEN_BLOCK; i += WIDEN_BLOCK) {
 		if (dtype == PB_F16)
-			widen_f16_block((const char *)data + 2 * i, out + i);
+			widen_f16_block(from + 2 * i, out + i);
 		else
-			widen_bf16_block((const char *)data + 2 * i, out + i);
+			widen_bf16_block(from + 2 * i, out + i);
 	}
 	for (; i < n; i++)
-		out[i] = pb_dtype_load(data, dtype, i);
+		out[i] = pb_dtype_load(from, dtype, i);
+}
+
+static void widen_blocks(const void *data, enum pb_dtype dtype, size_t first, size_t n, float *out)
+{
+	float part[PB_BLOCK_PART];
+
+	for (size_t i = 0; i < n;) {
+		size_t skip = (first + i) % PB_BLOCK_PART, take = PB_BLOCK_PART - skip;
+		size_t index = (first + i) / PB_BLOCK_PART;
+
+		if (take > n - i)
+			take = n - i;
+		if (take == PB_BLOCK_PART) {
+			pb_block_decode(data, dtype, index, out + i);
+		} else {
+			pb_block_decode(data, dtype, index, part);
+			memcpy(out + i, part + skip, take * sizeof *out);
+		}
+		i += take;
+	}
+}
+
+void pb_dtype_widen(const void *data, enum pb_dtype dtype, size_t first, size_t n, float *out)
+{
+	if (n == 0)
+		return;
+	if (dtypes[dtype].block == 1)
+		widen_plain(data, dtype, first, n, out);
+	else
+		widen_blocks(data, dtype, first, n, out);
 }
 
 /* ---- views --------------------------------------------------------------------------- */
 
-static const char *element(const void *data, enum pb_dtype dtype, ptrdiff_t index)
+/* Where number `index` of `n` lies among numbers that were interleaved by their halves. */
+static size_t place(bool interleaved, size_t n, size_t index)
 {
-	return (const char *)data + index * (ptrdiff_t)pb_dtype_size(dtype);
+	if (!interleaved)
+		return index;
+	return index < n / 2 ? 2 * index : 2 * (index - n / 2) + 1;
 }
 
-/* Address of W[i, g * group_size + j]. */
-static const char *weight_element(const struct pb_weight *w, size_t i, size_t g, size_t j)
+/* Which element of w->data W[i, g * group_size + j] is. */
+static size_t weight_element(const struct pb_weight *w, size_t i, size_t g, size_t j)
 {
-	return element(w->data, w->dtype,
-		       (ptrdiff_t)i * w->stride_in + (ptrdiff_t)g * w->stride_group +
-			   (ptrdiff_t)j * w->stride_out);
+	i = place(w->interleaved_in, w->n_in, i);
+	j = place(w->interleaved, w->group_size, j);
+	return w->first + (size_t)((ptrdiff_t)i * w->stride_in + (ptrdiff_t)g * w->stride_group +
+				   (ptrdiff_t)j * w->stride_out);
+}
+
+static float load_weight(const struct pb_weight *w, size_t i, size_t g, size_t j)
+{
+	return pb_dtype_load(w->data, w->dtype, weight_element(w, i, g, j));
 }
 
 float pb_weight_at(const struct pb_weight *w, size_t i, size_t o)
 {
 	assert(w->data != NULL && i < w->n_in && o < pb_weight_n_out(w));
-	return pb_dtype_load(weight_element(w, i, o / w->group_size, o % w->group_size), w->dtype,
-			     0);
+	return load_weight(w, i, o / w->group_size, o % w->group_size);
 }
 
 float pb_vector_at(const struct pb_vector *v, size_t o)
 {
-	size_t g = o / v->group_size, j = o % v->group_size;
+	size_t g = o / v->group_size, j = place(v->interleaved, v->group_size, o % v->group_size);
 
 	assert(v->data != NULL && g < v->n_groups);
-	return pb_dtype_load(element(v->data, v->dtype, (ptrdiff_t)g * v->stride_group), v->dtype,
-			     j);
+	return pb_dtype_load(v->data, v->dtype,
+			     v->first + (size_t)((ptrdiff_t)g * v->stride_group) + j) +
+	       v->plus;
+}
+
+/* Inputs (outputs) that follow one another in the file. */
+static bool inputs_adjoin(const struct pb_weight *w)
+{
+	return w->stride_in == 1 && !w->interleaved_in;
+}
+
+static bool outputs_adjoin(const struct pb_weight *w)
+{
+	return w->stride_out == 1 && !w->interleaved;
 }
 
 /* The transposed case goes by tiles: runs of inputs are read for a few outputs, and written as
@@ -167,7 +228,7 @@ static void read_tile(const struct pb_weight *w, size_t i0, size_t n_in, size_t 
 	size_t i, j;
 
 	for (j = 0; j < n_out; j++)
-		pb_dtype_widen(weight_element(w, i0, g, j0 + j), w->dtype, n_in, tile[j]);
+		pb_dtype_widen(w->data, w->dtype, weight_element(w, i0, g, j0 + j), n_in, tile[j]);
 	for (i = 0; i < n_in; i++)
 		for (j = 0; j < n_out; j++)
 			out[i * ld + j] = tile[j][i];
@@ -196,7 +257,7 @@ void pb_weight_rows(const struct pb_weight *w, size_t i0, size_t n, float *out, 
 	size_t i, g, j;
 
 	assert(w->data != NULL && i0 <= w->n_in && n <= w->n_in - i0 && ld >= pb_weight_n_out(w));
-	if (w->stride_in == 1 && w->stride_out != 1) {
+	if (inputs_adjoin(w) && !outputs_adjoin(w)) {
 		read_transposed(w, i0, n, out, ld);
 		return;
 	}
@@ -204,13 +265,13 @@ void pb_weight_rows(const struct pb_weight *w, size_t i0, size_t n, float *out, 
 		for (g = 0; g < w->n_groups; g++) {
 			float *to = out + i * ld + g * w->group_size;
 
-			if (w->stride_out == 1) {
-				pb_dtype_widen(weight_element(w, i0 + i, g, 0), w->dtype,
+			if (outputs_adjoin(w)) {
+				pb_dtype_widen(w->data, w->dtype, weight_element(w, i0 + i, g, 0),
 					       w->group_size, to);
 				continue;
 			}
 			for (j = 0; j < w->group_size; j++)
-				to[j] = pb_dtype_load(weight_element(w, i0 + i, g, j), w->dtype, 0);
+				to[j] = load_weight(w, i0 + i, g, j);
 		}
 	}
 }
@@ -220,20 +281,28 @@ void pb_weight_column(const struct pb_weight *w, size_t o, float *out)
 	size_t g = o / w->group_size, j = o % w->group_size, i;
 
 	assert(w->data != NULL && g < w->n_groups);
-	if (w->stride_in == 1) {
-		pb_dtype_widen(weight_element(w, 0, g, j), w->dtype, w->n_in, out);
+	if (inputs_adjoin(w)) {
+		pb_dtype_widen(w->data, w->dtype, weight_element(w, 0, g, j), w->n_in, out);
 		return;
 	}
 	for (i = 0; i < w->n_in; i++)
-		out[i] = pb_dtype_load(weight_element(w, i, g, j), w->dtype, 0);
+		out[i] = load_weight(w, i, g, j);
 }
 
 void pb_vector_read(const struct pb_vector *v, float *out)
 {
-	size_t g;
+	size_t n = v->n_groups * v->group_size, g, o;
 
 	assert(v->data != NULL);
+	if (v->interleaved) {
+		for (o = 0; o < n; o++)
+			out[o] = pb_vector_at(v, o);
+		return;
+	}
 	for (g = 0; g < v->n_groups; g++)
-		pb_dtype_widen(element(v->data, v->dtype, (ptrdiff_t)g * v->stride_group), v->dtype,
-			       v->group_size, out + g * v->group_size);
+		pb_dtype_widen(v->data, v->dtype,
+			       v->first + (size_t)((ptrdiff_t)g * v->stride_group), v->group_size,
+			       out + g * v->group_size);
+	for (o = 0; v->plus != 0.0f && o < n; o++)
+		out[o] += v->plus;
 }

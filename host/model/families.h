@@ -22,9 +22,21 @@ enum pb_fused {
 	PB_FUSED_NO,
 	PB_FUSED_BLOCKS,  /* all of q, then all of k, then all of v; heads contiguous in each */
 	PB_FUSED_BY_HEAD, /* for each head q, k, v; as many heads in each */
+	PB_FUSED_GATE,    /* the gate, then the MLP's input */
 };
 
-enum pb_part { PB_PART_Q, PB_PART_K, PB_PART_V };
+enum pb_part { PB_PART_Q, PB_PART_K, PB_PART_V, PB_PART_GATE, PB_PART_UP };
+
+/* When a view is there. */
+enum pb_when {
+	PB_WHEN_ALWAYS,
+	PB_WHEN_ATTENTION_BIAS, /* by the config: see struct pb_family_config */
+	PB_WHEN_OUTPUT_BIAS,
+	PB_WHEN_MLP_BIAS,
+	PB_WHEN_QK_NORM,
+	PB_WHEN_PARALLEL,
+	PB_WHEN_SEQUENTIAL,
+};
 
 /* One view: the tensor it lies in and the field that gets it. Outputs of the dimensions PB_DIM_Q
  * and PB_DIM_KV are grouped by head. */
@@ -34,8 +46,11 @@ struct pb_view_rule {
 	size_t field; /* offset in struct pb_layer, or in struct pb_model */
 	enum pb_dim in, out;
 	enum pb_fused fused;
-	enum pb_part part;   /* of a fused tensor */
-	bool attention_bias; /* only there when the config has attention_bias */
+	enum pb_part part; /* of a fused tensor */
+	enum pb_when when;
+	bool every_head; /* stored [K], the same for all heads */
+	float plus;      /* of struct pb_vector */
+	bool outside;    /* never has the family's prefix, as the output matrix */
 };
 
 struct pb_family {

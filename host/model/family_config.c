@@ -1,8 +1,9 @@
 /* How each family's config.json is read. Keys, aliases and defaults are those of the configuration
  * classes in `transformers`. */
-#include "model/family_config.h"
+#include "model/family_parts.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- what the config readers share ------------------------------------------------------ */
@@ -23,9 +24,9 @@ static const struct {
     {"swish", PB_ACT_SILU},
 };
 
-static enum pb_status read_activation(const struct pb_config_json *json, const char *key,
-				      const char *fallback, enum pb_activation *out,
-				      struct pb_error *err)
+enum pb_status pb_config_read_activation(const struct pb_config_json *json, const char *key,
+					 const char *fallback, enum pb_activation *out,
+					 struct pb_error *err)
 {
 	enum pb_status status;
 	const char *name = fallback;
@@ -46,11 +47,11 @@ cleanup:
 	return status;
 }
 
-static enum pb_status read_norm_eps(const struct pb_config_json *json, const char *key, float *out,
-				    struct pb_error *err)
+enum pb_status pb_config_read_eps(const struct pb_config_json *json, const char *key,
+				  double fallback, float *out, struct pb_error *err)
 {
 	enum pb_status status;
-	double eps = 1e-5;
+	double eps = fallback;
 
 	PB_TRY(pb_config_real(json, key, &eps, err));
 	if (!(eps >= 0.0 && eps <= 1.0))
@@ -62,9 +63,9 @@ cleanup:
 	return status;
 }
 
-/* Head width and the head counts of a family without grouped queries. */
-static enum pb_status split_heads(const struct pb_config_json *json, const char *width_key,
-				  const char *heads_key, struct pb_arch *arch, struct pb_error *err)
+enum pb_status pb_config_split_heads(const struct pb_config_json *json, const char *width_key,
+				     const char *heads_key, struct pb_arch *arch,
+				     struct pb_error *err)
 {
 	if (arch->d_model % arch->n_heads != 0)
 		return pb_fail(err, PB_ERR_INPUT,
@@ -76,8 +77,8 @@ static enum pb_status split_heads(const struct pb_config_json *json, const char 
 	return PB_OK;
 }
 
-static enum pb_status read_vocab(const struct pb_config_json *json, struct pb_family_config *config,
-				 struct pb_error *err)
+enum pb_status pb_config_read_vocab(const struct pb_config_json *json,
+				    struct pb_family_config *config, struct pb_error *err)
 {
 	enum pb_status status =
 	    pb_config_size(json, "vocab_size", NULL, &config->arch.n_vocab, err);
@@ -86,7 +87,7 @@ static enum pb_status read_vocab(const struct pb_config_json *json, struct pb_fa
 	return status;
 }
 
-static float usual_score_scale(const struct pb_arch *arch)
+float pb_usual_score_scale(const struct pb_arch *arch)
 {
 	return (float)(1.0 / sqrt((double)arch->d_head));
 }
@@ -146,10 +147,11 @@ enum pb_status pb_gpt2_read_config(const struct pb_config_json *json,
 	    pb_config_size(json, "n_positions", "max_position_embeddings", &arch->n_context, err));
 	arch->d_mlp = 4 * arch->d_model;
 	PB_TRY(pb_config_size(json, "n_inner", NULL, &arch->d_mlp, err));
-	PB_TRY(read_vocab(json, config, err));
-	PB_TRY(split_heads(json, "n_embd", "n_head", arch, err));
-	PB_TRY(read_norm_eps(json, "layer_norm_epsilon", &arch->norm_eps, err));
-	PB_TRY(read_activation(json, "activation_function", "gelu_new", &arch->activation, err));
+	PB_TRY(pb_config_read_vocab(json, config, err));
+	PB_TRY(pb_config_split_heads(json, "n_embd", "n_head", arch, err));
+	PB_TRY(pb_config_read_eps(json, "layer_norm_epsilon", 1e-5, &arch->norm_eps, err));
+	PB_TRY(pb_config_read_activation(json, "activation_function", "gelu_new", &arch->activation,
+					 err));
 	PB_TRY(pb_config_bool(json, "tie_word_embeddings", &config->tied, err));
 cleanup:
 	return status;
@@ -197,10 +199,11 @@ enum pb_status pb_gpt_neo_read_config(const struct pb_config_json *json,
 	PB_TRY(pb_config_size(json, "max_position_embeddings", NULL, &arch->n_context, err));
 	arch->d_mlp = 4 * arch->d_model;
 	PB_TRY(pb_config_size(json, "intermediate_size", NULL, &arch->d_mlp, err));
-	PB_TRY(read_vocab(json, config, err));
-	PB_TRY(split_heads(json, "hidden_size", "num_heads", arch, err));
-	PB_TRY(read_norm_eps(json, "layer_norm_epsilon", &arch->norm_eps, err));
-	PB_TRY(read_activation(json, "activation_function", "gelu_new", &arch->activation, err));
+	PB_TRY(pb_config_read_vocab(json, config, err));
+	PB_TRY(pb_config_split_heads(json, "hidden_size", "num_heads", arch, err));
+	PB_TRY(pb_config_read_eps(json, "layer_norm_epsilon", 1e-5, &arch->norm_eps, err));
+	PB_TRY(pb_config_read_activation(json, "activation_function", "gelu_new", &arch->activation,
+					 err));
 	PB_TRY(pb_config_bool(json, "tie_word_embeddings", &config->tied, err));
 cleanup:
 	return status;
@@ -317,59 +320,44 @@ cleanup:
 
 /* ---- GPT-NeoX --------------------------------------------------------------------------- */
 
-/* A number of the nested object of rotary parameters; absent: *out keeps its value. */
-static enum pb_status read_rope_number(const struct pb_config_json *json, const json_t *rope,
-				       const char *key, double *out, struct pb_error *err)
-{
-	const json_t *value = json_object_get(rope, key);
+/* Far above any model's head: a table of this size is made before the weights are looked at. */
+#define ROTARY_DIMS_MAX ((size_t)1 << 16)
 
-	if (value == NULL || json_is_null(value))
-		return PB_OK;
-	if (!json_is_number(value))
-		return pb_fail(
-		    err, PB_ERR_INPUT,
-		    "wrong value: %s, key %s of the rotary parameters: expected a number",
-		    json->path, key);
-	*out = json_number_value(value);
-	return PB_OK;
-}
-
-/* The nested object of rotary parameters (rope_scaling goes before rope_parameters, as in the
- * configuration class), NULL without one. Only the plain kind is supported. */
-static enum pb_status find_rope(const struct pb_config_json *json, const json_t **out,
-				struct pb_error *err)
+enum pb_status pb_family_config_rope(struct pb_family_config *config, size_t index, double base,
+				     struct pb_error *err)
 {
 	enum pb_status status;
-	const char *key = "rope_scaling", *name;
-	const json_t *rope, *type;
+	size_t dims = config->arch.rotary_dims;
+	struct pb_rope *rope = &config->ropes[index];
+	void *frequency = NULL;
 
-	*out = NULL;
-	PB_TRY(pb_config_get(json, key, NULL, &rope, err));
-	if (rope == NULL || (json_is_object(rope) && json_object_size(rope) == 0)) {
-		key = "rope_parameters";
-		PB_TRY(pb_config_get(json, key, NULL, &rope, err));
-	}
-	if (rope == NULL)
+	rope->base = base;
+	if (dims == 0)
 		return PB_OK;
-	if (!json_is_object(rope))
-		return pb_fail(err, PB_ERR_INPUT, "wrong value: %s, key %s: expected an object",
-			       json->path, key);
-	type = json_object_get(rope, "rope_type");
-	if (type == NULL)
-		type = json_object_get(rope, "type");
-	name = type == NULL ? "default" : json_string_value(type);
-	if (name == NULL || strcmp(name, "default") != 0)
+	if (dims > ROTARY_DIMS_MAX)
 		return pb_fail(err, PB_ERR_INPUT,
-			       "rotary embedding not supported: %s, key %s: rope_type %s: only "
-			       "default is",
-			       json->path, key, name != NULL ? name : "(not a string)");
-	*out = rope;
+			       "head too wide: its rotary embedding would have %zu dimensions: "
+			       "correct the head width in the config (at most %zu)",
+			       dims, ROTARY_DIMS_MAX);
+	PB_TRY(pb_alloc(&frequency, dims / 2, sizeof(float), "rotary frequencies", err));
+	*rope = (struct pb_rope){
+	    .frequency = frequency, .magnitude = 1.0, .base = base, .scaling = "default"};
+	pb_rope_frequencies(dims, base, rope->frequency);
 cleanup:
 	return status;
 }
 
-static enum pb_status gpt_neox_read_rotary(const struct pb_config_json *json, struct pb_arch *arch,
-					   struct pb_error *err)
+void pb_ropes_free(struct pb_rope *ropes)
+{
+	for (size_t i = 0; i < PB_ROPES_MAX; i++) {
+		free(ropes[i].frequency);
+		free(ropes[i].frequency_long);
+		ropes[i] = (struct pb_rope){0};
+	}
+}
+
+static enum pb_status gpt_neox_read_rotary(const struct pb_config_json *json,
+					   struct pb_family_config *config, struct pb_error *err)
 {
 	enum pb_status status;
 	const json_t *rope;
@@ -377,26 +365,8 @@ static enum pb_status gpt_neox_read_rotary(const struct pb_config_json *json, st
 
 	PB_TRY(pb_config_real(json, "rotary_pct", &share, err));
 	PB_TRY(pb_config_real(json, "rotary_emb_base", &base, err));
-	PB_TRY(find_rope(json, &rope, err));
-	PB_TRY(read_rope_number(json, rope, "partial_rotary_factor", &share, err));
-	PB_TRY(read_rope_number(json, rope, "rope_theta", &base, err));
-	if (!(share >= 0.0 && share <= 1.0))
-		return pb_fail(err, PB_ERR_INPUT,
-			       "wrong value: %s, rotary_pct (partial_rotary_factor): expected a "
-			       "number from 0 to 1",
-			       json->path);
-	if (!(base > 0.0))
-		return pb_fail(err, PB_ERR_INPUT,
-			       "wrong value: %s, rotary_emb_base (rope_theta): expected a number "
-			       "above 0",
-			       json->path);
-	arch->rotary_dims = (size_t)((double)arch->d_head * share);
-	arch->rotary_base = base;
-	if (arch->rotary_dims % 2 != 0)
-		return pb_fail(err, PB_ERR_INPUT,
-			       "rotary embedding not supported: %s, rotary_pct: %zu of %zu head "
-			       "dimensions would rotate: the number must be even",
-			       json->path, arch->rotary_dims, arch->d_head);
+	PB_TRY(pb_rope_find(json, &rope, err));
+	PB_TRY(pb_rope_read(json, rope, base, share, config, 0, err));
 cleanup:
 	return status;
 }
@@ -424,8 +394,8 @@ enum pb_status pb_gpt_neox_read_config(const struct pb_config_json *json,
 	PB_TRY(pb_config_size(json, "hidden_size", NULL, &arch->d_model, err));
 	PB_TRY(pb_config_size(json, "intermediate_size", NULL, &arch->d_mlp, err));
 	PB_TRY(pb_config_size(json, "max_position_embeddings", NULL, &arch->n_context, err));
-	PB_TRY(read_vocab(json, config, err));
-	PB_TRY(split_heads(json, "hidden_size", "num_attention_heads", arch, err));
+	PB_TRY(pb_config_read_vocab(json, config, err));
+	PB_TRY(pb_config_split_heads(json, "hidden_size", "num_attention_heads", arch, err));
 	head_dim = arch->d_head;
 	PB_TRY(pb_config_size(json, "head_dim", NULL, &head_dim, err));
 	if (head_dim != arch->d_head)
@@ -434,25 +404,26 @@ enum pb_status pb_gpt_neox_read_config(const struct pb_config_json *json,
 		    "head width not supported: %s, key head_dim: %zu: only hidden_size / "
 		    "num_attention_heads = %zu is",
 		    json->path, head_dim, arch->d_head);
-	PB_TRY(read_norm_eps(json, "layer_norm_eps", &arch->norm_eps, err));
-	PB_TRY(read_activation(json, "hidden_act", "gelu", &arch->activation, err));
+	PB_TRY(pb_config_read_eps(json, "layer_norm_eps", 1e-5, &arch->norm_eps, err));
+	PB_TRY(pb_config_read_activation(json, "hidden_act", "gelu", &arch->activation, err));
 	PB_TRY(pb_config_bool(json, "use_parallel_residual", &arch->parallel, err));
 	PB_TRY(pb_config_bool(json, "attention_bias", &config->attention_bias, err));
+	config->output_bias = config->attention_bias;
 	PB_TRY(pb_config_bool(json, "tie_word_embeddings", &config->tied, err));
-	PB_TRY(gpt_neox_read_rotary(json, arch, err));
+	PB_TRY(gpt_neox_read_rotary(json, config, err));
 cleanup:
 	return status;
 }
 
-enum pb_status pb_gpt_neox_read_layers(const struct pb_config_json *json,
-				       const struct pb_family_config *config,
-				       struct pb_layer *layers, struct pb_error *err)
+enum pb_status pb_plain_read_layers(const struct pb_config_json *json,
+				    const struct pb_family_config *config, struct pb_layer *layers,
+				    struct pb_error *err)
 {
 	size_t i;
 
 	(void)json;
 	(void)err;
 	for (i = 0; i < config->arch.n_layers; i++)
-		layers[i].score_scale = usual_score_scale(&config->arch);
+		layers[i].score_scale = pb_usual_score_scale(&config->arch);
 	return PB_OK;
 }

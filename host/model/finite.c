@@ -33,17 +33,19 @@ static bool block_is_finite_16(const unsigned char *data, uint16_t mask, uint16_
 	return (carry & 0x8000) == 0;
 }
 
-static bool block_is_finite(const unsigned char *data, enum pb_dtype dtype)
+/* SCAN_BLOCK elements from `first` on, a multiple of it. */
+static bool block_is_finite(const unsigned char *data, enum pb_dtype dtype, size_t first)
 {
-	switch (dtype) {
-	case PB_F16:
-		return block_is_finite_16(data, 0x7c00, 0x0400);
-	case PB_BF16:
-		return block_is_finite_16(data, 0x7f80, 0x0080);
-	case PB_F32:
-		break;
-	}
-	return block_is_finite_32(data);
+	float wide[SCAN_BLOCK];
+
+	if (dtype == PB_F16)
+		return block_is_finite_16(data + 2 * first, 0x7c00, 0x0400);
+	if (dtype == PB_BF16)
+		return block_is_finite_16(data + 2 * first, 0x7f80, 0x0080);
+	if (dtype == PB_F32)
+		return block_is_finite_32(data + 4 * first);
+	pb_dtype_widen(data, dtype, first, SCAN_BLOCK, wide);
+	return block_is_finite_32((const unsigned char *)wide);
 }
 
 /* Index of the first element in [begin, end) that is not finite; SIZE_MAX: none. */
@@ -54,8 +56,7 @@ static size_t scan_range(const unsigned char *data, enum pb_dtype dtype, size_t 
 	while (i < end) {
 		size_t stop = end - i < SCAN_BLOCK ? end : i + SCAN_BLOCK;
 
-		if (stop - i == SCAN_BLOCK &&
-		    block_is_finite(data + i * pb_dtype_size(dtype), dtype)) {
+		if (stop - i == SCAN_BLOCK && block_is_finite(data, dtype, i)) {
 			i = stop;
 			continue;
 		}
@@ -85,7 +86,7 @@ static size_t scan_tensor(const struct pb_tensor *tensor, enum pb_dtype dtype)
 	return first;
 }
 
-static enum pb_status not_finite(const struct pb_safetensors *file, const struct pb_tensor *tensor,
+static enum pb_status not_finite(const struct pb_checkpoint *file, const struct pb_tensor *tensor,
 				 enum pb_dtype dtype, size_t index, struct pb_error *err)
 {
 	size_t place[PB_TENSOR_DIMS_MAX], rest = index, i;
@@ -100,13 +101,13 @@ static enum pb_status not_finite(const struct pb_safetensors *file, const struct
 	    err, PB_ERR_INPUT,
 	    "weight is not a number: %s, tensor %s, element %s: %s: training diverged or "
 	    "the file was converted beyond its range: use another checkpoint",
-	    file->path, tensor->name, text,
+	    pb_checkpoint_path(file, tensor), tensor->name, text,
 	    isnan(pb_dtype_load(tensor->data, dtype, index)) ? "NaN" : "infinity");
 }
 
 enum pb_status pb_model_check_finite(const struct pb_model *model, struct pb_error *err)
 {
-	const struct pb_safetensors *file = &model->files->weights;
+	const struct pb_checkpoint *file = &model->files->weights;
 	enum pb_dtype dtype;
 	size_t i, found;
 
@@ -118,7 +119,8 @@ enum pb_status pb_model_check_finite(const struct pb_model *model, struct pb_err
 		found = scan_tensor(tensor, dtype);
 		if (found != SIZE_MAX)
 			return not_finite(file, tensor, dtype, found, err);
-		pb_map_release(&file->map, tensor->data, tensor->n_elements * pb_dtype_size(dtype));
+		pb_checkpoint_release(file, tensor->data,
+				      pb_dtype_bytes(dtype, tensor->n_elements));
 	}
 	return PB_OK;
 }

@@ -2,13 +2,13 @@
 #ifndef PB_MODEL_MODEL_FILES_H
 #define PB_MODEL_MODEL_FILES_H
 
+#include "model/checkpoint.h"
 #include "model/config_json.h"
 #include "model/families.h"
-#include "model/safetensors.h"
 
 struct pb_model_files {
 	struct pb_config_json config;
-	struct pb_safetensors weights;
+	struct pb_checkpoint weights;
 	bool tied;
 };
 
@@ -20,8 +20,5 @@ enum pb_status pb_views_bind(struct pb_model *model, const struct pb_family *fam
 
 /* Which of the formats that a model computes with a tensor has; false: none of them. */
 bool pb_tensor_dtype(const struct pb_tensor *tensor, enum pb_dtype *out);
-
-/* Tell the kernel that the whole pages within these bytes of the map are not needed for now. */
-void pb_map_release(const struct pb_map *map, const void *data, size_t size);
 
 #endif

@@ -8,7 +8,7 @@
 #define HEADER_BYTES_MAX ((size_t)100000000)
 #define LENGTH_BYTES ((size_t)8)
 
-static enum pb_status broken(const struct pb_safetensors *file, struct pb_error *err,
+static enum pb_status broken(const struct pb_tensor_file *file, struct pb_error *err,
 			     const char *what)
 {
 	return pb_fail(err, PB_ERR_INPUT,
@@ -16,7 +16,7 @@ static enum pb_status broken(const struct pb_safetensors *file, struct pb_error 
 		       what);
 }
 
-static enum pb_status broken_tensor(const struct pb_safetensors *file, const char *name,
+static enum pb_status broken_tensor(const struct pb_tensor_file *file, const char *name,
 				    struct pb_error *err, const char *what)
 {
 	return pb_fail(err, PB_ERR_INPUT,
@@ -24,7 +24,7 @@ static enum pb_status broken_tensor(const struct pb_safetensors *file, const cha
 		       file->path, name, what);
 }
 
-static enum pb_status out_of_memory(const struct pb_safetensors *file, struct pb_error *err)
+static enum pb_status out_of_memory(const struct pb_tensor_file *file, struct pb_error *err)
 {
 	return pb_fail(err, PB_ERR_MEMORY, "out of memory: the table of tensors of %s", file->path);
 }
@@ -86,7 +86,7 @@ static bool json_to_size(const json_t *value, size_t *out)
 	return true;
 }
 
-static enum pb_status read_shape(const struct pb_safetensors *file, struct pb_tensor *tensor,
+static enum pb_status read_shape(const struct pb_tensor_file *file, struct pb_tensor *tensor,
 				 const json_t *shape, struct pb_error *err)
 {
 	size_t i;
@@ -109,7 +109,7 @@ static enum pb_status read_shape(const struct pb_safetensors *file, struct pb_te
 }
 
 /* One entry of the header; `data_size` is what the file has after the header. */
-static enum pb_status read_tensor(struct pb_safetensors *file, struct pb_tensor *tensor,
+static enum pb_status read_tensor(struct pb_tensor_file *file, struct pb_tensor *tensor,
 				  const char *name, const json_t *entry, size_t data_size,
 				  struct pb_error *err)
 {
@@ -167,7 +167,7 @@ static int compare_offsets(const void *a, const void *b)
 }
 
 /* The tensors, in order of offset, must follow one another from 0 to the end of the data. */
-static enum pb_status check_cover(const struct pb_safetensors *file, size_t data_size,
+static enum pb_status check_cover(const struct pb_tensor_file *file, size_t data_size,
 				  struct pb_error *err)
 {
 	enum pb_status status;
@@ -213,7 +213,7 @@ static bool all_strings(json_t *object)
 	return true;
 }
 
-static enum pb_status read_tensors(struct pb_safetensors *file, json_t *header,
+static enum pb_status read_tensors(struct pb_tensor_file *file, json_t *header,
 				   const unsigned char *data, size_t data_size,
 				   struct pb_error *err)
 {
@@ -247,7 +247,7 @@ cleanup:
 }
 
 /* Length of the JSON header, checked against the file. */
-static enum pb_status read_header_length(const struct pb_safetensors *file, size_t *length,
+static enum pb_status read_header_length(const struct pb_tensor_file *file, size_t *length,
 					 struct pb_error *err)
 {
 	const struct pb_map *map = &file->map;
@@ -267,7 +267,7 @@ static enum pb_status read_header_length(const struct pb_safetensors *file, size
 	return PB_OK;
 }
 
-enum pb_status pb_safetensors_open(struct pb_safetensors *file, const char *path,
+enum pb_status pb_safetensors_open(struct pb_tensor_file *file, const char *path,
 				   struct pb_error *err)
 {
 	enum pb_status status;
@@ -276,7 +276,7 @@ enum pb_status pb_safetensors_open(struct pb_safetensors *file, const char *path
 	const char *text;
 	size_t length = 0, start;
 
-	*file = (struct pb_safetensors){0};
+	*file = (struct pb_tensor_file){0};
 	file->path = strdup(path);
 	if (file->path == NULL)
 		return pb_fail(err, PB_ERR_MEMORY, "out of memory: opening %s", path);
@@ -305,19 +305,19 @@ enum pb_status pb_safetensors_open(struct pb_safetensors *file, const char *path
 cleanup:
 	json_decref(header);
 	if (status != PB_OK)
-		pb_safetensors_close(file);
+		pb_tensor_file_close(file);
 	return status;
 }
 
-void pb_safetensors_close(struct pb_safetensors *file)
+void pb_tensor_file_close(struct pb_tensor_file *file)
 {
 	pb_map_close(&file->map);
 	pb_arena_free(&file->arena);
 	free(file->path);
-	*file = (struct pb_safetensors){0};
+	*file = (struct pb_tensor_file){0};
 }
 
-struct pb_tensor *pb_safetensors_find(const struct pb_safetensors *file, const char *name)
+struct pb_tensor *pb_tensor_file_find(const struct pb_tensor_file *file, const char *name)
 {
 	const struct pb_tensor key = {.name = name};
 

@@ -51,13 +51,13 @@ static enum pb_status read_shape(struct pb_vectors *out, const struct wanted *w,
 	return PB_OK;
 }
 
-static enum pb_status find(const struct pb_tensor **tensor, const struct pb_safetensors *file,
+static enum pb_status find(const struct pb_tensor **tensor, const struct pb_tensor_file *file,
 			   const struct wanted *w, struct pb_error *err)
 {
 	char names[256] = "";
 	size_t used = 0;
 
-	*tensor = pb_safetensors_find(file, w->name);
+	*tensor = pb_tensor_file_find(file, w->name);
 	if (*tensor != NULL)
 		return PB_OK;
 	for (size_t i = 0; i < file->n_tensors && used < sizeof names; i++)
@@ -180,7 +180,7 @@ enum pb_status pb_vectors_read(struct pb_vectors *out, const char *path, const c
 {
 	const struct wanted w = {path, name, n_layers, n_index, width, rows};
 	const struct pb_tensor *tensor = NULL;
-	struct pb_safetensors file = {0};
+	struct pb_tensor_file file = {0};
 	enum pb_status status;
 	void *memory = NULL;
 	double *scratch = NULL;
@@ -199,7 +199,7 @@ enum pb_status pb_vectors_read(struct pb_vectors *out, const char *path, const c
 	}
 cleanup:
 	free(scratch);
-	pb_safetensors_close(&file);
+	pb_tensor_file_close(&file);
 	if (status != PB_OK)
 		pb_vectors_free(out);
 	return status;

@@ -8,19 +8,18 @@ struct binder {
 	struct pb_model *model;
 	const struct pb_family *family;
 	const struct pb_family_config *config;
-	const struct pb_safetensors *file;
+	const struct pb_checkpoint *file;
 	const char *prefix;       /* the family's, or "" for a file of the bare model */
 	struct pb_tensor *output; /* the output matrix as a tensor of its own, NULL: none */
 };
 
 bool pb_tensor_dtype(const struct pb_tensor *tensor, enum pb_dtype *out)
 {
-	static const enum pb_dtype dtypes[] = {PB_F32, PB_F16, PB_BF16};
-	size_t i;
+	int i;
 
-	for (i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++) {
-		if (strcmp(tensor->dtype, pb_dtype_name(dtypes[i])) == 0) {
-			*out = dtypes[i];
+	for (i = 0; i < PB_N_DTYPES; i++) {
+		if (strcmp(tensor->dtype, pb_dtype_name((enum pb_dtype)i)) == 0) {
+			*out = (enum pb_dtype)i;
 			return true;
 		}
 	}
@@ -49,8 +48,12 @@ static size_t dim_size(const struct pb_arch *arch, enum pb_dim dim)
 /* Outputs of the whole tensor that a rule's view lies in. */
 static size_t stored_outputs(const struct pb_arch *arch, const struct pb_view_rule *rule)
 {
+	if (rule->every_head)
+		return arch->d_head;
 	if (rule->fused == PB_FUSED_NO)
 		return dim_size(arch, rule->out);
+	if (rule->fused == PB_FUSED_GATE)
+		return 2 * arch->d_mlp;
 	return dim_size(arch, PB_DIM_Q) + 2 * dim_size(arch, PB_DIM_KV);
 }
 
@@ -67,7 +70,7 @@ static enum pb_status check_tensor(const struct binder *b, const struct pb_tenso
 		return pb_fail(err, PB_ERR_INPUT,
 			       "dtype not supported: %s, tensor %s: %s: save the model as F32, F16 "
 			       "or BF16",
-			       b->file->path, tensor->name, tensor->dtype);
+			       pb_checkpoint_path(b->file, tensor), tensor->name, tensor->dtype);
 	if (rule->stored == PB_STORED_VECTOR) {
 		expected[0] = out;
 		n = 1;
@@ -79,10 +82,10 @@ static enum pb_status check_tensor(const struct binder *b, const struct pb_tenso
 		return PB_OK;
 	pb_shape_format(found_text, sizeof found_text, tensor->shape, tensor->n_dims);
 	pb_shape_format(expected_text, sizeof expected_text, expected, n);
-	return pb_fail(err, PB_ERR_INPUT,
-		       "wrong shape: %s, tensor %s: found %s, config.json means %s: use the "
-		       "config.json that belongs to these weights",
-		       b->file->path, tensor->name, found_text, expected_text);
+	return pb_fail(err, PB_ERR_INPUT, "wrong shape: %s, tensor %s: found %s, %s means %s: %s",
+		       pb_checkpoint_path(b->file, tensor), tensor->name, found_text,
+		       pb_config_json_name(&b->model->files->config), expected_text,
+		       pb_config_json_advice(&b->model->files->config));
 }
 
 /* Set the view of one rule in the struct at `base`. The tensor's shape is right, so no product
@@ -94,7 +97,6 @@ static void set_view(const struct pb_arch *arch, const struct pb_view_rule *rule
 	/* Elements between one output and the next, and outputs before the first one. */
 	size_t step = rule->stored == PB_STORED_OUT_IN ? in : 1, first = 0;
 	size_t n_groups = 1, group_size, group_step;
-	const char *data;
 
 	if (rule->out == PB_DIM_Q)
 		n_groups = arch->n_heads;
@@ -105,25 +107,33 @@ static void set_view(const struct pb_arch *arch, const struct pb_view_rule *rule
 	if (rule->fused == PB_FUSED_BY_HEAD) {
 		group_step = 3 * group_size;
 		first = (size_t)rule->part * group_size;
+	} else if (rule->every_head) {
+		group_step = 0;
+	} else if (rule->part == PB_PART_UP) {
+		first = arch->d_mlp;
 	} else if (rule->fused == PB_FUSED_BLOCKS && rule->part != PB_PART_Q) {
 		first = dim_size(arch, PB_DIM_Q);
 		if (rule->part == PB_PART_V)
 			first += dim_size(arch, PB_DIM_KV);
 	}
-	data = (const char *)tensor->data + first * step * pb_dtype_size(dtype);
 	if (rule->stored == PB_STORED_VECTOR) {
 		*(struct pb_vector *)((char *)base + rule->field) = (struct pb_vector){
-		    .data = data,
+		    .data = tensor->data,
 		    .dtype = dtype,
+		    .interleaved = tensor->interleaved,
+		    .first = first,
 		    .n_groups = n_groups,
 		    .group_size = group_size,
 		    .stride_group = (ptrdiff_t)group_step,
+		    .plus = tensor->plus_stored ? 0.0f : rule->plus,
 		};
 		return;
 	}
 	*(struct pb_weight *)((char *)base + rule->field) = (struct pb_weight){
-	    .data = data,
+	    .data = tensor->data,
 	    .dtype = dtype,
+	    .interleaved = tensor->interleaved,
+	    .first = first * step,
 	    .n_in = in,
 	    .n_groups = n_groups,
 	    .group_size = group_size,
@@ -148,8 +158,8 @@ static enum pb_status bind_tensor(const struct binder *b, const struct pb_view_r
 	PB_TRY(check_tensor(b, tensor, rule, &dtype, err));
 	if (tensor->n_elements == 0)
 		return pb_fail(err, PB_ERR_INPUT,
-			       "empty tensor: %s, tensor %s: save the model again", b->file->path,
-			       tensor->name);
+			       "empty tensor: %s, tensor %s: save the model again",
+			       pb_checkpoint_path(b->file, tensor), tensor->name);
 	set_view(arch, rule, tensor, dtype, base);
 	tensor->used = true;
 cleanup:
@@ -164,6 +174,27 @@ static enum pb_status missing_tensor(const struct binder *b, const char *name, s
 		       b->file->path, name, b->family->model_type, b->model->arch.n_layers);
 }
 
+static bool is_there(const struct pb_family_config *config, enum pb_when when)
+{
+	switch (when) {
+	case PB_WHEN_ALWAYS:
+		return true;
+	case PB_WHEN_ATTENTION_BIAS:
+		return config->attention_bias;
+	case PB_WHEN_OUTPUT_BIAS:
+		return config->output_bias;
+	case PB_WHEN_MLP_BIAS:
+		return config->mlp_bias;
+	case PB_WHEN_QK_NORM:
+		return config->arch.qk_norm != PB_QK_NORM_NONE;
+	case PB_WHEN_PARALLEL:
+		return config->arch.parallel;
+	case PB_WHEN_SEQUENTIAL:
+		return !config->arch.parallel;
+	}
+	return false;
+}
+
 /* Bind every rule whose names begin with `prefix` to the struct at `base`. */
 static enum pb_status bind_rules(const struct binder *b, const struct pb_view_rule *rules,
 				 const char *prefix, void *base, struct pb_error *err)
@@ -175,15 +206,15 @@ static enum pb_status bind_rules(const struct binder *b, const struct pb_view_ru
 	for (rule = rules; rule->name != NULL; rule++) {
 		struct pb_tensor *tensor;
 
-		if (rule->attention_bias && !b->config->attention_bias)
+		if (!is_there(b->config, rule->when))
 			continue;
 		free(name);
-		name = pb_format("%s%s", prefix, rule->name);
+		name = pb_format("%s%s", rule->outside ? "" : prefix, rule->name);
 		if (name == NULL) {
 			status = pb_fail(err, PB_ERR_MEMORY, "out of memory: names of tensors");
 			goto cleanup;
 		}
-		tensor = pb_safetensors_find(b->file, name);
+		tensor = pb_checkpoint_find(b->file, name);
 		/* Of two tied matrices a file may keep either. */
 		if (tensor == NULL && base == b->model && b->config->tied &&
 		    rule->field == offsetof(struct pb_model, embed))
@@ -227,6 +258,7 @@ static void tie_output(struct pb_model *model)
 	model->unembed = (struct pb_weight){
 	    .data = embed->data,
 	    .dtype = embed->dtype,
+	    .first = embed->first,
 	    .n_in = pb_weight_n_out(embed),
 	    .n_groups = 1,
 	    .group_size = embed->n_in,
@@ -244,7 +276,7 @@ static bool equal_outputs(const struct pb_model *model)
 
 	/* Both are stored [V, D]. */
 	if (a->dtype == b->dtype)
-		return memcmp(a->data, b->data, n * pb_dtype_size(a->dtype)) == 0;
+		return memcmp(a->data, b->data, pb_dtype_bytes(a->dtype, n)) == 0;
 	for (i = 0; i < n; i++)
 		if (pb_dtype_load(a->data, a->dtype, i) != pb_dtype_load(b->data, b->dtype, i))
 			return false;
@@ -276,7 +308,7 @@ static enum pb_status bind_output(const struct binder *b, struct pb_error *err)
 				       "tied matrices differ: %s, tensor %s: it is not the "
 				       "embedding, but config.json ties them: set "
 				       "tie_word_embeddings to false to use it, or remove it",
-				       b->file->path, b->output->name);
+				       pb_checkpoint_path(b->file, b->output), b->output->name);
 		b->output->used = false;
 		b->output->skipped = "a copy of the tied embedding";
 	}
@@ -326,13 +358,13 @@ static enum pb_status account_for_rest(const struct binder *b, struct pb_error *
 		snprintf(more, sizeof more, " (and %zu more)", n_unexpected - 1);
 	return pb_fail(err, PB_ERR_INPUT,
 		       "unexpected tensor: %s, tensor %s%s: a %s model of %zu layers has no such "
-		       "weight: use the config.json that belongs to these weights",
-		       b->file->path, first->name, more, b->family->model_type,
-		       b->model->arch.n_layers);
+		       "weight: %s",
+		       pb_checkpoint_path(b->file, first), first->name, more, b->family->model_type,
+		       b->model->arch.n_layers, pb_config_json_advice(&b->model->files->config));
 }
 
 /* The family's prefix if any tensor has it, else none. */
-static const char *choose_prefix(const struct pb_safetensors *file, const char *prefix)
+static const char *choose_prefix(const struct pb_checkpoint *file, const char *prefix)
 {
 	size_t length = strlen(prefix), i;
 
@@ -356,7 +388,7 @@ enum pb_status pb_views_bind(struct pb_model *model, const struct pb_family *fam
 
 	b.prefix = choose_prefix(b.file, family->prefix);
 	for (i = 0; family->output_names[i] != NULL && b.output == NULL; i++)
-		b.output = pb_safetensors_find(b.file, family->output_names[i]);
+		b.output = pb_checkpoint_find(b.file, family->output_names[i]);
 	PB_TRY(bind_rules(&b, family->model_rules, b.prefix, model, err));
 	PB_TRY(bind_layers(&b, err));
 	PB_TRY(bind_output(&b, err));

@@ -24,12 +24,7 @@ enum pb_status pb_box_check(const struct pb_task_options *o, struct pb_error *er
 
 	PB_TRY(check_range("boxes", o->boxes, 2, PB_BOX_MAX, err));
 	PB_TRY(check_range("moves", o->moves, 1, PB_BOX_MAX, err));
-	PB_TRY(check_range("number of pairs or prompts", o->count, 1, PB_TASK_MAX_COUNT, err));
-	/* Seeds are written to JSON, whose integers are signed in every reader. */
-	if (o->seed > INT64_MAX)
-		status =
-		    pb_fail(err, PB_ERR_INPUT, "seed out of range: %llu (task box): give 0 to %lld",
-			    (unsigned long long)o->seed, (long long)INT64_MAX);
+	status = pb_task_check_count(o, err);
 cleanup:
 	return status;
 }
@@ -52,93 +47,29 @@ enum pb_status pb_box_check_pairs(const struct pb_task_options *o, struct pb_err
 
 /* ---- JSON lines ---------------------------------------------------------------------- */
 
-/* Adds `value` to the object and takes it over; jansson refuses a NULL value, so that one test of
- * *bad at the end catches every failed allocation. */
-static void put(json_t *line, const char *key, json_t *value, bool *bad)
-{
-	*bad |= json_object_set_new(line, key, value) != 0;
-}
-
-static void push(json_t *list, json_t *value, bool *bad)
-{
-	*bad |= json_array_append_new(list, value) != 0;
-}
-
-static json_t *text_value(const struct pb_box_words *words)
-{
-	char *text = pb_box_text_of(words);
-	json_t *value = text == NULL ? NULL : json_string(text);
-
-	free(text);
-	return value;
-}
-
 static json_t *candidates_value(size_t n_boxes, bool *bad)
 {
 	json_t *list = json_array();
 
 	for (size_t b = 0; b < n_boxes; b++)
-		push(list, json_string(pb_box_answer((int)b)), bad);
+		pb_line_push(list, json_string(pb_box_answer((int)b)), bad);
 	return list;
 }
 
 static void put_cell(json_t *line, const struct pb_task_options *o, uint64_t index, bool *bad)
 {
-	put(line, "task", json_string("box"), bad);
-	put(line, "boxes", json_integer((json_int_t)o->boxes), bad);
-	put(line, "moves", json_integer((json_int_t)o->moves), bad);
-	put(line, "seed", json_integer((json_int_t)o->seed), bad);
-	put(line, "index", json_integer((json_int_t)index), bad);
-}
-
-static json_t *roles_value(const struct pb_box_words *words, bool *bad)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < words->n; i++)
-		push(list, json_string(pb_box_role_name(words->items[i].role)), bad);
-	return list;
-}
-
-static json_t *differences_value(const struct pb_box_words *clean,
-				 const struct pb_box_words *corrupted, bool *bad)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < clean->n; i++) {
-		json_t *item;
-
-		if (strcmp(clean->items[i].text, corrupted->items[i].text) == 0)
-			continue;
-		item = json_object();
-		put(item, "word", json_integer((json_int_t)i), bad);
-		put(item, "clean", json_string(clean->items[i].text), bad);
-		put(item, "corrupted", json_string(corrupted->items[i].text), bad);
-		push(list, item, bad);
-	}
-	return list;
-}
-
-/* Writes the object as one line and gives it back. */
-static enum pb_status write_line(json_t *line, bool bad, FILE *out, struct pb_error *err)
-{
-	char *text = bad ? NULL : json_dumps(line, JSON_COMPACT);
-	enum pb_status status = PB_OK;
-
-	if (text == NULL)
-		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: a line of task box");
-	else if (fputs(text, out) == EOF || fputc('\n', out) == EOF)
-		status = pb_fail(err, PB_ERR_IO, "cannot write: a line of task box");
-	free(text);
-	json_decref(line);
-	return status;
+	pb_line_put(line, "task", json_string("box"), bad);
+	pb_line_put(line, "boxes", json_integer((json_int_t)o->boxes), bad);
+	pb_line_put(line, "moves", json_integer((json_int_t)o->moves), bad);
+	pb_line_put(line, "seed", json_integer((json_int_t)o->seed), bad);
+	pb_line_put(line, "index", json_integer((json_int_t)index), bad);
 }
 
 enum pb_status pb_box_prompt(const struct pb_task_options *o, uint64_t index, FILE *out,
 			     struct pb_error *err)
 {
 	struct pb_box_story story;
-	struct pb_box_words words;
+	struct pb_words words;
 	struct pb_rng rng;
 	json_t *line = json_object();
 	bool bad = line == NULL;
@@ -148,21 +79,21 @@ enum pb_status pb_box_prompt(const struct pb_task_options *o, uint64_t index, FI
 	pb_box_draw_story(&story, o, &rng);
 	pb_box_words_of(&story, &words);
 	last_move = pb_box_last_move(&story, story.query);
-	put(line, "prompt", text_value(&words), &bad);
-	put(line, "answer", json_string(pb_box_answer(pb_box_answer_of(&story))), &bad);
-	put(line, "candidates", candidates_value(o->boxes, &bad), &bad);
+	pb_line_put(line, "prompt", pb_line_text(&words), &bad);
+	pb_line_put(line, "answer", json_string(pb_box_answer(pb_box_answer_of(&story))), &bad);
+	pb_line_put(line, "candidates", candidates_value(o->boxes, &bad), &bad);
 	put_cell(line, o, index, &bad);
-	put(line, "object", json_string(pb_box_object_name(story.query)), &bad);
-	put(line, "moved", json_boolean(last_move >= 0), &bad);
-	put(line, "last_move", json_integer(last_move), &bad);
-	return write_line(line, bad, out, err);
+	pb_line_put(line, "object", json_string(pb_box_object_name(story.query)), &bad);
+	pb_line_put(line, "moved", json_boolean(last_move >= 0), &bad);
+	pb_line_put(line, "last_move", json_integer(last_move), &bad);
+	return pb_line_write(line, bad, out, err);
 }
 
 enum pb_status pb_box_pair(const struct pb_task_options *o, uint64_t index, FILE *out,
 			   struct pb_error *err)
 {
 	struct pb_box_pair pair;
-	struct pb_box_words clean, corrupted;
+	struct pb_words clean, corrupted;
 	enum pb_status status = pb_box_make_pair(&pair, o, index, err);
 	json_t *line;
 	bool bad;
@@ -173,18 +104,18 @@ enum pb_status pb_box_pair(const struct pb_task_options *o, uint64_t index, FILE
 	bad = line == NULL;
 	pb_box_words_of(&pair.clean, &clean);
 	pb_box_words_of(&pair.corrupted, &corrupted);
-	put(line, "clean", text_value(&clean), &bad);
-	put(line, "corrupted", text_value(&corrupted), &bad);
-	put(line, "answer", json_string(pb_box_answer(pair.answer)), &bad);
-	put(line, "foil", json_string(pb_box_answer(pair.foil)), &bad);
-	put(line, "candidates", candidates_value(o->boxes, &bad), &bad);
+	pb_line_put(line, "clean", pb_line_text(&clean), &bad);
+	pb_line_put(line, "corrupted", pb_line_text(&corrupted), &bad);
+	pb_line_put(line, "answer", json_string(pb_box_answer(pair.answer)), &bad);
+	pb_line_put(line, "foil", json_string(pb_box_answer(pair.foil)), &bad);
+	pb_line_put(line, "candidates", candidates_value(o->boxes, &bad), &bad);
 	put_cell(line, o, index, &bad);
-	put(line, "corrupt", json_string(pb_corruption_name(o->corrupt)), &bad);
-	put(line, "object", json_string(pb_box_object_name(pair.clean.query)), &bad);
-	put(line, "changed", json_string(pair.changed), &bad);
-	put(line, "move", json_integer(pair.move), &bad);
-	put(line, "attempts", json_integer(pair.attempts), &bad);
-	put(line, "differences", differences_value(&clean, &corrupted, &bad), &bad);
-	put(line, "roles", roles_value(&clean, &bad), &bad);
-	return write_line(line, bad, out, err);
+	pb_line_put(line, "corrupt", json_string(pb_corruption_name(o->corrupt)), &bad);
+	pb_line_put(line, "object", json_string(pb_box_object_name(pair.clean.query)), &bad);
+	pb_line_put(line, "changed", json_string(pair.changed), &bad);
+	pb_line_put(line, "move", json_integer(pair.move), &bad);
+	pb_line_put(line, "attempts", json_integer(pair.attempts), &bad);
+	pb_line_put(line, "differences", pb_line_differences(&clean, &corrupted, &bad), &bad);
+	pb_line_put(line, "roles", pb_line_roles(&clean, &bad), &bad);
+	return pb_line_write(line, bad, out, err);
 }

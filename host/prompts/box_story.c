@@ -16,13 +16,6 @@ static const char *const answers[PB_BOX_MAX] = {
     " A", " B", " C", " D", " E", " F", " G", " H", " I", " J",
 };
 
-const char *pb_box_role_name(enum pb_box_role role)
-{
-	static const char *const names[] = {"state", "action", "query"};
-
-	return names[role];
-}
-
 const char *pb_box_object_name(int object)
 {
 	return objects[object];
@@ -118,14 +111,6 @@ bool pb_box_draw_moves(struct pb_box_story *story, unsigned still, struct pb_rng
 
 /* ---- telling ------------------------------------------------------------------------- */
 
-static void add(struct pb_box_words *words, enum pb_box_role role, const char *text)
-{
-	bool joined = words->n == 0 || text[0] == '.' || text[0] == ',';
-
-	assert(words->n < PB_BOX_MAX_WORDS);
-	words->items[words->n++] = (struct pb_box_word){text, role, joined};
-}
-
 /* The answers' letters without their leading space. */
 static const char *letter(int box)
 {
@@ -133,92 +118,59 @@ static const char *letter(int box)
 }
 
 /* `Box A contains the hat, the glove and the ball.` or `Box A is empty.` */
-static void tell_box(struct pb_box_words *words, const struct pb_box_story *story, int box)
+static void tell_box(struct pb_words *words, const struct pb_box_story *story, int box)
 {
-	const enum pb_box_role role = PB_BOX_ROLE_STATE;
+	const char *const role = "state";
 	int n = 0, told = 0;
 
 	for (int o = 0; o < story->n_boxes; o++)
 		n += story->placement[o] == box;
-	add(words, role, "Box");
-	add(words, role, letter(box));
+	pb_words_add(words, role, "Box");
+	pb_words_add(words, role, letter(box));
 	if (n == 0) {
-		add(words, role, "is");
-		add(words, role, "empty");
-		add(words, role, ".");
+		pb_words_add(words, role, "is");
+		pb_words_add(words, role, "empty");
+		pb_words_add(words, role, ".");
 		return;
 	}
-	add(words, role, "contains");
+	pb_words_add(words, role, "contains");
 	for (int o = 0; o < story->n_boxes; o++) {
 		if (story->placement[o] != box)
 			continue;
 		if (told > 0)
-			add(words, role, told == n - 1 ? "and" : ",");
-		add(words, role, "the");
-		add(words, role, objects[o]);
+			pb_words_add(words, role, told == n - 1 ? "and" : ",");
+		pb_words_add(words, role, "the");
+		pb_words_add(words, role, objects[o]);
 		told++;
 	}
-	add(words, role, ".");
+	pb_words_add(words, role, ".");
 }
 
-static void tell_move(struct pb_box_words *words, const struct pb_box_move *move)
+static void tell_move(struct pb_words *words, const struct pb_box_move *move)
 {
-	const enum pb_box_role role = PB_BOX_ROLE_ACTION;
+	const char *const role = "action";
 
-	add(words, role, "Move");
-	add(words, role, "the");
-	add(words, role, objects[move->object]);
-	add(words, role, "into");
-	add(words, role, "Box");
-	add(words, role, letter(move->box));
-	add(words, role, ".");
+	pb_words_add(words, role, "Move");
+	pb_words_add(words, role, "the");
+	pb_words_add(words, role, objects[move->object]);
+	pb_words_add(words, role, "into");
+	pb_words_add(words, role, "Box");
+	pb_words_add(words, role, letter(move->box));
+	pb_words_add(words, role, ".");
 }
 
-void pb_box_words_of(const struct pb_box_story *story, struct pb_box_words *words)
+void pb_box_words_of(const struct pb_box_story *story, struct pb_words *words)
 {
-	const enum pb_box_role role = PB_BOX_ROLE_QUERY;
+	const char *const role = "query";
 
 	words->n = 0;
 	for (int b = 0; b < story->n_boxes; b++)
 		tell_box(words, story, b);
 	for (int t = 0; t < story->n_moves; t++)
 		tell_move(words, &story->moves[t]);
-	add(words, role, capitalised[story->query]);
-	add(words, role, "is");
-	add(words, role, "in");
-	add(words, role, "the");
-	add(words, role, "Box");
-}
-
-size_t pb_box_n_differences(const struct pb_box_words *a, const struct pb_box_words *b)
-{
-	size_t n = 0;
-
-	if (a->n != b->n)
-		return (size_t)-1;
-	for (size_t i = 0; i < a->n; i++)
-		n += strcmp(a->items[i].text, b->items[i].text) != 0;
-	return n;
-}
-
-char *pb_box_text_of(const struct pb_box_words *words)
-{
-	size_t size = 1, used = 0;
-	char *text;
-
-	for (size_t i = 0; i < words->n; i++)
-		size += strlen(words->items[i].text) + 1;
-	text = malloc(size);
-	if (text == NULL)
-		return NULL;
-	for (size_t i = 0; i < words->n; i++) {
-		size_t length = strlen(words->items[i].text);
-
-		if (!words->items[i].joined)
-			text[used++] = ' ';
-		memcpy(text + used, words->items[i].text, length);
-		used += length;
-	}
-	text[used] = '\0';
-	return text;
+	pb_words_add(words, role, capitalised[story->query]);
+	pb_words_add(words, role, "is");
+	pb_words_add(words, role, "in");
+	pb_words_add(words, role, "the");
+	pb_words_add(words, role, "Box");
 }

@@ -9,11 +9,12 @@
 #include <stddef.h>
 
 #include "patchbay/base.h"
+#include "prompts/words.h"
 
 #define PB_BOX_MAX 10 /* boxes, objects, moves */
 /* A box is told in at most 5 words ("Box A is empty .") and 3 more an object ("and the hat"), a
  * move in 7, the query in 5. */
-#define PB_BOX_MAX_WORDS (PB_BOX_MAX * (5 + 3) + PB_BOX_MAX * 7 + 5)
+_Static_assert(PB_BOX_MAX *(5 + 3) + PB_BOX_MAX * 7 + 5 <= PB_WORDS_MAX, "room for a story");
 
 struct pb_box_move {
 	int object, box; /* `object` goes into `box` */
@@ -32,23 +33,8 @@ struct pb_box_trace {
 	int where[PB_BOX_MAX + 1][PB_BOX_MAX];
 };
 
-enum pb_box_role { PB_BOX_ROLE_STATE, PB_BOX_ROLE_ACTION, PB_BOX_ROLE_QUERY };
-
-/* One word or punctuation mark; `joined` is true where no space stands before it. */
-struct pb_box_word {
-	const char *text;
-	enum pb_box_role role;
-	bool joined;
-};
-
-struct pb_box_words {
-	size_t n;
-	struct pb_box_word items[PB_BOX_MAX_WORDS];
-};
-
-const char *pb_box_role_name(enum pb_box_role role); /* "state", "action", "query" */
-const char *pb_box_object_name(int object);          /* "hat" */
-const char *pb_box_answer(int box);                  /* " A" */
+const char *pb_box_object_name(int object); /* "hat" */
+const char *pb_box_answer(int box);         /* " A" */
 
 /* False when a move is illegal: an object may only go into another box than the one it is in. */
 bool pb_box_simulate(const struct pb_box_story *story, struct pb_box_trace *trace);
@@ -62,12 +48,6 @@ int pb_box_last_move(const struct pb_box_story *story, int object);
 void pb_box_draw_placement(struct pb_box_story *story, struct pb_rng *rng);
 bool pb_box_draw_moves(struct pb_box_story *story, unsigned still, struct pb_rng *rng);
 
-void pb_box_words_of(const struct pb_box_story *story, struct pb_box_words *words);
-
-/* Number of words that differ; (size_t)-1 when the texts have different numbers of words. */
-size_t pb_box_n_differences(const struct pb_box_words *a, const struct pb_box_words *b);
-
-/* The words joined (freed with free()); NULL when out of memory. */
-char *pb_box_text_of(const struct pb_box_words *words);
+void pb_box_words_of(const struct pb_box_story *story, struct pb_words *words);
 
 #endif

@@ -4,11 +4,28 @@
 
 #include "patchbay/pairs.h"
 #include "prompts/box.h"
+#include "prompts/ioi.h"
+
+#define BIT(corruption) (1u << PB_CORRUPT_##corruption)
 
 const struct pb_task pb_tasks[] = {
-    {"box", "objects in boxes, moved one at a time: in which box is it now?", pb_box_prompt,
-     pb_box_pair, pb_box_check, pb_box_check_pairs},
-    {NULL, NULL, NULL, NULL, NULL, NULL},
+    {.name = "box",
+     .summary = "objects in boxes, moved one at a time: in which box is it now?",
+     .prompt = pb_box_prompt,
+     .pair = pb_box_pair,
+     .check = pb_box_check,
+     .check_pairs = pb_box_check_pairs,
+     .corruptions = BIT(STATE) | BIT(ACTION) | BIT(DISTRACTOR),
+     .usual_corrupt = PB_CORRUPT_STATE},
+    {.name = "ioi",
+     .summary = "two people, one gives something to: the other (indirect object identification)",
+     .prompt = pb_ioi_prompt,
+     .pair = pb_ioi_pair,
+     .check = pb_ioi_check,
+     .prepare = pb_ioi_prepare,
+     .corruptions = BIT(S2) | BIT(NAMES) | BIT(IO) | BIT(ABC),
+     .usual_corrupt = PB_CORRUPT_S2},
+    {.name = NULL},
 };
 
 const struct pb_task *pb_task_find(const char *name)
@@ -25,35 +42,87 @@ const char *pb_corruption_name(enum pb_corruption corruption)
 	    [PB_CORRUPT_STATE] = "state",
 	    [PB_CORRUPT_ACTION] = "action",
 	    [PB_CORRUPT_DISTRACTOR] = "distractor",
+	    [PB_CORRUPT_S2] = "s2",
+	    [PB_CORRUPT_NAMES] = "names",
+	    [PB_CORRUPT_IO] = "io",
+	    [PB_CORRUPT_ABC] = "abc",
 	};
 
 	return names[corruption];
+}
+
+/* ---- checks -------------------------------------------------------------------------- */
+
+enum pb_status pb_task_check_count(const struct pb_task_options *o, struct pb_error *err)
+{
+	if (o->count < 1 || o->count > PB_TASK_MAX_COUNT)
+		return pb_fail(err, PB_ERR_INPUT,
+			       "number of pairs or prompts out of range: %zu (task %s): give 1 to "
+			       "%d",
+			       o->count, o->name, PB_TASK_MAX_COUNT);
+	/* Seeds are written to JSON, whose integers are signed in every reader. */
+	if (o->seed > INT64_MAX)
+		return pb_fail(err, PB_ERR_INPUT,
+			       "seed out of range: %llu (task %s): give 0 to %lld",
+			       (unsigned long long)o->seed, o->name, (long long)INT64_MAX);
+	return PB_OK;
+}
+
+static enum pb_status refuse_corruption(const struct pb_task *task, const char *name,
+					struct pb_error *err)
+{
+	char list[128] = "";
+	size_t used = 0;
+
+	for (int c = 0; c < PB_N_CORRUPTIONS; c++)
+		if (task->corruptions >> c & 1u)
+			used += (size_t)snprintf(list + used, sizeof list - used, "%s%s",
+						 used > 0 ? ", " : "",
+						 pb_corruption_name((enum pb_corruption)c));
+	return pb_fail(err, PB_ERR_INPUT, "no such corruption: task %s, corrupt %s: give one of %s",
+		       task->name, name, list);
+}
+
+enum pb_status pb_task_check(const struct pb_task_options *o, bool pairs, struct pb_error *err)
+{
+	const struct pb_task *task = o->name == NULL ? NULL : pb_task_find(o->name);
+	enum pb_status status;
+
+	if (task == NULL)
+		return pb_fail(err, PB_ERR_INPUT, "unknown task: '%s': see patchbay prompts --help",
+			       o->name == NULL ? "" : o->name);
+	PB_TRY(task->check(o, err));
+	if (pairs && (task->corruptions >> o->corrupt & 1u) == 0)
+		return refuse_corruption(task, pb_corruption_name(o->corrupt), err);
+	if (pairs && task->check_pairs != NULL)
+		status = task->check_pairs(o, err);
+cleanup:
+	return status;
 }
 
 /* options->count lines into a fresh buffer. */
 static enum pb_status generate(const struct pb_task_options *options, bool pairs, char **text,
 			       size_t *size, struct pb_error *err)
 {
-	const struct pb_task *task = options->name == NULL ? NULL : pb_task_find(options->name);
+	struct pb_task_options o = *options;
+	const struct pb_task *task;
 	enum pb_status status;
 	FILE *out = NULL;
 
 	*text = NULL;
 	*size = 0;
-	if (task == NULL)
-		return pb_fail(err, PB_ERR_INPUT, "unknown task: '%s': the tasks here are: box",
-			       options->name == NULL ? "" : options->name);
-	PB_TRY(task->check(options, err));
-	if (pairs)
-		PB_TRY(task->check_pairs(options, err));
+	PB_TRY(pb_task_check(&o, pairs, err));
+	task = pb_task_find(o.name);
+	if (task->prepare != NULL)
+		PB_TRY(task->prepare(&o, err));
 	out = open_memstream(text, size);
 	if (out == NULL) {
 		status =
 		    pb_fail(err, PB_ERR_MEMORY, "out of memory: the lines of task %s", task->name);
 		goto cleanup;
 	}
-	for (uint64_t k = 0; k < options->count; k++)
-		PB_TRY((pairs ? task->pair : task->prompt)(options, k, out, err));
+	for (uint64_t k = 0; k < o.count; k++)
+		PB_TRY((pairs ? task->pair : task->prompt)(&o, k, out, err));
 cleanup:
 	if (out != NULL && fclose(out) != 0 && status == PB_OK)
 		status =

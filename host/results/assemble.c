@@ -36,6 +36,7 @@ static enum pb_status assembly_new(struct pb_assembly *a, const struct pb_experi
 	PB_TRY(pb_alloc((void **)&a->isa, e->n_chunks, sizeof *a->isa, "chunks", err));
 	PB_TRY(pb_check_figures_new(&a->figures, e->n_chunks, e->arch.n_layers, e->n_sweeps, err));
 	a->figures.e = e;
+	a->figures.relative = pb_check_relative(e->precision);
 	a->figures.attribution = (e->readings & 1u << PB_READING_DIRECT_LOGIT_ATTRIBUTION) != 0;
 	PB_TRY(pb_pair_facts_new(&a->facts, e->pairs, err));
 cleanup:

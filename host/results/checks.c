@@ -7,14 +7,23 @@
 
 #include "patchbay/base.h"
 
+double pb_check_relative(const char *precision)
+{
+	if (precision && strcmp(precision, "bf16") == 0)
+		return 2e-2;
+	return precision && strcmp(precision, "tf32") == 0 ? 5e-3 : 1e-3;
+}
+
 enum pb_status pb_check_figures_new(struct pb_check_figures *f, size_t n_chunks, size_t n_layers,
 				    size_t n_sweeps, struct pb_error *err)
 {
 	enum pb_status status;
 	size_t cells;
 
-	*f = (struct pb_check_figures){
-	    .n_chunks = n_chunks, .n_layers = n_layers, .n_sweeps = n_sweeps};
+	*f = (struct pb_check_figures){.n_chunks = n_chunks,
+				       .n_layers = n_layers,
+				       .n_sweeps = n_sweeps,
+				       .relative = pb_check_relative(NULL)};
 	if (!pb_size_mul(n_chunks, n_layers, &cells))
 		return pb_fail(err, PB_ERR_MEMORY, "out of memory: checks");
 	PB_TRY(pb_alloc((void **)&f->resid_pre_deviation, cells, sizeof(double), "checks", err));
@@ -95,7 +104,7 @@ static enum pb_status judge_resid_pre(struct pb_check_figures *f, double logit,
 {
 	size_t c, l, checked = 0;
 
-	f->resid_pre_tolerance = PB_CHECK_RELATIVE * f->gap_largest + PB_CHECK_OF_LOGIT * logit;
+	f->resid_pre_tolerance = f->relative * f->gap_largest + PB_CHECK_OF_LOGIT * logit;
 	f->resid_pre_largest = 0;
 	for (c = 0; c < f->n_chunks; c++) {
 		for (l = 0; l < f->n_layers; l++) {
@@ -187,7 +196,7 @@ enum pb_status pb_checks_judge(struct pb_check_figures *f, struct pb_error *err)
 
 	for (s = 0; s < f->n_sweeps; s++) {
 		f->variant_tolerance[s] =
-		    PB_CHECK_RELATIVE * f->effect_largest[s] + PB_CHECK_OF_LOGIT * logit;
+		    f->relative * f->effect_largest[s] + PB_CHECK_OF_LOGIT * logit;
 		f->variant_largest[s] = NAN;
 		f->n_sweep_variants[s] = 0;
 	}

@@ -9,8 +9,9 @@
 
 #include "patchbay/results.h"
 
-/* Tolerances: this much of the largest effect, and of the largest |logit|. */
-#define PB_CHECK_RELATIVE 1e-3
+/* Tolerances: this much of the largest effect, by the precision of delta products ("fp32", "tf32",
+ * "bf16"; else as fp32), and of the largest |logit|. */
+double pb_check_relative(const char *precision);
 #define PB_CHECK_OF_LOGIT 1e-5
 /* Of the sum of attributions: this much of the largest |logit difference|, and logits at least. */
 #define PB_CHECK_ATTRIBUTION 1e-4
@@ -18,6 +19,7 @@
 struct pb_check_figures {
 	const struct pb_experiment *e; /* for the labels of cells in messages; may be NULL */
 	size_t n_chunks, n_layers, n_sweeps, n_variants;
+	double relative; /* pb_check_relative of the run's precision: 1e-3 unless set */
 	/* found */
 	double *resid_pre_deviation;   /* [n_chunks, n_layers]; NaN in chunks without pairs */
 	int32_t *resid_pre_pairs;      /* [n_chunks] pairs patched whole */
@@ -46,12 +48,12 @@ enum pb_status pb_check_figures_add(struct pb_check_figures *figures,
 				    struct pb_error *err);
 
 /* Fill the judged figures. PB_ERR_CHECK with the figures in the message when
- *   a chunk's resid_pre deviation exceeds PB_CHECK_RELATIVE * gap_largest
+ *   a chunk's resid_pre deviation exceeds relative * gap_largest
  *     + PB_CHECK_OF_LOGIT * largest |logit|,
  *   the sum of a chunk's attributions is further from the logit difference than
  *     PB_CHECK_ATTRIBUTION * max(largest |logit difference|, 1),
  *   a checked variant, as the check saw it or as the file holds it, is further from the plain
- *     forward than PB_CHECK_RELATIVE * the sweep's largest |effect| + PB_CHECK_OF_LOGIT * largest
+ *     forward than relative * the sweep's largest |effect| + PB_CHECK_OF_LOGIT * largest
  *     |logit|,
  *   or nothing was checked though there are sweeps. */
 enum pb_status pb_checks_judge(struct pb_check_figures *figures, struct pb_error *err);

@@ -69,7 +69,7 @@ enum pb_status pb_checks_group_write(const struct pb_layout *layout,
 		PB_TRY(pb_h5_put_double(group, "attribution_largest_deviation",
 					f->attribution_largest, err));
 	}
-	PB_TRY(pb_h5_put_double(group, "tolerance_of_largest_effect", PB_CHECK_RELATIVE, err));
+	PB_TRY(pb_h5_put_double(group, "tolerance_of_largest_effect", f->relative, err));
 	PB_TRY(pb_h5_put_double(group, "tolerance_of_largest_logit", PB_CHECK_OF_LOGIT, err));
 	PB_TRY(pb_field_write_masked(layout, group,
 				     &pb_checks_fields[PB_CHECKS_RESID_PRE_DEVIATION], NULL, "",

@@ -145,9 +145,12 @@ enum pb_status pb_result_figures(struct pb_check_figures *f, const struct pb_res
 {
 	enum pb_status status;
 	struct pb_checked_variant *variants = NULL;
+	char *precision = NULL;
 	size_t n = 0, i;
 
 	PB_TRY(pb_check_figures_new(f, r->n_chunks, r->n_layers, r->n_sweeps, err));
+	PB_TRY(pb_h5_get_text(r->file, "precision", &precision, err));
+	f->relative = pb_check_relative(precision);
 	PB_TRY(pb_h5_read(r->file, "checks/resid_pre_deviation", H5T_NATIVE_DOUBLE,
 			  r->n_chunks * r->n_layers, f->resid_pre_deviation, err));
 	PB_TRY(pb_h5_read(r->file, "checks/resid_pre_pairs", H5T_NATIVE_INT32, r->n_chunks,
@@ -172,6 +175,7 @@ enum pb_status pb_result_figures(struct pb_check_figures *f, const struct pb_res
 	for (i = 0; i < n; i++)
 		PB_TRY(read_cell(&f->in_file[i], r, &variants[i], err));
 cleanup:
+	free(precision);
 	free(variants);
 	return status;
 }

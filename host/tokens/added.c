@@ -70,6 +70,7 @@ cleanup:
 void pb_added_free(struct pb_added *added)
 {
 	free(added->tokens);
+	pb_vocab_free(&added->index);
 	free(added->raw.sorted);
 	free(added->normalized.sorted);
 	pb_pattern_close(added->word);

@@ -3,6 +3,7 @@
 #define PB_TOKENS_ADDED_H
 
 #include "tokens/pattern.h"
+#include "tokens/vocab.h"
 
 struct pb_added_token {
 	const char *content; /* as written */
@@ -22,6 +23,7 @@ struct pb_added_set {
 struct pb_added {
 	struct pb_added_token *tokens; /* in the order of the file; one for each content */
 	size_t n, capacity;
+	struct pb_vocab index;          /* content to place in `tokens` */
 	size_t n_new;                   /* that the model's vocabulary lacks */
 	struct pb_added_set raw;        /* looked for in the text as given */
 	struct pb_added_set normalized; /* looked for in the normalised rest */

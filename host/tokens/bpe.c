@@ -1,5 +1,6 @@
 /* Byte-pair encoding: the merge of lowest rank is done first, the leftmost of equal ones. A heap
  * of candidates over a linked list keeps a word of n bytes at O(n log n). */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,10 +43,14 @@ enum pb_status pb_bpe_init(struct pb_bpe *bpe, const struct pb_vocab *vocab, siz
 	for (size_t i = 0; i < n; i++)
 		bpe->merges[i].pair = NO_PAIR;
 	for (unsigned byte = 0; byte < 256; byte++) {
-		char mapped[4];
-		size_t size = pb_utf8_put(pb_byte_to_char(byte), mapped);
+		char name[8];
+		size_t size;
 
-		bpe->byte_id[byte] = pb_vocab_find(vocab, mapped, size);
+		if (bpe->byte_level)
+			size = pb_utf8_put(pb_byte_to_char(byte), name);
+		else
+			size = (size_t)snprintf(name, sizeof name, "<0x%02X>", byte);
+		bpe->byte_id[byte] = pb_vocab_find(vocab, name, size);
 	}
 	bpe->unk = -1;
 	return PB_OK;
@@ -215,6 +220,62 @@ static enum pb_status split_bytes(const struct pb_bpe *bpe, struct pb_bpe_work *
 	return PB_OK;
 }
 
+static void add_symbol(struct pb_bpe_work *work, int32_t id)
+{
+	uint32_t at = (uint32_t)work->n_symbols++;
+
+	work->symbols[at] = (struct pb_symbol){.id = id, .previous = at - 1, .next = at + 1};
+}
+
+/* The bytes of a character as tokens; false when one has none. */
+static bool fall_back(const struct pb_bpe *bpe, struct pb_bpe_work *work, const char *text,
+		      size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (bpe->byte_id[(unsigned char)text[i]] < 0)
+			return false;
+	for (size_t i = 0; i < n; i++)
+		add_symbol(work, bpe->byte_id[(unsigned char)text[i]]);
+	return true;
+}
+
+/* One piece a character. One without a token is its bytes or unk. A pending unk goes out before the
+ * next character that has a token, as in `tokenizers`: behind bytes that came in between. */
+static enum pb_status split_characters(const struct pb_bpe *bpe, const struct pb_vocab *vocab,
+				       struct pb_bpe_work *work, const char *word, size_t n,
+				       struct pb_error *err)
+{
+	bool pending = false;
+
+	work->n_symbols = 0;
+	for (size_t at = 0, start = 0; at < n; start = at) {
+		uint32_t code = pb_utf8_next(word, &at);
+		int32_t id = pb_vocab_find(vocab, word + start, at - start);
+
+		if (id >= 0) {
+			if (pending)
+				add_symbol(work, bpe->unk);
+			pending = false;
+			add_symbol(work, id);
+			continue;
+		}
+		if (bpe->byte_fallback && fall_back(bpe, work, word + start, at - start))
+			continue;
+		if (bpe->unk < 0)
+			return pb_fail(err, PB_ERR_INPUT,
+				       "the text cannot be encoded: character U+%04X has no token "
+				       "and the tokenizer has no unk_token: remove that character",
+				       (unsigned)code);
+		if (pending && !bpe->fuse_unk)
+			add_symbol(work, bpe->unk);
+		pending = true;
+	}
+	if (pending)
+		add_symbol(work, bpe->unk);
+	work->symbols[work->n_symbols - 1].next = NOWHERE;
+	return PB_OK;
+}
+
 static void merge_all(const struct pb_bpe *bpe, struct pb_bpe_work *work)
 {
 	struct pb_symbol *symbols = work->symbols;
@@ -251,12 +312,18 @@ static void merge_all(const struct pb_bpe *bpe, struct pb_bpe_work *work)
 }
 
 /* *id of the whole word when it is a token, -1 otherwise. */
-static enum pb_status whole_word(const struct pb_vocab *vocab, struct pb_bpe_work *work,
-				 const char *word, size_t n, int32_t *id, struct pb_error *err)
+static enum pb_status whole_word(const struct pb_bpe *bpe, const struct pb_vocab *vocab,
+				 struct pb_bpe_work *work, const char *word, size_t n, int32_t *id,
+				 struct pb_error *err)
 {
 	void *mapped = work->mapped;
 	size_t size = 0;
 	enum pb_status status;
+
+	if (!bpe->byte_level) {
+		*id = pb_vocab_find(vocab, word, n);
+		return PB_OK;
+	}
 
 	status = pb_grow(&mapped, &work->mapped_capacity, 2 * n, 1, "a word", err);
 	work->mapped = mapped;
@@ -277,11 +344,14 @@ enum pb_status pb_bpe_encode(const struct pb_bpe *bpe, const struct pb_vocab *vo
 
 	PB_TRY(reserve(work, n, err));
 	if (bpe->ignore_merges) {
-		PB_TRY(whole_word(vocab, work, word, n, &whole, err));
+		PB_TRY(whole_word(bpe, vocab, work, word, n, &whole, err));
 		if (whole >= 0)
 			return pb_ids_push(out, whole, err);
 	}
-	PB_TRY(split_bytes(bpe, work, word, n, err));
+	if (bpe->byte_level)
+		PB_TRY(split_bytes(bpe, work, word, n, err));
+	else
+		PB_TRY(split_characters(bpe, vocab, work, word, n, err));
 	merge_all(bpe, work);
 	for (uint32_t i = 0; i != NOWHERE; i = work->symbols[i].next)
 		PB_TRY(pb_ids_push(out, work->symbols[i].id, err));

@@ -1,4 +1,5 @@
-/* Byte-pair encoding of one word: bytes to ids by the ranked merges. */
+/* Byte-pair encoding of one word: its bytes (byte-level) or characters to ids by the ranked
+ * merges. */
 #ifndef PB_TOKENS_BPE_H
 #define PB_TOKENS_BPE_H
 
@@ -11,11 +12,14 @@ struct pb_merge_slot {
 };
 
 struct pb_bpe {
-	int32_t byte_id[256]; /* id of the token that is one byte, -1 for none */
+	bool byte_level;      /* words start as bytes; else as characters */
+	int32_t byte_id[256]; /* id of the token that is one byte, -1 for none; in words of
+			       * characters the tokens <0x00> to <0xFF> */
 	struct pb_merge_slot *merges;
 	size_t n_slots;     /* a power of two, at least twice the merges */
-	int32_t unk;        /* stands for bytes without a token; -1: such bytes are an error */
-	bool fuse_unk;      /* a run of such bytes is one unk */
+	int32_t unk;        /* stands for what has no token; -1: that is an error */
+	bool fuse_unk;      /* a run of such bytes or characters is one unk */
+	bool byte_fallback; /* a character without a token is its bytes, where all have one */
 	bool ignore_merges; /* a word that is a token is not taken apart */
 };
 
@@ -50,7 +54,7 @@ struct pb_bpe_work {
 /* Longest word in bytes: positions are 32 bits and every merge enters the heap at most thrice. */
 #define PB_BPE_WORD_MAX ((size_t)1 << 30)
 
-/* byte_id from the vocabulary, and room for `n_merges` merges. */
+/* byte_id from the vocabulary (byte_level is set), and room for `n_merges` merges. */
 enum pb_status pb_bpe_init(struct pb_bpe *bpe, const struct pb_vocab *vocab, size_t n_merges,
 			   struct pb_error *err);
 void pb_bpe_free(struct pb_bpe *bpe);

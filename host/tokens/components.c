@@ -1,30 +1,23 @@
-/* Normalizers, pre-tokenizers, post-processors and decoders of tokenizer.json. */
+/* Normalizers, post-processors and decoders of tokenizer.json, and what all components share. */
+#include "tokens/components.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "tokens/bytes.h"
-#include "tokens/components.h"
 
-static enum pb_status refuse(const char *kind, const char *type, const struct pb_json_place *place,
-			     struct pb_error *err)
+enum pb_status pb_refuse_component(const char *kind, const char *type,
+				   const struct pb_json_place *place, struct pb_error *err)
 {
 	return pb_fail(err, PB_ERR_INPUT,
-		       "the %s '%s' is not supported: %s, %s: use a model with byte-level BPE, as "
-		       "GPT-2, GPT-NeoX or Llama 3 have it",
+		       "the %s '%s' is not supported: %s, %s: use a model whose tokenizer is BPE "
+		       "as GPT-2, Llama, Qwen or Gemma have it",
 		       kind, type, place->path, place->key);
 }
 
-/* ---- sequences --------------------------------------------------------------------- */
-
-/* One component that is no sequence, with its type. */
-typedef enum pb_status read_one(void *context, const json_t *component, const char *type,
-				const struct pb_json_place *place, struct pb_error *err);
-
-/* Calls `read` for a component, or for each member of a Sequence; `members` is the key of the
- * list. Sequences inside sequences do not occur and are refused by `read`. */
-static enum pb_status each(const json_t *component, const char *members,
-			   const struct pb_json_place *place, read_one *read, void *context,
-			   struct pb_error *err)
+enum pb_status pb_each_component(const json_t *component, const char *members,
+				 const struct pb_json_place *place, pb_read_one *read,
+				 void *context, struct pb_error *err)
 {
 	const json_t *list;
 	const char *type;
@@ -45,47 +38,7 @@ cleanup:
 	return status;
 }
 
-/* ---- normalizer -------------------------------------------------------------------- */
-
-static enum pb_status read_normalizer(void *context, const json_t *component, const char *type,
-				      const struct pb_json_place *place, struct pb_error *err)
-{
-	struct pb_tokenizer *t = context;
-
-	(void)component;
-	if (strcmp(type, "NFC") != 0)
-		return refuse("normalizer", type, place, err);
-	t->nfc = true; /* once is as good as twice */
-	return PB_OK;
-}
-
-enum pb_status pb_read_normalizer(struct pb_tokenizer *t, const json_t *component,
-				  const struct pb_json_place *place, struct pb_error *err)
-{
-	if (component == NULL)
-		return PB_OK;
-	return each(component, "normalizers", place, read_normalizer, t, err);
-}
-
-/* ---- pre-tokenizer ----------------------------------------------------------------- */
-
-enum pb_status pb_use_byte_level(struct pb_tokenizer *t, bool add_prefix_space, bool use_regex,
-				 const char *where, struct pb_error *err)
-{
-	if (add_prefix_space)
-		t->pre.prefix_stage = t->pre.n_stages;
-	if (!use_regex)
-		return PB_OK;
-	return pb_pretokenizer_add(&t->pre, PB_GPT2_PATTERN, strlen(PB_GPT2_PATTERN), where, err);
-}
-
-struct pre_context {
-	struct pb_tokenizer *tokenizer;
-	bool byte_level; /* seen */
-};
-
-/* A string as the pattern that matches it. */
-static enum pb_status quote(char **out, const char *text, struct pb_error *err)
+enum pb_status pb_quote_pattern(char **out, const char *text, struct pb_error *err)
 {
 	size_t n = strlen(text), size = 0;
 	void *quoted;
@@ -100,85 +53,101 @@ static enum pb_status quote(char **out, const char *text, struct pb_error *err)
 	return status;
 }
 
-static enum pb_status read_split(struct pb_tokenizer *t, const json_t *component,
-				 const struct pb_json_place *place, const char *where,
-				 struct pb_error *err)
+enum pb_status pb_read_pattern(char **regex, const json_t *component,
+			       const struct pb_json_place *place, struct pb_error *err)
 {
 	const json_t *pattern = json_object_get(component, "pattern");
 	struct pb_json_place inside = pb_json_inside(place, "pattern", -1);
-	const char *behavior, *text, *regex;
-	char *quoted = NULL;
-	bool invert; /* of pieces that are all kept nothing changes */
-	enum pb_status status;
+	const char *given = NULL, *text = NULL;
+	enum pb_status status = PB_OK;
 
-	PB_TRY(pb_json_text(component, "behavior", place, &behavior, err));
-	PB_TRY(pb_json_bool(component, "invert", false, place, &invert, err));
-	if (behavior == NULL || strcmp(behavior, "Isolated") != 0)
-		return refuse("behavior of Split", behavior != NULL ? behavior : "null", place,
-			      err);
-	if (!json_is_object(pattern))
-		return pb_fail(err, PB_ERR_INPUT,
-			       "a pattern is missing: %s: it is {\"Regex\": ...} or "
-			       "{\"String\": ...}",
-			       where);
-	PB_TRY(pb_json_text(pattern, "Regex", &inside, &regex, err));
-	PB_TRY(pb_json_text(pattern, "String", &inside, &text, err));
-	if ((regex == NULL) == (text == NULL))
-		return pb_fail(err, PB_ERR_INPUT,
-			       "a pattern is missing: %s: it is {\"Regex\": ...} or "
-			       "{\"String\": ...}",
-			       where);
-	if (text != NULL) {
-		PB_TRY(quote(&quoted, text, err));
-		regex = quoted;
+	*regex = NULL;
+	if (json_is_object(pattern)) {
+		PB_TRY(pb_json_text(pattern, "Regex", &inside, &given, err));
+		PB_TRY(pb_json_text(pattern, "String", &inside, &text, err));
 	}
-	status = pb_pretokenizer_add(&t->pre, regex, strlen(regex), where, err);
+	if ((given == NULL) == (text == NULL))
+		return pb_fail(err, PB_ERR_INPUT,
+			       "a pattern is missing: %s, %s: it is {\"Regex\": ...} or "
+			       "{\"String\": ...}",
+			       inside.path, inside.key);
+	if (text != NULL)
+		return pb_quote_pattern(regex, text, err);
+	*regex = strdup(given);
+	if (*regex == NULL)
+		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: a pattern: free some");
 cleanup:
-	free(quoted);
 	return status;
 }
 
-static enum pb_status read_pre_tokenizer(void *context, const json_t *component, const char *type,
-					 const struct pb_json_place *place, struct pb_error *err)
+/* The `content` of a component in the arena; `one`: it must be one character. */
+static enum pb_status read_content(struct pb_tokenizer *t, const json_t *component, const char *key,
+				   const struct pb_json_place *place, const char **out,
+				   struct pb_error *err)
 {
-	struct pre_context *pre = context;
-	struct pb_tokenizer *t = pre->tokenizer;
-	char where[512];
-	bool space, regex, single;
+	const char *content;
+	enum pb_status status = pb_json_text(component, key, place, &content, err);
+
+	if (status != PB_OK)
+		return status;
+	if (content == NULL)
+		return pb_fail(err, PB_ERR_INPUT,
+			       "a value is missing: %s, %s: it must have a text '%s'", place->path,
+			       place->key, key);
+	*out = pb_arena_strdup(&t->arena, content);
+	if (*out == NULL)
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: a component: free some");
+	return PB_OK;
+}
+
+/* ---- normalizer -------------------------------------------------------------------- */
+
+/* A step that puts `content` in place of a pattern's matches. */
+static enum pb_status read_replace(struct pb_tokenizer *t, struct pb_normalizer *normalizer,
+				   const json_t *component, const struct pb_json_place *place,
+				   struct pb_error *err)
+{
+	struct pb_normalize_step step = {.kind = PB_NORMALIZE_REPLACE};
+	char *regex = NULL, where[512];
 	enum pb_status status;
 
 	snprintf(where, sizeof where, "%s, %s", place->path, place->key);
-	if (pre->byte_level) /* it would see the byte alphabet instead of the text */
-		return refuse("pre-tokenizer after ByteLevel", type, place, err);
-	if (strcmp(type, "ByteLevel") == 0) {
-		pre->byte_level = true;
-		PB_TRY(pb_json_bool(component, "add_prefix_space", true, place, &space, err));
-		PB_TRY(pb_json_bool(component, "use_regex", true, place, &regex, err));
-		return pb_use_byte_level(t, space, regex, where, err);
+	PB_TRY(read_content(t, component, "content", place, &step.content, err));
+	step.n_content = strlen(step.content);
+	PB_TRY(pb_read_pattern(&regex, component, place, err));
+	status = pb_normalizer_add(normalizer, step, regex, strlen(regex), where, err);
+cleanup:
+	free(regex);
+	return status;
+}
+
+static enum pb_status read_normalizer(void *context, const json_t *component, const char *type,
+				      const struct pb_json_place *place, struct pb_error *err)
+{
+	struct pb_tokenizer *t = context;
+	struct pb_normalize_step step = {.kind = PB_NORMALIZE_NFC};
+	enum pb_status status;
+
+	if (strcmp(type, "Replace") == 0)
+		return read_replace(t, &t->normalizer, component, place, err);
+	if (strcmp(type, "Prepend") == 0) {
+		step.kind = PB_NORMALIZE_PREPEND;
+		PB_TRY(read_content(t, component, "prepend", place, &step.content, err));
+		step.n_content = strlen(step.content);
+	} else if (strcmp(type, "NFC") != 0) {
+		return pb_refuse_component("normalizer", type, place, err);
 	}
-	if (strcmp(type, "Split") == 0)
-		return read_split(t, component, place, where, err);
-	if (strcmp(type, "Digits") == 0) {
-		PB_TRY(pb_json_bool(component, "individual_digits", false, place, &single, err));
-		return pb_pretokenizer_add(&t->pre, single ? "\\p{N}" : "\\p{N}+", single ? 5 : 6,
-					   where, err);
-	}
-	status = refuse("pre-tokenizer", type, place, err);
+	status = pb_normalizer_add(&t->normalizer, step, NULL, 0, place->path, err);
 cleanup:
 	return status;
 }
 
-enum pb_status pb_read_pre_tokenizer(struct pb_tokenizer *t, const json_t *component,
-				     const struct pb_json_place *place, struct pb_error *err)
+enum pb_status pb_read_normalizer(struct pb_tokenizer *t, const json_t *component,
+				  const struct pb_json_place *place, struct pb_error *err)
 {
-	struct pre_context context = {.tokenizer = t};
-	enum pb_status status = PB_OK;
-
-	if (component != NULL)
-		status = each(component, "pretokenizers", place, read_pre_tokenizer, &context, err);
-	if (status == PB_OK && !context.byte_level)
-		return refuse("pre-tokenizer", "without ByteLevel", place, err);
-	return status;
+	if (component == NULL)
+		return PB_OK;
+	return pb_each_component(component, "normalizers", place, read_normalizer, t, err);
 }
 
 /* ---- post-processor ---------------------------------------------------------------- */
@@ -226,7 +195,8 @@ static enum pb_status read_template(struct pb_tokenizer *t, const json_t *compon
 				       "it is a SpecialToken or a Sequence",
 				       place->path, place->key, i);
 		if (t->bos_auto >= 0)
-			return refuse("post-processor", "with several tokens in front", place, err);
+			return pb_refuse_component("post-processor", "with several tokens in front",
+						   place, err);
 		PB_TRY(template_id(t, component, name, place, &t->bos_auto, err));
 	}
 cleanup:
@@ -242,7 +212,7 @@ static enum pb_status read_post_processor(void *context, const json_t *component
 		return PB_OK;
 	if (strcmp(type, "TemplateProcessing") == 0)
 		return read_template(t, component, place, err);
-	return refuse("post-processor", type, place, err);
+	return pb_refuse_component("post-processor", type, place, err);
 }
 
 enum pb_status pb_read_post_processor(struct pb_tokenizer *t, const json_t *component,
@@ -250,31 +220,100 @@ enum pb_status pb_read_post_processor(struct pb_tokenizer *t, const json_t *comp
 {
 	if (component == NULL)
 		return PB_OK;
-	return each(component, "processors", place, read_post_processor, t, err);
+	return pb_each_component(component, "processors", place, read_post_processor, t, err);
 }
 
 /* ---- decoder ----------------------------------------------------------------------- */
 
+/* The parts of a decoder, which come in this order; ByteLevel and Metaspace stand alone but for
+ * byte fallback. */
+enum decoder_part { PART_NONE, PART_REPLACE, PART_BYTES, PART_FUSE, PART_STRIP };
+
+struct decoder_context {
+	struct pb_tokenizer *tokenizer;
+	enum decoder_part last;
+};
+
+static enum pb_status read_metaspace(struct pb_tokenizer *t, const json_t *component,
+				     const struct pb_json_place *place, struct pb_error *err)
+{
+	enum pb_prefix prefix;
+	bool split;
+	enum pb_status status =
+	    pb_read_metaspace(component, place, t->decoder.space, &prefix, &split, err);
+
+	t->decoder.drop_first = prefix != PB_PREFIX_NEVER;
+	return status;
+}
+
+/* Up to `start` of one character at the start of the whole text. */
+static enum pb_status read_strip(struct pb_tokenizer *t, const json_t *component,
+				 const struct pb_json_place *place, struct pb_error *err)
+{
+	const json_t *start = json_object_get(component, "start");
+	const json_t *stop = json_object_get(component, "stop");
+	const char *content;
+	enum pb_status status;
+
+	PB_TRY(pb_json_text(component, "content", place, &content, err));
+	if (content == NULL || !pb_is_one_character(content) || !json_is_integer(start) ||
+	    json_integer_value(start) < 0)
+		return pb_fail(err, PB_ERR_INPUT,
+			       "a value is missing or of the wrong kind: %s, %s: it needs a "
+			       "character 'content' and a number 'start'",
+			       place->path, place->key);
+	if (stop != NULL && !(json_is_integer(stop) && json_integer_value(stop) == 0))
+		return pb_refuse_component("decoder", "Strip with a stop", place, err);
+	snprintf(t->decoder.strip, sizeof t->decoder.strip, "%s", content);
+	t->decoder.strip_max = (size_t)json_integer_value(start);
+cleanup:
+	return status;
+}
+
 static enum pb_status read_decoder(void *context, const json_t *component, const char *type,
 				   const struct pb_json_place *place, struct pb_error *err)
 {
-	size_t *seen = context;
+	static const struct {
+		const char *name;
+		enum decoder_part part;
+	} parts[] = {{"ByteLevel", PART_BYTES}, {"Metaspace", PART_REPLACE},
+		     {"Replace", PART_REPLACE}, {"ByteFallback", PART_BYTES},
+		     {"Fuse", PART_FUSE},       {"Strip", PART_STRIP}};
+	struct decoder_context *c = context;
+	struct pb_tokenizer *t = c->tokenizer;
+	struct pb_decoder *d = &t->decoder;
+	enum decoder_part part = PART_NONE, before = c->last;
 
-	(void)component;
-	if (strcmp(type, "ByteLevel") != 0 || (*seen)++ > 0)
-		return refuse("decoder", type, place, err);
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+		if (strcmp(parts[i].name, type) == 0)
+			part = parts[i].part;
+	/* Several replacements may follow each other; nothing follows ByteLevel. */
+	if (part == PART_NONE || part < before ||
+	    (part == before && strcmp(type, "Replace") != 0) || d->byte_level ||
+	    (part == PART_REPLACE && d->space[0] != '\0') ||
+	    (part == PART_STRIP && before != PART_FUSE))
+		return pb_refuse_component("decoder", type, place, err);
+	c->last = part;
+	if (strcmp(type, "ByteLevel") == 0 || strcmp(type, "Metaspace") == 0)
+		if (before != PART_NONE)
+			return pb_refuse_component("decoder", type, place, err);
+	if (strcmp(type, "ByteLevel") == 0)
+		d->byte_level = true;
+	else if (strcmp(type, "Metaspace") == 0)
+		return read_metaspace(t, component, place, err);
+	else if (part == PART_REPLACE)
+		return read_replace(t, &d->replace, component, place, err);
+	else if (part == PART_BYTES)
+		d->byte_fallback = true;
+	else if (part == PART_STRIP)
+		return read_strip(t, component, place, err);
 	return PB_OK;
 }
 
-enum pb_status pb_read_decoder(const json_t *component, const struct pb_json_place *place,
-			       struct pb_error *err)
+enum pb_status pb_read_decoder(struct pb_tokenizer *t, const json_t *component,
+			       const struct pb_json_place *place, struct pb_error *err)
 {
-	size_t seen = 0;
-	enum pb_status status = PB_OK;
+	struct decoder_context context = {.tokenizer = t};
 
-	if (component != NULL)
-		status = each(component, "decoders", place, read_decoder, &seen, err);
-	if (status == PB_OK && seen == 0)
-		return refuse("decoder", "null", place, err);
-	return status;
+	return pb_each_component(component, "decoders", place, read_decoder, &context, err);
 }

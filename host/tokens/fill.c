@@ -27,17 +27,12 @@ static enum pb_status set_piece(struct pb_tokenizer *t, int32_t id, const char *
 				struct pb_error *err)
 {
 	struct pb_piece *slot;
-	char *bytes;
 	enum pb_status status = piece_slot(t, id, &slot, err);
 
 	if (status != PB_OK)
 		return status;
-	bytes = pb_arena_alloc(&t->arena, size + 1, 1);
-	if (bytes == NULL)
-		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the vocabulary: free some");
-	slot->size = pb_token_to_bytes(token, size, bytes);
-	slot->bytes = bytes;
-	return PB_OK;
+	*slot = (struct pb_piece){.token = token, .token_size = (uint32_t)size};
+	return pb_decoder_piece(t, slot, &t->arena, err);
 }
 
 static enum pb_status check_id(int64_t id, const char *token, const char *where,
@@ -72,18 +67,16 @@ enum pb_status pb_tokenizer_put_token(struct pb_tokenizer *t, const char *token,
 	if (!pb_vocab_insert(&t->vocab, key, (uint32_t)size, (int32_t)id))
 		return pb_fail(err, PB_ERR_INPUT, "a token is there twice: %s, '%s': remove one",
 			       where, token);
-	return set_piece(t, (int32_t)id, token, size, err);
+	return set_piece(t, (int32_t)id, key, size, err);
 }
 
 /* An added token with this content, NULL for none. */
 static struct pb_added_token *find_added(const struct pb_tokenizer *t, const char *content,
 					 size_t size)
 {
-	for (size_t i = 0; i < t->added.n; i++)
-		if (t->added.tokens[i].content_size == size &&
-		    memcmp(t->added.tokens[i].content, content, size) == 0)
-			return &t->added.tokens[i];
-	return NULL;
+	int32_t at = pb_vocab_find(&t->added.index, content, size);
+
+	return at >= 0 ? &t->added.tokens[at] : NULL;
 }
 
 int32_t pb_tokenizer_find(const struct pb_tokenizer *t, const char *content, size_t size)
@@ -109,8 +102,14 @@ static enum pb_status copy_strings(struct pb_tokenizer *t, struct pb_added_token
 	struct pb_normalized form = {.text = token->content, .n = token->content_size};
 	enum pb_status status = PB_OK;
 
-	if (token->normalized && t->nfc)
-		PB_TRY(pb_normalize_nfc(&form, token->content, token->content_size, err));
+	if (token->normalized)
+		PB_TRY(pb_normalize(&form, &t->normalizer, t->matcher, token->content,
+				    token->content_size, err));
+	if (form.n == 0 || form.n > UINT32_MAX / 2)
+		return pb_fail(err, PB_ERR_INPUT,
+			       "an added token cannot be found in a text: '%s' is normalised to "
+			       "%zu bytes: remove it",
+			       token->content, form.n);
 	token->content = pb_arena_strndup(&t->arena, token->content, token->content_size);
 	token->pattern = pb_arena_strndup(&t->arena, form.text, form.n);
 	token->pattern_size = (uint32_t)form.n;
@@ -151,6 +150,9 @@ enum pb_status pb_tokenizer_put_added(struct pb_tokenizer *t, struct pb_added_to
 		t->added.tokens = tokens;
 		if (status != PB_OK)
 			goto cleanup;
+		PB_TRY(pb_vocab_reserve(&t->added.index, t->added.n + 1, err));
+		(void)pb_vocab_insert(&t->added.index, token.content, token.content_size,
+				      (int32_t)t->added.n);
 		slot = &t->added.tokens[t->added.n++];
 	}
 	*slot = token;

@@ -257,6 +257,7 @@ enum pb_status pb_tokenizer_load_files(struct pb_tokenizer *t, const char *folde
 		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: a path: free some");
 		goto cleanup;
 	}
+	t->bpe.byte_level = t->decoder.byte_level = true;
 	PB_TRY(read_vocab(t, vocab, err));
 	PB_TRY(read_merges(t, merges, err));
 	PB_TRY(read_special(t, folder, &prefix_space, err));

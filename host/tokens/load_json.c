@@ -13,13 +13,13 @@ static enum pb_status refuse_model(const char *key, const char *value,
 				   const struct pb_json_place *place, struct pb_error *err)
 {
 	return pb_fail(err, PB_ERR_INPUT,
-		       "the model's %s '%s' is not supported: %s, %s: use a model with byte-level "
-		       "BPE, as GPT-2, GPT-NeoX or Llama 3 have it",
+		       "the model's %s '%s' is not supported: %s, %s: use a model whose tokenizer "
+		       "is BPE as GPT-2, Llama, Qwen or Gemma have it",
 		       key, value, place->path, place->key);
 }
 
-/* What stands for bytes that have no token. All of it is without effect, and ignored, where every
- * byte has one, as it should be in byte-level BPE. */
+/* What stands for bytes or characters that have no token. All of it is without effect, and ignored,
+ * where every byte has one, as it should be in byte-level BPE. */
 static enum pb_status read_unknown(struct pb_tokenizer *t, const json_t *model,
 				   const struct pb_json_place *place, struct pb_error *err)
 {
@@ -30,10 +30,11 @@ static enum pb_status read_unknown(struct pb_tokenizer *t, const json_t *model,
 	PB_TRY(pb_json_text(model, "unk_token", place, &unk, err));
 	PB_TRY(pb_json_bool(model, "fuse_unk", false, place, &t->bpe.fuse_unk, err));
 	PB_TRY(pb_json_bool(model, "byte_fallback", false, place, &fallback, err));
-	if (pb_bpe_missing_byte(&t->bpe) < 0)
+	if (t->bpe.byte_level && pb_bpe_missing_byte(&t->bpe) < 0)
 		return PB_OK;
-	if (fallback)
+	if (t->bpe.byte_level && fallback)
 		return refuse_model("byte_fallback", "true", place, err);
+	t->bpe.byte_fallback = fallback;
 	if (unk == NULL)
 		return PB_OK;
 	t->bpe.unk = pb_vocab_find(&t->vocab, unk, strlen(unk));
@@ -55,13 +56,25 @@ static enum pb_status read_tables(struct pb_tokenizer *t, char *text, const stru
 
 	if (cut->vocab.end == 0 || cut->merges.end == 0)
 		return pb_fail(err, PB_ERR_INPUT,
-			       "the %s missing: %s, %s: fetch the file again, or use a model with "
-			       "byte-level BPE",
+			       "the %s missing: %s, %s: fetch the file again, or use a model whose "
+			       "tokenizer is BPE",
 			       cut->vocab.end == 0 ? "vocabulary is" : "merges are", place->path,
 			       place->key);
 	PB_TRY(pb_scan_vocab(t, text, cut->vocab, place->path, err));
 	status = pb_scan_merges(t, text, cut->merges, place->path, err);
 cleanup:
+	return status;
+}
+
+/* Unigram, WordPiece and WordLevel are refused before anything that goes with them. */
+static enum pb_status check_type(const json_t *model, const struct pb_json_place *place,
+				 struct pb_error *err)
+{
+	const char *type;
+	enum pb_status status = pb_json_text(model, "type", place, &type, err);
+
+	if (status == PB_OK && type != NULL && strcmp(type, "BPE") != 0)
+		return refuse_model("type", type, place, err);
 	return status;
 }
 
@@ -72,11 +85,8 @@ static enum pb_status read_model(struct pb_tokenizer *t, const json_t *model, ch
 	static const char *const affixes[] = {"continuing_subword_prefix", "end_of_word_suffix"};
 	const json_t *dropout = json_object_get(model, "dropout");
 	const char *value;
-	enum pb_status status;
+	enum pb_status status = PB_OK;
 
-	PB_TRY(pb_json_text(model, "type", place, &value, err));
-	if (value != NULL && strcmp(value, "BPE") != 0)
-		return refuse_model("type", value, place, err);
 	if (dropout != NULL && !json_is_null(dropout) &&
 	    !(json_is_number(dropout) && json_number_value(dropout) == 0))
 		return refuse_model("dropout", "other than 0", place, err);
@@ -136,7 +146,7 @@ static enum pb_status read_root(struct pb_tokenizer *t, const json_t *root, char
 				struct pb_error *err)
 {
 	const struct pb_json_place top = {.path = path};
-	struct pb_json_place place = pb_json_inside(&top, "model", -1);
+	struct pb_json_place place;
 	json_t *model = json_object_get(root, "model");
 	const char *version;
 	enum pb_status status;
@@ -151,16 +161,28 @@ static enum pb_status read_root(struct pb_tokenizer *t, const json_t *root, char
 			       "the model is missing: %s, model: fetch the file again", path);
 	/* truncation and padding are for batches of training texts; `transformers` resets them,
 	 * and nothing is ever cut silently here. */
+	place = pb_json_inside(&top, "model", -1);
+	PB_TRY(check_type(model, &place, err));
+	place = pb_json_inside(&top, "decoder", -1);
+	if (component(root, "decoder") != NULL)
+		PB_TRY(pb_read_decoder(t, component(root, "decoder"), &place, err));
+	place = pb_json_inside(&top, "pre_tokenizer", -1);
+	PB_TRY(pb_read_pre_tokenizer(t, component(root, "pre_tokenizer"), &place, err));
+	place = pb_json_inside(&top, "model", -1);
 	PB_TRY(read_model(t, model, text, cut, &place, err));
 	place = pb_json_inside(&top, "normalizer", -1);
 	PB_TRY(pb_read_normalizer(t, component(root, "normalizer"), &place, err));
 	PB_TRY(read_added(t, root, &top, err));
-	place = pb_json_inside(&top, "pre_tokenizer", -1);
-	PB_TRY(pb_read_pre_tokenizer(t, component(root, "pre_tokenizer"), &place, err));
 	place = pb_json_inside(&top, "post_processor", -1);
 	PB_TRY(pb_read_post_processor(t, component(root, "post_processor"), &place, err));
 	place = pb_json_inside(&top, "decoder", -1);
-	status = pb_read_decoder(component(root, "decoder"), &place, err);
+	if (component(root, "decoder") != NULL && t->bpe.byte_level != t->decoder.byte_level)
+		return pb_refuse_component("decoder",
+					   t->bpe.byte_level ? "without ByteLevel"
+							     : "ByteLevel without such words",
+					   &place, err);
+	if (component(root, "decoder") == NULL) /* it would put spaces between all tokens */
+		return pb_refuse_component("decoder", "null", &place, err);
 cleanup:
 	return status;
 }

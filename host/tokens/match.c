@@ -16,6 +16,7 @@
 
 struct pb_pattern {
 	pcre2_code *code;
+	char *source;
 };
 
 struct pb_matcher {
@@ -45,8 +46,9 @@ enum pb_status pb_pattern_open(struct pb_pattern **out, const char *regex, size_
 	PB_TRY(pb_pattern_translate(&translated, regex, n, where, err));
 	PB_TRY(pb_alloc(&memory, 1, sizeof *pattern, "a pattern", err));
 	pattern = memory;
+	pattern->source = strndup(regex, n);
 	context = pcre2_compile_context_create(NULL);
-	if (context == NULL) {
+	if (context == NULL || pattern->source == NULL) {
 		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: %s: free some", where);
 		goto cleanup;
 	}
@@ -85,7 +87,13 @@ void pb_pattern_close(struct pb_pattern *pattern)
 	if (pattern == NULL)
 		return;
 	pcre2_code_free(pattern->code);
+	free(pattern->source);
 	free(pattern);
+}
+
+const char *pb_pattern_source(const struct pb_pattern *pattern)
+{
+	return pattern->source;
 }
 
 enum pb_status pb_matcher_open(struct pb_matcher **out, struct pb_error *err)
@@ -212,6 +220,7 @@ enum pb_status pb_split_next(struct pb_split *split, const char **piece, size_t 
 	enum pb_status status;
 
 	*size = 0;
+	split->is_match = true;
 	if (split->match_waits) {
 		split->match_waits = false;
 		if (take(split, split->match_end, piece, size))
@@ -222,10 +231,12 @@ enum pb_status pb_split_next(struct pb_split *split, const char **piece, size_t 
 		if (status != PB_OK)
 			return status;
 		if (!found) {
+			split->is_match = false;
 			(void)take(split, split->n, piece, size);
 			return PB_OK;
 		}
 		if (start > split->done) {
+			split->is_match = false;
 			split->match_waits = true;
 			split->match_end = end;
 			(void)take(split, start, piece, size);

@@ -1,4 +1,4 @@
-/* Unicode normalisation form C by libutf8proc. */
+/* The steps of a normalizer; Unicode normalisation form C by libutf8proc. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,4 +124,105 @@ void pb_normalized_free(struct pb_normalized *normalized)
 {
 	free(normalized->owned);
 	*normalized = (struct pb_normalized){0};
+}
+
+/* ---- steps ------------------------------------------------------------------------- */
+
+enum pb_status pb_normalizer_add(struct pb_normalizer *normalizer, struct pb_normalize_step step,
+				 const char *regex, size_t n, const char *where,
+				 struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+
+	if (normalizer->n_steps == PB_NORMALIZE_STEPS_MAX)
+		return pb_fail(err, PB_ERR_INPUT,
+			       "too many normalizers: %s: at most %d are supported", where,
+			       PB_NORMALIZE_STEPS_MAX);
+	step.pattern = NULL;
+	if (step.kind == PB_NORMALIZE_REPLACE)
+		status = pb_pattern_open(&step.pattern, regex, n, where, err);
+	if (status == PB_OK)
+		normalizer->steps[normalizer->n_steps++] = step;
+	return status;
+}
+
+void pb_normalizer_free(struct pb_normalizer *normalizer)
+{
+	for (size_t i = 0; i < normalizer->n_steps; i++)
+		pb_pattern_close(normalizer->steps[i].pattern);
+	normalizer->n_steps = 0;
+}
+
+/* The text with every match of the step's pattern replaced. */
+static enum pb_status replace(struct pb_normalized *out, const struct pb_normalize_step *step,
+			      struct pb_matcher *matcher, const char *text, size_t n,
+			      struct pb_error *err)
+{
+	struct buffer buffer = {0};
+	struct pb_split split;
+	const char *piece;
+	size_t size;
+	enum pb_status status;
+
+	pb_split_begin(&split, step->pattern, matcher, text, n);
+	PB_TRY(append(&buffer, "", 0, err));
+	for (;;) {
+		PB_TRY(pb_split_next(&split, &piece, &size, err));
+		if (size == 0)
+			break;
+		if (split.is_match)
+			PB_TRY(append(&buffer, step->content, step->n_content, err));
+		else
+			PB_TRY(append(&buffer, piece, size, err));
+	}
+	*out = (struct pb_normalized){.text = buffer.text, .n = buffer.n, .owned = buffer.text};
+	buffer.text = NULL;
+cleanup:
+	free(buffer.text);
+	return status;
+}
+
+static enum pb_status prepend(struct pb_normalized *out, const struct pb_normalize_step *step,
+			      const char *text, size_t n, struct pb_error *err)
+{
+	struct buffer buffer = {0};
+	enum pb_status status;
+
+	PB_TRY(append(&buffer, step->content, step->n_content, err));
+	PB_TRY(append(&buffer, text, n, err));
+	*out = (struct pb_normalized){.text = buffer.text, .n = buffer.n, .owned = buffer.text};
+	buffer.text = NULL;
+cleanup:
+	free(buffer.text);
+	return status;
+}
+
+enum pb_status pb_normalize(struct pb_normalized *out, const struct pb_normalizer *normalizer,
+			    struct pb_matcher *matcher, const char *text, size_t n,
+			    struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+
+	*out = (struct pb_normalized){.text = text, .n = n};
+	for (size_t i = 0; i < normalizer->n_steps && out->n > 0; i++) {
+		const struct pb_normalize_step *step = &normalizer->steps[i];
+		struct pb_normalized next = {0};
+
+		if (step->kind == PB_NORMALIZE_NFC)
+			PB_TRY(pb_normalize_nfc(&next, out->text, out->n, err));
+		else if (step->kind == PB_NORMALIZE_PREPEND)
+			PB_TRY(prepend(&next, step, out->text, out->n, err));
+		else
+			PB_TRY(replace(&next, step, matcher, out->text, out->n, err));
+		if (next.text == out->text) /* nothing to change */
+			continue;
+		pb_normalized_free(out);
+		out->text = next.text;
+		out->n = next.n;
+		out->owned = next.owned;
+	}
+cleanup:
+	if (status != PB_OK)
+		pb_normalized_free(out);
+	return status;
 }

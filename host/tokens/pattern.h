@@ -14,6 +14,8 @@ struct pb_matcher; /* scratch of one thread, for any pattern */
 enum pb_status pb_pattern_open(struct pb_pattern **out, const char *regex, size_t n,
 			       const char *where, struct pb_error *err);
 void pb_pattern_close(struct pb_pattern *pattern);
+/* The pattern as it was given. */
+const char *pb_pattern_source(const struct pb_pattern *pattern);
 
 /* The pattern in PCRE2's dialect (freed with free()). */
 enum pb_status pb_pattern_translate(char **out, const char *regex, size_t n, const char *where,
@@ -29,7 +31,7 @@ enum pb_status pb_pattern_find(const struct pb_pattern *pattern, struct pb_match
 			       const char *text, size_t n, size_t from, size_t *start, size_t *end,
 			       bool *found, struct pb_error *err);
 
-/* Cuts a text at every match, matches and the text between them alike (behaviour Isolated). */
+/* Cuts a text at every match into matches and what is between them. */
 struct pb_split {
 	const struct pb_pattern *pattern;
 	struct pb_matcher *matcher;
@@ -40,6 +42,7 @@ struct pb_split {
 	size_t last_end;  /* of the match before; SIZE_MAX for none */
 	size_t match_end; /* of a match whose text before it went out first */
 	bool match_waits;
+	bool is_match; /* whether the last piece was one */
 };
 
 void pb_split_begin(struct pb_split *split, const struct pb_pattern *pattern,

@@ -1,9 +1,9 @@
-/* Opens tokenizers, encodes, decodes. */
+/* Opens tokenizers, encodes. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/checkpoint.h"
 #include "tokens/bytes.h"
-#include "tokens/normalize.h"
 #include "tokens/tokenizer.h"
 
 /* ---- opening ----------------------------------------------------------------------- */
@@ -23,16 +23,22 @@ static enum pb_status has_file(const char *folder, const char *name, bool *has,
 
 static enum pb_status load_folder(struct pb_tokenizer *t, const char *folder, struct pb_error *err)
 {
-	bool json = false, vocab = false, merges = false;
+	bool json = false, vocab = false, merges = false, model = false;
 	enum pb_status status;
 
 	PB_TRY(has_file(folder, "tokenizer.json", &json, err));
 	PB_TRY(has_file(folder, "vocab.json", &vocab, err));
 	PB_TRY(has_file(folder, "merges.txt", &merges, err));
+	PB_TRY(has_file(folder, "tokenizer.model", &model, err));
 	if (json)
 		PB_TRY(pb_tokenizer_load_json(t, folder, err));
 	else if (vocab && merges)
 		PB_TRY(pb_tokenizer_load_files(t, folder, err));
+	else if (model)
+		return pb_fail(err, PB_ERR_INPUT,
+			       "a tokenizer.model alone is not read: %s: make a tokenizer.json of "
+			       "it, with save_pretrained() of transformers' AutoTokenizer",
+			       folder);
 	else
 		return pb_fail(err, PB_ERR_INPUT,
 			       "no tokenizer here: %s: give a folder with tokenizer.json, or with "
@@ -43,8 +49,38 @@ cleanup:
 	return status;
 }
 
-enum pb_status pb_tokenizer_open(struct pb_tokenizer **out, const char *folder,
-				 struct pb_error *err)
+static enum pb_status load(struct pb_tokenizer *t, const char *path, struct pb_error *err)
+{
+	bool json = false;
+	char *gguf = NULL;
+	enum pb_status status;
+
+	/* A tokenizer.json beside a GGUF file goes before what is in that. */
+	PB_TRY(has_file(path, "tokenizer.json", &json, err));
+	if (!json)
+		PB_TRY(pb_checkpoint_find_gguf(&gguf, path, err));
+	status = gguf != NULL ? pb_tokenizer_load_gguf(t, gguf, err) : load_folder(t, path, err);
+cleanup:
+	free(gguf);
+	return status;
+}
+
+bool pb_tokenizer_is_there(const char *path)
+{
+	static const char *const names[] = {"tokenizer.json", "vocab.json"};
+	char *gguf = NULL;
+	bool there = false;
+
+	for (size_t i = 0; i < 2 && !there; i++)
+		if (has_file(path, names[i], &there, NULL) != PB_OK)
+			return false;
+	if (!there && pb_checkpoint_find_gguf(&gguf, path, NULL) == PB_OK && gguf != NULL)
+		there = pb_gguf_has_tokenizer(gguf);
+	free(gguf);
+	return there;
+}
+
+enum pb_status pb_tokenizer_open(struct pb_tokenizer **out, const char *path, struct pb_error *err)
 {
 	struct pb_tokenizer *t = NULL;
 	void *memory;
@@ -55,8 +91,10 @@ enum pb_status pb_tokenizer_open(struct pb_tokenizer **out, const char *folder,
 	t = memory;
 	t->bos = -1;
 	t->bos_auto = -1;
-	t->pre.prefix_stage = SIZE_MAX;
-	PB_TRY(load_folder(t, folder, err));
+	PB_TRY(pb_matcher_open(&t->matcher, err));
+	PB_TRY(load(t, path, err));
+	pb_matcher_close(t->matcher);
+	t->matcher = NULL;
 	*out = t;
 	t = NULL;
 cleanup:
@@ -72,6 +110,9 @@ void pb_tokenizer_close(struct pb_tokenizer *tokenizer)
 	pb_bpe_free(&tokenizer->bpe);
 	pb_added_free(&tokenizer->added);
 	pb_pretokenizer_free(&tokenizer->pre);
+	pb_normalizer_free(&tokenizer->normalizer);
+	pb_normalizer_free(&tokenizer->decoder.replace);
+	pb_matcher_close(tokenizer->matcher);
 	free(tokenizer->pieces);
 	pb_arena_free(&tokenizer->arena);
 	free(tokenizer);
@@ -96,24 +137,24 @@ int32_t pb_tokenizer_bos(const struct pb_tokenizer *tokenizer)
 
 /* Text between the tokens that are looked for in the text as given. */
 static enum pb_status encode_rest(const struct pb_tokenizer *t, struct pb_encoder *encoder,
-				  const char *text, size_t n, struct pb_error *err)
+				  const char *text, size_t n, bool first, struct pb_error *err)
 {
-	struct pb_normalized form = {.text = text, .n = n};
+	struct pb_normalized form;
 	struct pb_added_cut cut;
 	const char *part;
 	size_t size;
 	int32_t id;
-	enum pb_status status = PB_OK;
+	enum pb_status status;
 
-	if (t->nfc)
-		PB_TRY(pb_normalize_nfc(&form, text, n, err));
+	PB_TRY(pb_normalize(&form, &t->normalizer, encoder->matcher, text, n, err));
 	pb_added_begin(&cut, &t->added, &t->added.normalized, encoder->matcher, form.text, form.n);
 	for (;;) {
 		PB_TRY(pb_added_next(&cut, &id, &part, &size, err));
 		if (id >= 0)
 			PB_TRY(pb_ids_push(&encoder->out, id, err));
 		else if (size > 0)
-			PB_TRY(pb_pretokenize(encoder, part, size, err));
+			PB_TRY(
+			    pb_pretokenize(encoder, part, size, first && part == form.text, err));
 		else
 			break;
 	}
@@ -137,7 +178,7 @@ static enum pb_status encode_text(const struct pb_tokenizer *t, struct pb_encode
 		if (id >= 0)
 			PB_TRY(pb_ids_push(&encoder->out, id, err));
 		else if (size > 0)
-			PB_TRY(encode_rest(t, encoder, part, size, err));
+			PB_TRY(encode_rest(t, encoder, part, size, part == text, err));
 		else
 			break;
 	}
@@ -170,79 +211,6 @@ enum pb_status pb_tokenizer_encode(const struct pb_tokenizer *tokenizer, const c
 	*n_ids = encoder.out.n;
 	encoder.out.ids = NULL;
 cleanup:
-	pb_matcher_close(encoder.matcher);
-	pb_bpe_work_free(&encoder.work);
-	free(encoder.spaced);
-	free(encoder.out.ids);
+	pb_encoder_free(&encoder);
 	return status;
-}
-
-/* ---- decoding ---------------------------------------------------------------------- */
-
-/* Bytes of all ids together, and a check of each. */
-static enum pb_status measure(const struct pb_tokenizer *t, const int32_t *ids, size_t n_ids,
-			      size_t *bytes, struct pb_error *err)
-{
-	*bytes = 0;
-	for (size_t i = 0; i < n_ids; i++) {
-		if (ids[i] < 0 || (size_t)ids[i] >= t->n_ids || t->pieces[ids[i]].bytes == NULL)
-			return pb_fail(err, PB_ERR_INPUT,
-				       "an id has no token: id %d at place %zu, the tokenizer has "
-				       "ids 0 to %zu: give ids of this tokenizer",
-				       ids[i], i, t->n_ids - 1);
-		if (!pb_size_add(*bytes, t->pieces[ids[i]].size, bytes))
-			return pb_fail(err, PB_ERR_INPUT,
-				       "the text is too long: %zu ids: give less", n_ids);
-	}
-	return PB_OK;
-}
-
-enum pb_status pb_tokenizer_decode_sized(const struct pb_tokenizer *tokenizer, const int32_t *ids,
-					 size_t n_ids, char **text, size_t *size,
-					 struct pb_error *err)
-{
-	void *joined = NULL, *lossy = NULL;
-	size_t bytes, room, at = 0;
-	enum pb_status status;
-
-	*text = NULL;
-	*size = 0;
-	PB_TRY(measure(tokenizer, ids, n_ids, &bytes, err));
-	PB_TRY(pb_alloc(&joined, bytes, 1, "decoded text", err));
-	for (size_t i = 0; i < n_ids; i++) {
-		const struct pb_piece *piece = &tokenizer->pieces[ids[i]];
-
-		memcpy((char *)joined + at, piece->bytes, piece->size);
-		at += piece->size;
-	}
-	/* A byte that is not UTF-8 becomes three. */
-	if (!pb_size_mul(bytes, 3, &room) || !pb_size_add(room, 1, &room)) {
-		status =
-		    pb_fail(err, PB_ERR_INPUT, "the text is too long: %zu ids: give less", n_ids);
-		goto cleanup;
-	}
-	PB_TRY(pb_alloc(&lossy, room, 1, "decoded text", err));
-	*size = pb_utf8_lossy(joined, bytes, lossy);
-	((char *)lossy)[*size] = '\0';
-	*text = lossy;
-cleanup:
-	free(joined);
-	return status;
-}
-
-enum pb_status pb_tokenizer_decode(const struct pb_tokenizer *tokenizer, const int32_t *ids,
-				   size_t n_ids, char **text, struct pb_error *err)
-{
-	size_t size;
-
-	return pb_tokenizer_decode_sized(tokenizer, ids, n_ids, text, &size, err);
-}
-
-const char *pb_tokenizer_piece(const struct pb_tokenizer *tokenizer, int32_t id, size_t *size)
-{
-	*size = 0;
-	if (id < 0 || (size_t)id >= tokenizer->n_ids || tokenizer->pieces[id].bytes == NULL)
-		return NULL;
-	*size = tokenizer->pieces[id].size;
-	return tokenizer->pieces[id].bytes;
 }

@@ -37,6 +37,25 @@ enum pb_status pb_vocab_init(struct pb_vocab *vocab, size_t capacity, struct pb_
 	return PB_OK;
 }
 
+enum pb_status pb_vocab_reserve(struct pb_vocab *vocab, size_t n, struct pb_error *err)
+{
+	struct pb_vocab larger = {0};
+	enum pb_status status;
+
+	if (n <= vocab->n_slots / 2)
+		return PB_OK;
+	status = pb_vocab_init(&larger, n, err);
+	if (status != PB_OK)
+		return status;
+	for (size_t i = 0; i < vocab->n_slots; i++)
+		if (vocab->slots[i].key != NULL)
+			(void)pb_vocab_insert(&larger, vocab->slots[i].key, vocab->slots[i].size,
+					      vocab->slots[i].id);
+	pb_vocab_free(vocab);
+	*vocab = larger;
+	return PB_OK;
+}
+
 void pb_vocab_free(struct pb_vocab *vocab)
 {
 	free(vocab->slots);

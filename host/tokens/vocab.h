@@ -23,7 +23,10 @@ struct pb_vocab {
 enum pb_status pb_vocab_init(struct pb_vocab *vocab, size_t capacity, struct pb_error *err);
 void pb_vocab_free(struct pb_vocab *vocab);
 
-/* The keys are not copied. false when the key is there already. No more than `capacity` times. */
+/* Room for `n` entries in all, kept or made. */
+enum pb_status pb_vocab_reserve(struct pb_vocab *vocab, size_t n, struct pb_error *err);
+
+/* The keys are not copied. false when the key is there already. There must be room. */
 bool pb_vocab_insert(struct pb_vocab *vocab, const char *key, uint32_t size, int32_t id);
 
 /* The id of a token, -1 when it is not there. */

@@ -13,10 +13,13 @@
 extern "C" {
 #endif
 
-enum pb_precision { PB_PRECISION_FP32 };
+/* Operands of the products that changes go through; sums and everything else are float32. */
+enum pb_precision { PB_PRECISION_FP32, PB_PRECISION_TF32, PB_PRECISION_BF16 };
+extern const char *const pb_precision_names[PB_PRECISION_BF16 + 1];
 
 struct pb_run_config {
-	char *model_path;
+	char *model_path; /* a folder or a hub id: see pb_model_find */
+	char *model_revision;
 	enum pb_bos bos;
 	struct pb_task_options task; /* task.name NULL: pairs come from pairs_path */
 	char *pairs_path;            /* NULL: pairs come from the task */
@@ -26,7 +29,7 @@ struct pb_run_config {
 	unsigned readings; /* bits 1u << enum pb_reading_group */
 	unsigned save;     /* bits 1u << enum pb_site */
 	bool save_control; /* save: [control] */
-	char *backend;     /* "auto", "cpu" */
+	char *backend;     /* "auto", "cpu", "cuda" */
 	enum pb_precision precision;
 	size_t chunk;          /* pairs a chunk, 0: auto */
 	char *output;          /* NULL until given by the file or by -o */

@@ -15,12 +15,14 @@ extern "C" {
 
 /* What the command line adds to a config. */
 struct pb_run_options {
-	const char *command; /* the command line, for the file */
-	size_t memory;       /* bytes of host memory the run may use, 0: 80% of what the job may */
-	int n_threads;       /* 0: affinity or SLURM_CPUS_PER_TASK */
-	bool dry_run;        /* print the plan to stdout and stop */
-	bool force;          /* replace an output of a different experiment */
-	bool profile;        /* print the time by stage at the end */
+	const char *command;  /* the command line, for the file */
+	size_t memory;        /* bytes of host memory the run may use, 0: 80% of what the job may */
+	size_t device_memory; /* bytes of the GPU's, 0: nine tenths of what is free there */
+	int n_threads;        /* 0: affinity or SLURM_CPUS_PER_TASK */
+	bool dry_run;         /* print the plan to stdout and stop */
+	const char *device;   /* with it: also the time on this card ("h100"), NULL: none */
+	bool force;           /* replace an output of a different experiment */
+	bool profile;         /* print the time by stage at the end */
 	bool quiet;
 };
 

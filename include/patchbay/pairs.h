@@ -99,7 +99,20 @@ enum pb_status pb_pairs_hash(const struct pb_pairs *pairs, char hex[PB_SHA256_HE
 
 /* ---- tasks --------------------------------------------------------------------------- */
 
-enum pb_corruption { PB_CORRUPT_STATE, PB_CORRUPT_ACTION, PB_CORRUPT_DISTRACTOR };
+/* What differs between clean and corrupted; each task has some of them. */
+enum pb_corruption {
+	/* box: where the queried object starts; what moves, or where to; what must not matter */
+	PB_CORRUPT_STATE,
+	PB_CORRUPT_ACTION,
+	PB_CORRUPT_DISTRACTOR,
+	/* ioi: the giver's second name; both people exchanged; another indirect object; three
+	 * other people */
+	PB_CORRUPT_S2,
+	PB_CORRUPT_NAMES,
+	PB_CORRUPT_IO,
+	PB_CORRUPT_ABC,
+};
+#define PB_N_CORRUPTIONS (PB_CORRUPT_ABC + 1)
 const char *pb_corruption_name(enum pb_corruption corruption); /* "state", ... */
 
 /* Options of the tasks (each task uses its own; tasks.md has the meaning and ranges). */
@@ -109,6 +122,9 @@ struct pb_task_options {
 	size_t count; /* pairs (or evaluation prompts) to make */
 	enum pb_corruption corrupt;
 	uint64_t seed;
+	/* Names must be one token of it; NULL: whatever they are. Not owned. */
+	const struct pb_tokenizer *tokenizer;
+	uint64_t usable; /* set by the task's `prepare`: a bit for each of its names that is */
 };
 
 /* One row of the task table. */
@@ -122,8 +138,12 @@ struct pb_task {
 			       struct pb_error *err);
 	/* Refuse options out of range, naming the option. */
 	enum pb_status (*check)(const struct pb_task_options *o, struct pb_error *err);
-	/* Refuse a corruption that no story of these sizes has. */
+	/* Refuse a corruption that no story of these sizes has; may be NULL. */
 	enum pb_status (*check_pairs)(const struct pb_task_options *o, struct pb_error *err);
+	/* Once before the first line: what depends on the tokenizer; may be NULL. */
+	enum pb_status (*prepare)(struct pb_task_options *o, struct pb_error *err);
+	unsigned corruptions;             /* a bit for each that it has */
+	enum pb_corruption usual_corrupt; /* where none is asked for */
 };
 
 #define PB_TASK_MAX_COUNT 1000000 /* pairs or prompts of one call */
@@ -131,6 +151,11 @@ struct pb_task {
 /* The table, ended by a row whose name is NULL; and look-up (NULL when unknown). */
 extern const struct pb_task pb_tasks[];
 const struct pb_task *pb_task_find(const char *name);
+
+/* Refuse a count or seed out of range: for the tasks' `check`. */
+enum pb_status pb_task_check_count(const struct pb_task_options *o, struct pb_error *err);
+/* All that is wrong with the options: of a task's pairs, or of its evaluation prompts. */
+enum pb_status pb_task_check(const struct pb_task_options *o, bool pairs, struct pb_error *err);
 
 /* options->count pairs (or prompts) of a task as JSONL into a fresh buffer (freed with free()). */
 enum pb_status pb_task_pairs(const struct pb_task_options *options, char **text, size_t *size,

@@ -1,10 +1,11 @@
-/* Text to token ids and back: byte-level BPE as Hugging Face folders ship it. */
+/* Text to token ids and back: BPE as Hugging Face folders and GGUF files ship it. */
 #ifndef PATCHBAY_TOKENS_H
 #define PATCHBAY_TOKENS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "patchbay/base.h"
 
@@ -14,13 +15,20 @@ extern "C" {
 
 struct pb_tokenizer;
 
-/* Open the tokenizer of a model folder: tokenizer.json, or vocab.json + merges.txt.
- * PB_ERR_INPUT when neither is there, or it uses a kind that is not supported (the component is
- * named). Ids and texts are those of the `tokenizers` package for code points up to Unicode 14. An
- * open tokenizer never changes: threads may share it. */
-enum pb_status pb_tokenizer_open(struct pb_tokenizer **out, const char *folder,
-				 struct pb_error *err);
+/* Whether there is a tokenizer to open, good or bad. */
+bool pb_tokenizer_is_there(const char *path);
+
+/* Open the tokenizer of a model folder: tokenizer.json, or vocab.json + merges.txt; or of a GGUF
+ * file (`path` itself, or the only one of a folder without tokenizer.json): what its metadata says.
+ * BPE, byte-level or by characters with byte fallback as SentencePiece does. PB_ERR_INPUT when
+ * there is none, or it uses a kind that is not supported (the component or key is named). Ids and
+ * texts are those of the `tokenizers` package for code points up to Unicode 14. An open tokenizer
+ * never changes: threads may share it. */
+enum pb_status pb_tokenizer_open(struct pb_tokenizer **out, const char *path, struct pb_error *err);
 void pb_tokenizer_close(struct pb_tokenizer *tokenizer);
+
+/* What it is made of, for people: its kind, how text is changed and cut, added tokens, BOS. */
+void pb_tokenizer_describe(const struct pb_tokenizer *tokenizer, FILE *out);
 
 /* Number of ids: highest id + 1, added tokens included. */
 size_t pb_tokenizer_size(const struct pb_tokenizer *tokenizer);

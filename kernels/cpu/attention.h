@@ -109,6 +109,13 @@ static inline size_t keys_until(size_t last, size_t lanes_length)
 	return n < lanes_length ? n : lanes_length;
 }
 
+/* The softcap of scaled scores lo .. hi. */
+static inline void cap_scores(float *s, size_t lo, size_t hi, float cap)
+{
+	for (size_t j = lo; cap > 0.0f && j <= hi; j++)
+		s[j] = cap * tanhf(s[j] / cap);
+}
+
 /* Patterns of `n` query rows q [n, d_head] (already scaled) at positions first..: a [n, ld]. */
 static inline void make_patterns(const struct pb_heads *hd, const float *q, const float *kt,
 				 size_t ld, size_t first, size_t n, float *a)
@@ -119,9 +126,12 @@ static inline void make_patterns(const struct pb_heads *hd, const float *q, cons
 
 		pb_mm(a + i * ld, ld, q + i * hd->d_head, hd->d_head, kt, ld, m, keys, hd->d_head,
 		      false);
-		for (size_t r = i; r < i + m; r++)
-			pb_softmax(a + r * ld, ld, pb_first_visible(first + r, hd->window),
-				   first + r);
+		for (size_t r = i; r < i + m; r++) {
+			size_t lo = pb_first_visible(first + r, hd->window);
+
+			cap_scores(a + r * ld, lo, first + r, hd->score_softcap);
+			pb_softmax(a + r * ld, ld, lo, first + r);
+		}
 	}
 }
 

@@ -40,6 +40,8 @@ static void attend_last(const struct pb_attention_last *op, size_t v, float *scr
 				    hd->d_head);
 			a[j] *= hd->score_scale;
 		}
+		cap_scores(a0, lo, length - 1, hd->score_softcap);
+		cap_scores(a, lo, length - 1, hd->score_softcap);
 		pb_softmax(a0, length, lo, length - 1);
 		pb_softmax(a, length, lo, length - 1);
 		for (size_t d = 0; d < hd->d_head; d++)

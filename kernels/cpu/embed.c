@@ -12,6 +12,8 @@ enum pb_status pb_cpu_embed(struct pb_device *dev, const struct pb_embed *op, st
 		float *x = (float *)op->x.address + r * n;
 
 		pb_weight_rows(op->embed, (size_t)op->token[r], 1, x, n);
+		for (size_t d = 0; op->scale != 0.0f && d < n; d++)
+			x[d] *= op->scale;
 		for (size_t d = 0; op->pos_embed && d < n; d++)
 			x[d] += pb_weight_at(op->pos_embed, (size_t)op->position[r], d);
 	}

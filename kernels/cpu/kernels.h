@@ -29,23 +29,7 @@ size_t pb_cpu_scratch_floats(const struct pb_arch *arch, size_t max_length);
  * saves. */
 #define PB_WORTH_THREADS(work) ((work) >= (size_t)1 << 15)
 
-/* The operations that are compiled for each instruction set. */
-#define PB_CPU_EACH(X)                                                                             \
-	X(norm, pb_norm_op)                                                                        \
-	X(norm_delta, pb_norm_delta)                                                               \
-	X(rotary, pb_rotary)                                                                       \
-	X(patterns, pb_patterns)                                                                   \
-	X(attention, pb_attention)                                                                 \
-	X(attention_delta, pb_attention_delta)                                                     \
-	X(attention_last, pb_attention_last)                                                       \
-	X(activation, pb_activation_op)                                                            \
-	X(activation_delta, pb_activation_delta)                                                   \
-	X(rows, pb_rows)                                                                           \
-	X(edits, pb_edits)                                                                         \
-	X(dots, pb_dots)                                                                           \
-	X(vocabulary, pb_vocabulary)                                                               \
-	X(differ, pb_differ)
-
+/* The operations of PB_EACH_KERNEL are compiled for each instruction set. */
 #define PB_CPU_DECLARE(name, args, isa)                                                            \
 	enum pb_status pb_cpu_##name##_##isa(struct pb_device *, const struct args *,              \
 					     struct pb_error *);
@@ -54,11 +38,11 @@ size_t pb_cpu_scratch_floats(const struct pb_arch *arch, size_t max_length);
 #define PB_CPU_V4(name, args) PB_CPU_DECLARE(name, args, v4)
 #define PB_CPU_BASE(name, args) PB_CPU_DECLARE(name, args, base)
 #if defined(__x86_64__)
-PB_CPU_EACH(PB_CPU_V2)
-PB_CPU_EACH(PB_CPU_V3)
-PB_CPU_EACH(PB_CPU_V4)
+PB_EACH_KERNEL(PB_CPU_V2)
+PB_EACH_KERNEL(PB_CPU_V3)
+PB_EACH_KERNEL(PB_CPU_V4)
 #else
-PB_CPU_EACH(PB_CPU_BASE)
+PB_EACH_KERNEL(PB_CPU_BASE)
 #endif
 
 /* Operations without arithmetic of their own, compiled once. */

@@ -1,4 +1,5 @@
-/* Rotary position embedding on the first rotary_dims of each head, pairs (i, i + rotary_dims/2). */
+/* Rotary position embedding on the first rotary_dims of each head, pairs (i, i + rotary_dims/2)
+ * or, interleaved, (2i, 2i + 1). */
 #include "cpu/isa.h"
 
 enum pb_status PB_KERNEL(rotary)(struct pb_device *dev, const struct pb_rotary *op,
@@ -6,6 +7,7 @@ enum pb_status PB_KERNEL(rotary)(struct pb_device *dev, const struct pb_rotary *
 {
 	const int32_t *position = op->position.address;
 	size_t half = op->rotary_dims / 2;
+	size_t step = op->interleaved ? 2 : 1, apart = op->interleaved ? 1 : half;
 
 	(void)dev;
 	(void)err;
@@ -18,10 +20,10 @@ enum pb_status PB_KERNEL(rotary)(struct pb_device *dev, const struct pb_rotary *
 			float *x = pb_out(op->x) + r * op->x_stride + h * op->d_head;
 
 			for (size_t i = 0; i < half; i++) {
-				float a = x[i], b = x[i + half];
+				float *u = x + i * step, a = *u, b = u[apart];
 
-				x[i] = a * cosine[i] - b * sine[i];
-				x[i + half] = b * cosine[i] + a * sine[i];
+				*u = a * cosine[i] - b * sine[i];
+				u[apart] = b * cosine[i] + a * sine[i];
 			}
 		}
 	}

@@ -23,41 +23,49 @@ enum pb_status PB_KERNEL(dots)(struct pb_device *dev, const struct pb_dots *op,
 	return PB_OK;
 }
 
+/* A logit: the base's plus its change, softcapped where the family does that. */
+static inline double logit_at(const float *base, const float *delta, size_t j, double cap)
+{
+	double x = (double)base[j] + (delta ? (double)delta[j] : 0.0);
+
+	return cap > 0.0 ? cap * tanh(x / cap) : x;
+}
+
 /* KL(P || Q) for logits q = p + d, where P = softmax(p) is given: with m = sum P d,
  * KL = log sum P exp(d - m) = log1p(sum P (expm1(e) - e)) for e = d - m. Every term is of second
  * order in d, so a small KL keeps its digits. */
 static double kl_divergence(const float *p, double lse_p, const float *q_base, const float *delta,
-			    size_t n)
+			    size_t n, double cap)
 {
 	double mean = 0.0, sum = 0.0;
 
 	for (size_t j = 0; j < n; j++) {
-		double q = (double)q_base[j] + (delta ? (double)delta[j] : 0.0);
+		double at_p = logit_at(p, NULL, j, cap);
 
-		mean += exp((double)p[j] - lse_p) * (q - (double)p[j]);
+		mean += exp(at_p - lse_p) * (logit_at(q_base, delta, j, cap) - at_p);
 	}
 	for (size_t j = 0; j < n; j++) {
-		double q = (double)q_base[j] + (delta ? (double)delta[j] : 0.0);
-		double e = q - (double)p[j] - mean;
+		double at_p = logit_at(p, NULL, j, cap);
+		double e = logit_at(q_base, delta, j, cap) - at_p - mean;
 		/* below 1e-4 expm1(e) - e loses digits; its series does not */
 		double f = fabs(e) < 1e-4 ? e * e * (0.5 + e * (1.0 / 6.0)) : expm1(e) - e;
 
-		sum += exp((double)p[j] - lse_p) * f;
+		sum += exp(at_p - lse_p) * f;
 	}
 	return log1p(sum);
 }
 
-static double log_sum_exp(const float *base, const float *delta, size_t n)
+static double log_sum_exp(const float *base, const float *delta, size_t n, double cap)
 {
 	double top = -INFINITY, sum = 0.0;
 
 	for (size_t j = 0; j < n; j++) {
-		double x = (double)base[j] + (delta ? (double)delta[j] : 0.0);
+		double x = logit_at(base, delta, j, cap);
 
 		top = x > top ? x : top;
 	}
 	for (size_t j = 0; j < n; j++)
-		sum += exp((double)base[j] + (delta ? (double)delta[j] : 0.0) - top);
+		sum += exp(logit_at(base, delta, j, cap) - top);
 	/* a vocabulary is never empty, so the largest term is exp(0) */
 	// cppcheck-suppress invalidFunctionArg
 	return top + log(sum);
@@ -68,7 +76,8 @@ static double lse_of(const struct pb_vocabulary *op, int32_t row)
 {
 	if (op->lse0)
 		return op->lse0[row];
-	return log_sum_exp(pb_in(op->logits0) + (size_t)row * op->n_vocab, NULL, op->n_vocab);
+	return log_sum_exp(pb_in(op->logits0) + (size_t)row * op->n_vocab, NULL, op->n_vocab,
+			   (double)op->softcap);
 }
 
 static void score_row(const struct pb_vocabulary *op, size_t i)
@@ -77,15 +86,14 @@ static void score_row(const struct pb_vocabulary *op, size_t i)
 	size_t n = op->n_vocab;
 	const float *base = pb_in(op->logits0) + (size_t)op->base[i] * n;
 	const float *delta = op->delta.address ? pb_in(op->delta) + i * n : NULL;
-	double best = -INFINITY;
+	double best = -INFINITY, cap = (double)op->softcap;
 
-	s->lse = log_sum_exp(base, delta, n);
-	s->logit_answer =
-	    (double)base[op->answer[i]] + (delta ? (double)delta[op->answer[i]] : 0.0);
-	s->logit_foil = (double)base[op->foil[i]] + (delta ? (double)delta[op->foil[i]] : 0.0);
+	s->lse = log_sum_exp(base, delta, n, cap);
+	s->logit_answer = logit_at(base, delta, (size_t)op->answer[i], cap);
+	s->logit_foil = logit_at(base, delta, (size_t)op->foil[i], cap);
 	s->rank_answer = s->rank_foil = s->argmax = 0;
 	for (size_t j = 0; j < op->n_valid; j++) {
-		double x = (double)base[j] + (delta ? (double)delta[j] : 0.0);
+		double x = logit_at(base, delta, j, cap);
 
 		s->rank_answer += x > s->logit_answer;
 		s->rank_foil += x > s->logit_foil;
@@ -98,8 +106,8 @@ static void score_row(const struct pb_vocabulary *op, size_t i)
 	if (op->donor) {
 		const float *donor = pb_in(op->logits0) + (size_t)op->donor[i] * n;
 
-		s->kl_recipient = kl_divergence(base, lse_of(op, op->base[i]), base, delta, n);
-		s->kl_donor = kl_divergence(donor, lse_of(op, op->donor[i]), base, delta, n);
+		s->kl_recipient = kl_divergence(base, lse_of(op, op->base[i]), base, delta, n, cap);
+		s->kl_donor = kl_divergence(donor, lse_of(op, op->donor[i]), base, delta, n, cap);
 	}
 }
 

@@ -65,6 +65,44 @@ static enum pb_status cpu_zero(struct pb_device *dev, struct pb_dev to, size_t b
 	return PB_OK;
 }
 
+/* Rows enough to pack panels for every thread, few enough that the MLP's two products share a
+ * cache.
+ */
+static struct pb_block_sizes cpu_block_sizes(struct pb_device *dev)
+{
+	(void)dev;
+	return (struct pb_block_sizes){.rows = 1536, .variants = 128};
+}
+
+static size_t cpu_element_bytes(struct pb_device *dev)
+{
+	(void)dev;
+	return sizeof(float);
+}
+
+static enum pb_status cpu_memory(struct pb_device *dev, size_t *available, struct pb_error *err)
+{
+	(void)dev;
+	(void)err;
+	*available = 0; /* it is the host's */
+	return PB_OK;
+}
+
+/* Every operation is done when it returns, and none is launched. */
+static uint64_t cpu_ticket(struct pb_device *dev)
+{
+	(void)dev;
+	return 0;
+}
+
+static enum pb_status cpu_wait(struct pb_device *dev, uint64_t ticket, struct pb_error *err)
+{
+	(void)dev;
+	(void)ticket;
+	(void)err;
+	return PB_OK;
+}
+
 /* Upper bound of what an attention operation takes for one task: the recipient's keys and values,
  * its patterns and queries, a variant's keys and values, the keys and patterns of a source of
  * edits, and a few rows; all with rows rounded to 16 floats. */
@@ -78,10 +116,11 @@ size_t pb_cpu_scratch_floats(const struct pb_arch *arch, size_t max_length)
 static size_t cpu_prepare_bytes(struct pb_device *dev, const struct pb_arch *arch,
 				size_t max_length)
 {
-	size_t widest = arch->n_vocab > arch->d_mlp ? arch->n_vocab : arch->d_mlp;
+	size_t h = arch->gated ? 2 * arch->d_mlp : arch->d_mlp;
+	size_t widest = arch->n_vocab > h ? arch->n_vocab : h;
 
 	return (pb_cpu_scratch_floats(arch, max_length) * sizeof(float) +
-		pb_cpu_gemm_worker_bytes(arch->d_model + arch->d_mlp, widest + arch->d_model)) *
+		pb_cpu_gemm_worker_bytes(arch->d_model + h, widest + arch->d_model)) *
 	       (size_t)pb_cpu_of(dev)->n_threads;
 }
 
@@ -138,8 +177,11 @@ static const char *cpu_isa(struct pb_device *dev)
 		.name = "cpu", .close = cpu_close, .describe = cpu_describe, .isa = cpu_isa,       \
 		.alloc = cpu_alloc, .release = cpu_release, .upload = cpu_upload,                  \
 		.download = cpu_download, .zero = cpu_zero, .prepare = cpu_prepare,                \
-		.prepare_bytes = cpu_prepare_bytes, .pack = pb_cpu_pack, .unpack = pb_cpu_unpack,  \
-		.gemm = pb_cpu_gemm, .embed = pb_cpu_embed, PB_CPU_EACH(entry)                     \
+		.prepare_bytes = cpu_prepare_bytes, .launches = cpu_ticket,                        \
+		.block_sizes = cpu_block_sizes, .element_bytes = cpu_element_bytes,                \
+		.memory = cpu_memory, .ticket = cpu_ticket, .wait = cpu_wait, .pack = pb_cpu_pack, \
+		.unpack = pb_cpu_unpack, .gemm = pb_cpu_gemm, .embed = pb_cpu_embed,               \
+		PB_EACH_KERNEL(entry)                                                              \
 	}
 
 struct isa {

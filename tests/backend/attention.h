@@ -11,11 +11,14 @@ struct shape {
 };
 
 /* Head widths 1 to 80, grouped queries, windows (one that sees itself only, one wider than every
- * prompt), unscaled scores (GPT-Neo) whose softmax saturates. */
+ * prompt), unscaled scores (GPT-Neo) whose softmax saturates,
+ * softcapped scores. */
 static const struct shape shapes[] = {
-    {{1, 1, 1, 1.0f, 0}, 1.0f},      {{3, 3, 5, 0.447f, 0}, 1.0f},  {{4, 2, 16, 0.25f, 0}, 1.5f},
-    {{4, 1, 16, 0.25f, 7}, 1.0f},    {{6, 2, 5, 0.5f, 1}, 1.0f},    {{2, 2, 64, 0.125f, 0}, 1.0f},
-    {{3, 1, 80, 0.1118f, 16}, 2.0f}, {{2, 2, 16, 1.0f, 256}, 3.0f}, {{5, 5, 16, 1.0f, 0}, 6.0f},
+    {{1, 1, 1, 1.0f, 0, 0.0f}, 1.0f},      {{3, 3, 5, 0.447f, 0, 0.0f}, 1.0f},
+    {{4, 2, 16, 0.25f, 0, 0.0f}, 1.5f},    {{4, 1, 16, 0.25f, 7, 0.0f}, 1.0f},
+    {{6, 2, 5, 0.5f, 1, 0.0f}, 1.0f},      {{2, 2, 64, 0.125f, 0, 0.0f}, 1.0f},
+    {{3, 1, 80, 0.1118f, 16, 0.0f}, 2.0f}, {{2, 2, 16, 1.0f, 256, 0.0f}, 3.0f},
+    {{5, 5, 16, 1.0f, 0, 0.0f}, 6.0f},     {{4, 2, 16, 0.25f, 5, 2.0f}, 3.0f},
 };
 #define N_SHAPES (sizeof shapes / sizeof *shapes)
 

@@ -64,8 +64,12 @@ struct rig {
 		struct pb_error error_ = {0}, *err = &error_;                                      \
 		CHECK((expr) == PB_OK, "%s: %s: %s", (r)->label, #expr, error_.message);           \
 	} while (0)
-/* Run an operation: RUN(r, norm, &op). */
-#define RUN(r, operation, op) MUST(r, (r)->ops->operation((r)->dev, op, err))
+/* Run an operation, and wait for the host arrays that it fills: RUN(r, norm, &op). */
+#define RUN(r, operation, op)                                                                      \
+	do {                                                                                       \
+		MUST(r, (r)->ops->operation((r)->dev, op, err));                                   \
+		MUST(r, (r)->ops->wait((r)->dev, (r)->ops->ticket((r)->dev), err));                \
+	} while (0)
 
 /* ---- devices --------------------------------------------------------------------------------- */
 
@@ -89,7 +93,7 @@ static inline struct pb_device *open_device(const char *name, const char *isa, i
 
 	if (strcmp(name, "cpu") == 0) /* an empty value is none */
 		cr_assert_eq(setenv("PB_CPU_ISA", isa, 1), 0);
-	if (pb_device_open(&dev, name, n_threads, &err) == PB_OK)
+	if (pb_device_open(&dev, name, n_threads, PB_PRECISION_FP32, &err) == PB_OK)
 		return dev;
 	CHECK(*isa && err.status == PB_ERR_INPUT && strstr(err.message, "does not run here"),
 	      "%s %s: %s", name, isa, err.message);
@@ -259,7 +263,7 @@ static inline double *widen(struct rig *r, const float *from, size_t n)
  * F16 below 16 in magnitude with a fourth of them subnormal, BF16 from 2^-7 to below 2. */
 static inline void *stored(struct rig *r, enum pb_dtype dtype, size_t n)
 {
-	size_t bytes = pb_dtype_size(dtype);
+	size_t bytes = pb_dtype_bytes(dtype, 1);
 	char *data = HOST(r, n * bytes + 1, char) + 1;
 
 	for (size_t i = 0; i < n; i++) {

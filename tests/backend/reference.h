@@ -32,11 +32,22 @@ static inline double ref_bf16(uint16_t bits)
 	return sign * (exponent ? ldexp(128 + mantissa, exponent - 134) : ldexp(mantissa, -133));
 }
 
+/* Interleaved, the first half of n numbers lies at the even places, the second at the odd ones. */
+static inline ptrdiff_t ref_place(bool interleaved, size_t n, size_t index)
+{
+	size_t half = n / 2;
+
+	return (ptrdiff_t)(interleaved ? index % half * 2 + index / half : index);
+}
+
 /* W[i, o] of a view. */
 static inline double ref_weight(const struct pb_weight *w, size_t i, size_t o)
 {
-	ptrdiff_t g = (ptrdiff_t)(o / w->group_size), j = (ptrdiff_t)(o % w->group_size);
-	ptrdiff_t at = (ptrdiff_t)i * w->stride_in + g * w->stride_group + j * w->stride_out;
+	ptrdiff_t g = (ptrdiff_t)(o / w->group_size);
+	ptrdiff_t j = ref_place(w->interleaved, w->group_size, o % w->group_size);
+	ptrdiff_t at = (ptrdiff_t)w->first +
+		       ref_place(w->interleaved_in, w->n_in, i) * w->stride_in +
+		       g * w->stride_group + j * w->stride_out;
 	uint16_t half;
 	float single;
 
@@ -106,6 +117,13 @@ static inline bool ref_sees(size_t i, size_t j, size_t window)
 	return j <= i && (window == 0 || (int64_t)i - (int64_t)window < (int64_t)j);
 }
 
+static inline double ref_softcap(const struct pb_heads *hd, double s)
+{
+	double cap = (double)hd->score_softcap;
+
+	return cap > 0.0 ? cap * tanh(s / cap) : s;
+}
+
 /* a = softmax(s) over the entries above -infinity. */
 static inline void ref_softmax(size_t n, const double *s, double *a)
 {
@@ -155,7 +173,8 @@ static inline double ref_pattern(const struct pb_heads *hd, const double *qkv, s
 			sum += q[d] * k[d];
 			terms += fabs(q[d] * k[d]);
 		}
-		s[j] = ref_sees(i, j, hd->window) ? (double)hd->score_scale * sum : -INFINITY;
+		s[j] = ref_sees(i, j, hd->window) ? ref_softcap(hd, (double)hd->score_scale * sum)
+						  : -INFINITY;
 		if (ref_sees(i, j, hd->window))
 			largest = fmax(largest, (double)hd->score_scale * terms);
 	}

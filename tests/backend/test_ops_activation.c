@@ -186,3 +186,123 @@ OPS_TEST(ops_activation, no_change)
 				      (double)got[i]);
 		}
 }
+
+/* ---- gated: act(g) u ------------------------------------------------------------------------- */
+
+static void gated_case(struct rig *r, size_t k, size_t n, size_t width)
+{
+	struct pb_activation_op op = {.kind = kinds[k], .gated = true, .n_rows = n, .width = width};
+	size_t size = n * width;
+	float *h, *a;
+
+	begin_case(r, "gated %s of %zu x %zu", names[k], n, width);
+	h = inputs(r, 2 * size);
+	op.h = put(r, h, 2 * size);
+	op.a = put_sentinel(r, size);
+	RUN(r, activation, &op);
+	a = fetch(r, op.a, size);
+	for (size_t i = 0; i < size; i++) {
+		size_t at = i / width * 2 * width + i % width;
+		double g = (double)h[at], u = (double)h[at + width], act = ref_act(kinds[k], g);
+
+		check_value(r, "a", i, (double)a[i], act * u,
+			    tolerance_at(g) * fabs(u) + 2.0 * U * fabs(act * u) + 1e-37);
+	}
+}
+
+OPS_TEST(ops_activation, gated)
+{
+	static const size_t shapes[][2] = {{0, 16}, {1, 1}, {7, 5}, {13, 33}, {3, 1536}};
+
+	for (size_t k = 0; k < N_KINDS; k++)
+		for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+			gated_case(r, k, shapes[s][0], shapes[s][1]);
+}
+
+/* The change (act(g1) - act(g0)) u1 + act(g0) du: each factor is off by its own rounding, and the
+ * sum of two terms may cancel. */
+static double gated_tolerance(enum pb_activation kind, double g0, double dg, double u0, double du)
+{
+	double g1 = g0 + dg, u1 = u0 + du, a0 = ref_act(kind, g0), a1 = ref_act(kind, g1);
+	double change =
+	    1.13 * U * fabs(g1) + tolerance_at(g1) + tolerance_at(g0) + U * (fabs(a1) + fabs(a0));
+
+	return change * fabs(u1) * 1.001 + 3.0 * U * fabs((a1 - a0) * u1) +
+	       tolerance_at(g0) * fabs(du) + 3.0 * U * fabs(a0 * du) + 1e-36;
+}
+
+static void gated_delta_case(struct rig *r, size_t k, size_t n, size_t width, float scale)
+{
+	const size_t n_base = 7;
+	struct pb_activation_delta op = {
+	    .kind = kinds[k], .gated = true, .n_rows = n, .width = width};
+	size_t size = 2 * n * width;
+	float *h0, *dh, *got, *alone;
+	int32_t *base_row;
+
+	begin_case(r, "change of gated %s by %g, %zu x %zu", names[k], (double)scale, n, width);
+	h0 = normals(r, 2 * n_base * width, 3.0f);
+	dh = normals(r, size, scale);
+	base_row = indices(r, n, n_base);
+	op.h0 = put(r, h0, 2 * n_base * width);
+	op.base_row = put(r, base_row, n);
+	op.dh = put(r, dh, size);
+	RUN(r, activation_delta, &op);
+	got = fetch(r, op.dh, size);
+	for (size_t i = 0; i < n * width; i++) {
+		size_t at = i / width * 2 * width + i % width;
+		size_t b = (size_t)base_row[i / width] * 2 * width + i % width;
+		double g0 = (double)h0[b], u0 = (double)h0[b + width];
+		double dg = (double)dh[at], du = (double)dh[at + width];
+
+		check_value(r, "dh", i, (double)got[at],
+			    ref_act(kinds[k], g0 + dg) * (u0 + du) - ref_act(kinds[k], g0) * u0,
+			    gated_tolerance(kinds[k], g0, dg, u0, du));
+	}
+
+	op.dh = put(r, dh, size);
+	for (size_t i = n; i-- > 0;) {
+		struct pb_activation_delta one = op;
+
+		one.n_rows = 1;
+		one.dh = pb_dev_row(op.dh, i, 2 * width);
+		one.base_row = pb_dev_row(op.base_row, i, 1);
+		RUN(r, activation_delta, &one);
+	}
+	alone = fetch(r, op.dh, size);
+	for (size_t i = 0; i < n; i++) /* the second half of a row is anything */
+		check_bits(r, "a row alone", alone + 2 * i * width, got + 2 * i * width,
+			   width * sizeof *got);
+}
+
+OPS_TEST(ops_activation, gated_delta)
+{
+	static const size_t shapes[][2] = {{0, 16}, {1, 1}, {9, 5}, {23, 33}, {11, 1536}};
+	static const float scales[] = {1e-6f, 1.0f, 100.0f};
+
+	for (size_t k = 0; k < N_KINDS; k++)
+		for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+			for (size_t d = 0; d < 3; d++)
+				gated_delta_case(r, k, shapes[s][0], shapes[s][1], scales[d]);
+}
+
+OPS_TEST(ops_activation, gated_without_change)
+{
+	const size_t n_base = 7, n = 20, width = 33;
+
+	for (size_t k = 0; k < N_KINDS; k++) {
+		struct pb_activation_delta op = {
+		    .kind = kinds[k], .gated = true, .n_rows = n, .width = width};
+		const float *got;
+
+		begin_case(r, "no change of gated %s", names[k]);
+		op.h0 = put(r, normals(r, 2 * n_base * width, 3.0f), 2 * n_base * width);
+		op.base_row = put(r, indices(r, n, n_base), n);
+		op.dh = put(r, HOST(r, 2 * n * width, float), 2 * n * width);
+		RUN(r, activation_delta, &op);
+		got = fetch(r, op.dh, 2 * n * width);
+		for (size_t i = 0; i < 2 * n * width; i++)
+			if (i / width % 2 == 0)
+				CHECK(got[i] == 0.0f, "%s: %g at %zu", r->label, (double)got[i], i);
+	}
+}

@@ -107,7 +107,7 @@ OPS_TEST(ops_attention, one_token)
 OPS_TEST(ops_attention, many_prompts)
 {
 	enum { N = 80 };
-	static const struct shape wide = {{8, 8, 64, 0.125f, 0}, 1.0f};
+	static const struct shape wide = {{8, 8, 64, 0.125f, 0, 0.0f}, 1.0f};
 	size_t length[N];
 
 	for (size_t i = 0; i < N; i++)

@@ -88,8 +88,8 @@ static double last_scores(const struct last_case *c, size_t v, size_t h, double 
 			sum1 += t;
 			terms += fabs(t);
 		}
-		s0[j] = ref_sees(answer, j, hd->window) ? scale * sum0 : -INFINITY;
-		s1[j] = ref_sees(answer, j, hd->window) ? scale * sum1 : -INFINITY;
+		s0[j] = ref_sees(answer, j, hd->window) ? ref_softcap(hd, scale * sum0) : -INFINITY;
+		s1[j] = ref_sees(answer, j, hd->window) ? ref_softcap(hd, scale * sum1) : -INFINITY;
 		if (ref_sees(answer, j, hd->window))
 			largest = fmax(largest, scale * terms);
 	}
@@ -287,9 +287,10 @@ static void last_case(struct rig *r, const struct shape *s, size_t D, size_t n_p
 
 OPS_TEST(ops_attention_last, by_qk_and_by_dk)
 {
-	static const size_t widths[N_SHAPES] = {1, 768, 16, 33, 5, 15, 48, 1, 33};
+	static const size_t widths[] = {1, 768, 16, 33, 5, 15, 48, 1, 33, 24};
 	static const size_t length[] = {1, 5, 18, LONGEST};
 
+	_Static_assert(sizeof widths / sizeof *widths == N_SHAPES, "a width for each shape");
 	for (size_t s = 0; s < N_SHAPES; s++)
 		for (unsigned by_qk = 0; by_qk < 2; by_qk++) {
 			size_t D = widths[s];

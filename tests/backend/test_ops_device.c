@@ -92,7 +92,7 @@ OPS_TEST(ops_device, prepared_memory)
 OPS_TEST(ops_device, two_devices)
 {
 	enum { N = 80, LONGEST = 20 };
-	static const struct shape shape = {{8, 8, 64, 0.125f, 0}, 1.0f};
+	static const struct shape shape = {{8, 8, 64, 0.125f, 0, 0.0f}, 1.0f};
 	size_t width = ref_qkv_width(&shape.heads), Z = shape.heads.n_heads * shape.heads.d_head;
 	struct pb_span prompts[N] = {{0}};
 	struct pb_attention op = {
@@ -125,7 +125,7 @@ Test(ops_device, unknown_names)
 	struct pb_error err = {0};
 	struct pb_device *dev = NULL;
 
-	cr_assert_eq(pb_device_open(&dev, "abacus", 1, &err), PB_ERR_INPUT);
+	cr_assert_eq(pb_device_open(&dev, "abacus", 1, PB_PRECISION_FP32, &err), PB_ERR_INPUT);
 	cr_assert_null(dev);
 	cr_assert_not_null(strstr(err.message, "abacus"), "%s", err.message);
 	cr_assert_not_null(strstr(err.message, "cpu"), "%s", err.message);
@@ -133,7 +133,7 @@ Test(ops_device, unknown_names)
 
 	err = (struct pb_error){0};
 	cr_assert_eq(setenv("PB_CPU_ISA", "x86-64-v9", 1), 0);
-	cr_assert_eq(pb_device_open(&dev, "cpu", 1, &err), PB_ERR_INPUT);
+	cr_assert_eq(pb_device_open(&dev, "cpu", 1, PB_PRECISION_FP32, &err), PB_ERR_INPUT);
 	cr_assert_null(dev);
 	cr_assert_not_null(strstr(err.message, "x86-64-v9"), "%s", err.message);
 }

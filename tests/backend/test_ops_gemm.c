@@ -197,22 +197,40 @@ OPS_TEST_ON(ops_gemm, no_rows, each_library)
 /* ---- views ----------------------------------------------------------------------------------- */
 
 /* Views of n_in inputs as checkpoints have them: [in, out]; [out, in]; one part of q|k|v by head
- * (GPT-NeoX); one block of q|k|v (GPT-2). */
-#define N_VIEWS ((size_t)6)
+ * (GPT-NeoX); one block of q|k|v (GPT-2); halves of heads interleaved, and the transpose of that
+ * (GGUF files of Llama). */
+#define N_VIEWS ((size_t)8)
+
+static struct pb_weight view_of(const void *data, enum pb_dtype dtype, size_t n_in, size_t n_groups,
+				size_t group_size, ptrdiff_t stride_in, ptrdiff_t stride_group,
+				ptrdiff_t stride_out)
+{
+	return (struct pb_weight){.data = data,
+				  .dtype = dtype,
+				  .n_in = n_in,
+				  .n_groups = n_groups,
+				  .group_size = group_size,
+				  .stride_in = stride_in,
+				  .stride_group = stride_group,
+				  .stride_out = stride_out};
+}
+
 static void make_views(struct rig *r, size_t n_in, struct pb_weight v[N_VIEWS])
 {
 	ptrdiff_t in = (ptrdiff_t)n_in;
 
 	v[0] = plain_view(stored(r, PB_F32, n_in * 7), n_in, 7);
-	v[1] =
-	    (struct pb_weight){stored(r, PB_F16, n_in * 37), PB_F16, n_in, 1, 37, 1, 37 * in, in};
-	v[2] =
-	    (struct pb_weight){stored(r, PB_BF16, n_in * 36), PB_BF16, n_in, 3, 4, 1, 12 * in, in};
-	v[2].data = (const char *)v[2].data + 4 * n_in * sizeof(uint16_t);
-	v[3] = (struct pb_weight){stored(r, PB_F32, n_in * 18), PB_F32, n_in, 2, 3, 18, 3, 1};
-	v[3].data = (const char *)v[3].data + 6 * sizeof(float);
-	v[4] = (struct pb_weight){stored(r, PB_F32, n_in * 9), PB_F32, n_in, 3, 3, 1, 3 * in, in};
-	v[5] = (struct pb_weight){stored(r, PB_F16, n_in), PB_F16, n_in, 1, 1, 1, 1, 1};
+	v[1] = view_of(stored(r, PB_F16, n_in * 37), PB_F16, n_in, 1, 37, 1, 37 * in, in);
+	v[2] = view_of(stored(r, PB_BF16, n_in * 36), PB_BF16, n_in, 3, 4, 1, 12 * in, in);
+	v[2].first = 4 * n_in;
+	v[3] = view_of(stored(r, PB_F32, n_in * 18), PB_F32, n_in, 2, 3, 18, 3, 1);
+	v[3].first = 6;
+	v[4] = view_of(stored(r, PB_F32, n_in * 9), PB_F32, n_in, 3, 3, 1, 3 * in, in);
+	v[5] = view_of(stored(r, PB_F16, n_in), PB_F16, n_in, 1, 1, 1, 1, 1);
+	v[6] = view_of(stored(r, PB_BF16, n_in * 18), PB_BF16, n_in, 3, 6, 1, 6 * in, in);
+	v[6].interleaved = true;
+	v[7] = view_of(stored(r, PB_F32, n_in * 5), PB_F32, n_in, 1, 5, 5, 0, 1);
+	v[7].interleaved_in = n_in % 2 == 0;
 }
 
 /* Views side by side against float64, and bit for bit against the same numbers as one plain matrix.

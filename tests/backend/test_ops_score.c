@@ -350,3 +350,35 @@ OPS_TEST(ops_score, kl_in_closed_form)
 		check_value(r, "kl_donor", i, c.op.out[i].kl_donor, want, tolerance);
 	}
 }
+
+/* Where the donor lies does not matter: host arrays of a call may be of very different sizes. */
+OPS_TEST(ops_score, a_donor_far_away)
+{
+	static const int32_t zero = 0, donors[2] = {1, 600000};
+	const size_t last = (size_t)donors[1];
+	float *logits0 = NULL;
+	double *lse0 = NULL;
+	struct pb_vocabulary_score near_by, far;
+	struct pb_vocabulary op = {
+	    .n = 1, .n_vocab = 2, .n_valid = 2, .base = &zero, .answer = &zero, .foil = &zero};
+
+	begin_case(r, "a donor in row %zu", last);
+	logits0 = HOST(r, 2 * (last + 1), float);
+	lse0 = HOST(r, last + 1, double);
+	logits0[1] = 1.0f;
+	logits0[2] = logits0[2 * last] = 2.5f;
+	lse0[0] = log(1.0 + exp(1.0));
+	lse0[1] = lse0[last] = log(1.0 + exp(2.5));
+	op.logits0 = put(r, logits0, 2 * (last + 1));
+	op.lse0 = lse0;
+	op.donor = &donors[0];
+	op.out = &near_by;
+	RUN(r, vocabulary, &op);
+	op.donor = &donors[1];
+	op.out = &far;
+	RUN(r, vocabulary, &op);
+	note(r, &far.kl_donor, sizeof far.kl_donor);
+	CHECK(near_by.kl_donor > 0.1, "%s: the donor is another one", r->label);
+	check_bits(r, "kl_donor", &far.kl_donor, &near_by.kl_donor, sizeof far.kl_donor);
+	check_bits(r, "lse", &far.lse, &near_by.lse, sizeof far.lse);
+}

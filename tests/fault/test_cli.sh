@@ -66,7 +66,17 @@ expect 2 "unknown.yaml:5:1 (engin): did you mean 'engine'?" "$patchbay" run unkn
 expect 2 "--set task.boxs=3" "$patchbay" run --set task.boxs=3 run.yaml
 expect 2 "site 'mlp_pre' is not known" "$patchbay" run --set sweep.site=mlp_pre run.yaml
 expect 2 "key does not fit: --set sweep.alpha=2 (sweep.alpha)" "$patchbay" run --set sweep.alpha=2 run.yaml
-expect 2 "precision 'bf16' is not available" "$patchbay" run --set engine.precision=bf16 run.yaml
+expect 2 "precision bf16 needs a GPU" "$patchbay" run --backend cpu --set engine.precision=bf16 -o x.h5 run.yaml
+expect 2 "no such card: --device abacus: known are a100" "$patchbay" run --dry-run --device abacus run.yaml
+expect 2 "give --dry-run with it" "$patchbay" run --device h100 -o x.h5 run.yaml
+expect 2 "available: auto, cpu, cuda" "$patchbay" run --backend gpu -o x.h5 run.yaml
+succeed "$patchbay" run --dry-run --device h100 --set engine.precision=bf16 run.yaml
+mkdir plugins
+echo 'not a library' >plugins/libpatchbay_cuda_emulated.so
+expect 2 "the cuda backend does not load" env PB_PLUGIN_DIR=plugins "$patchbay" run --backend cuda -o x.h5 run.yaml
+expect 0 "computing on the processor: the cuda backend does not load" env PB_PLUGIN_DIR=plugins \
+	"$patchbay" run --dry-run run.yaml
+rm -r plugins
 printf 'model: {path: m\nsweep: {site: z}\n' >broken.yaml
 expect 2 "not valid YAML: broken.yaml:" "$patchbay" run broken.yaml
 rm -f unknown.yaml broken.yaml

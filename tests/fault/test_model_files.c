@@ -254,6 +254,21 @@ Test(model_files, huge_counts)
 	free(text);
 }
 
+/* A width that would need a table of gigabytes before any weight is looked at. */
+Test(model_files, huge_head)
+{
+	static const char config[] =
+	    "{\"model_type\":\"llama\",\"hidden_size\":4,\"intermediate_size\":4,"
+	    "\"num_hidden_layers\":1,\"num_attention_heads\":1,\"head_dim\":2000000000}";
+	struct pb_model *model = NULL;
+	struct pb_error err = {0};
+
+	stw_write_file(weights_path, bytes, n_bytes);
+	stw_folder_write(&folder, "config.json", config, sizeof config - 1);
+	cr_assert_eq(pb_model_open(&model, folder.path, &err), PB_ERR_INPUT);
+	cr_assert_not_null(strstr(err.message, "head too wide"), "%s", err.message);
+}
+
 /* The config, damaged in the same ways beside a sound file of weights. */
 Test(model_files, damaged_config)
 {

@@ -10,8 +10,10 @@ writes, beside this file,
     tokens_<name>_decode.jsonl {"string": i, "text": t}: ids of string i decode to t, where t is
                                not the string itself; {"ids": [...], "text": t}: any ids
 
-for GPT-2 (DIR/gpt2), GPT-NeoX (DIR/neox) and the bundled model (data/boxbench). DIR is
-$PB_TOKENIZERS or ../shared/tokenizers beside the repository. Needs the packages `tokenizers`
+for GPT-2 (DIR/gpt2), GPT-NeoX (DIR/neox), the bundled model (data/boxbench) and the small
+tokenizers of make_family_tokenizers.py (tokenizers/<name>). DIR is $PB_TOKENIZERS or
+../shared/tokenizers beside the repository. --step 1 takes every string for all of them, for a
+comparison that is not kept: the test reads the same files. Needs the packages `tokenizers`
 (0.23 made the committed files) and Python 3.11, whose tables are Unicode 14: later code points are
 outside what is claimed. The same bytes come out on every run; --check only compares.
 """
@@ -29,7 +31,7 @@ import tokenizers
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-BOXBENCH_STEP = 24  # its ids are stored for every 24th string and all of box_prompts()
+STEP = 24  # the small ones' ids are stored for every 24th string, boxbench's for box_prompts() too
 SPECIALS = ["<|endoftext|>", "<|padding|>"]
 SPACES = [" ", "\t", "\n", "\r", "\x0b", "\x0c", "\x1c", "\x1f", "\x85", "\xa0", "\u1680", "\u180e",
           "\u2000", "\u2002", "\u2003", "\u2009", "\u200a", "\u200b", "\u2028", "\u2029", "\u202f",
@@ -362,7 +364,7 @@ def random_ids(rng, tokenizer, count):
     yield [size - 1]
 
 
-def golden(name, folder, strings, corpus_bytes, indices):
+def golden(name, folder, strings, corpus_bytes, indices, n_random=500):
     tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -370,7 +372,7 @@ def golden(name, folder, strings, corpus_bytes, indices):
     decode = lambda row: tokenizer.decode(row, skip_special_tokens=False)
     rows = [{"string": i, "text": decode(ids[i])} for i in indices if decode(ids[i]) != strings[i]]
     rng = random.Random(7)
-    known = [row for row in random_ids(rng, tokenizer, 500)
+    known = [row for row in random_ids(rng, tokenizer, n_random)
              if all(tokenizer.id_to_token(i) is not None for i in row)]
     rows += [{"ids": row, "text": decode(row)} for row in known]
     print(f"{name}: {len(indices)} strings, {sum(map(len, ids.values()))} ids, {len(rows)} decodings")
@@ -383,6 +385,7 @@ def main():
     parser.add_argument("--tokenizers", type=Path,
                         default=os.environ.get("PB_TOKENIZERS") or ROOT.parent / "shared" / "tokenizers")
     parser.add_argument("--check", action="store_true", help="compare with the committed files only")
+    parser.add_argument("--step", type=int, default=STEP, help="of the small ones (%(default)s)")
     args = parser.parse_args()
     if unicodedata.unidata_version != "14.0.0":
         sys.exit(f"Python's tables are Unicode {unicodedata.unidata_version}, not 14.0.0: use Python 3.11")
@@ -392,11 +395,13 @@ def main():
     files = {"tokens_corpus.jsonl": corpus_bytes}
     print(f"{len(strings)} strings, {len(corpus_bytes)} bytes")
     everything = list(range(len(strings)))
-    some = sorted(set(everything[::BOXBENCH_STEP]) | set(box))
+    some = sorted(set(everything[::args.step]) | set(box))
     for name, folder, indices in (("gpt2", args.tokenizers / "gpt2", everything),
                                   ("neox", args.tokenizers / "neox", everything),
                                   ("boxbench", ROOT / "data" / "boxbench", some)):
         files.update(golden(name, folder, strings, corpus_bytes, indices))
+    for folder in sorted((HERE / "tokenizers").iterdir()):
+        files.update(golden(folder.name, folder, strings, corpus_bytes, everything[::args.step], 150))
     different = [name for name, data in files.items()
                  if not (HERE / name).is_file() or (HERE / name).read_bytes() != data]
     if args.check:

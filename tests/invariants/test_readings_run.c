@@ -125,7 +125,7 @@ static void plain_output(const struct setup *s, const double *resid, size_t l, s
 	const struct pb_arch *a = &s->model->arch;
 	const struct pb_layer *w = &s->model->layers[l];
 	size_t K = a->d_head;
-	double n[64], v[64], z[64] = {0.0};
+	double n[64] = {0.0}, v[64] = {0.0}, z[64] = {0.0};
 
 	plain_norm(a, resid, &w->norm1_weight, &w->norm1_bias, n);
 	plain_linear(n, &w->v, &w->v_bias, v);
@@ -209,7 +209,10 @@ static void set_diagonal(const struct pb_weight *w, float scale)
 
 static void set_zero(const struct pb_weight *w)
 {
-	memset((float *)w->data, 0, w->n_in * pb_weight_n_out(w) * sizeof(float));
+	float *to = (float *)w->data;
+
+	for (size_t i = 0; i < w->n_in * pb_weight_n_out(w); i++)
+		to[i] = 0.0f;
 }
 
 /* Layer 0 and positions leave the tied embedding alone, and the only head of layer 1 writes minus

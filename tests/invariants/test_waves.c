@@ -141,6 +141,60 @@ Test(waves, grouped_queries)
 	check_model(&o);
 }
 
+/* RMS norms, a gated MLP, grouped keys, a softcap of the logits. */
+static struct tiny_options llama(void)
+{
+	struct tiny_options o = grouped();
+
+	o.learned_positions = false;
+	o.d_head = 6;
+	o.rotary_dims = 6;
+	o.llama = true;
+	o.activation = PB_ACT_SILU;
+	o.logit_softcap = 3.0f;
+	o.embed_scale = 1.5f;
+	return o;
+}
+
+Test(waves, gated)
+{
+	struct tiny_options o = llama();
+
+	check_model(&o);
+	o.interleaved = o.nope = true;
+	check_model(&o);
+	o.parallel = true;
+	o.activation = PB_ACT_GELU_ERF;
+	check_model(&o);
+}
+
+/* Norms of each head's q and k, post-norms with and without pre-norms, softcapped scores. */
+Test(waves, more_norms)
+{
+	struct tiny_options o = llama();
+
+	o.qk_norm = PB_QK_NORM_HEAD;
+	check_model(&o);
+	o.post_norm = true;
+	o.score_softcap = 2.0f;
+	o.window = 4;
+	check_model(&o);
+	check_paths(&o);
+	o.no_pre_norm = true;
+	o.qk_norm = PB_QK_NORM_WHOLE;
+	check_model(&o);
+	check_paths(&o);
+	o.rotary_dims = 0; /* normed keys without a rotation */
+	check_model(&o);
+}
+
+Test(waves, paths_gated)
+{
+	struct tiny_options o = llama();
+
+	check_paths(&o);
+}
+
 Test(waves, one_layer_and_two)
 {
 	struct tiny_options o = learned;

@@ -29,24 +29,6 @@ static inline void plain_linear(const double *x, const struct pb_weight *w,
 	}
 }
 
-static inline void plain_norm(const struct pb_arch *a, const double *x,
-			      const struct pb_vector *weight, const struct pb_vector *bias,
-			      double *y)
-{
-	size_t D = a->d_model;
-	double mean = 0.0, var = 0.0;
-
-	for (size_t d = 0; d < D && a->norm == PB_NORM_LAYER; d++)
-		mean += x[d] / (double)D;
-	for (size_t d = 0; d < D; d++)
-		var += (x[d] - mean) * (x[d] - mean) / (double)D;
-	for (size_t d = 0; d < D; d++) {
-		y[d] = (x[d] - mean) / sqrt(var + (double)a->norm_eps);
-		y[d] *= weight->data ? (double)pb_vector_at(weight, d) : 1.0;
-		y[d] += bias->data ? (double)pb_vector_at(bias, d) : 0.0;
-	}
-}
-
 static inline double plain_activation(enum pb_activation kind, double x)
 {
 	switch (kind) {
@@ -61,21 +43,74 @@ static inline double plain_activation(enum pb_activation kind, double x)
 	}
 }
 
-/* Pairs (i, i + dims / 2) of each head turn by position * base^(-2 i / dims). */
-static inline void plain_rotate(const struct pb_arch *a, double *x, size_t n_heads, size_t position)
+/* Pairs (i, i + dims / 2), or (2i, 2i + 1), of each head turn by position * frequency[i]. */
+static inline void plain_rotate(const struct pb_model *m, size_t l, double *x, size_t n_heads,
+				size_t position)
 {
-	size_t half = a->rotary_dims / 2;
+	const struct pb_arch *a = &m->arch;
+	const struct pb_rope *rope = &m->ropes[m->layers[l].rope];
+	size_t half = m->layers[l].no_rotary ? 0 : a->rotary_dims / 2;
 
 	for (size_t h = 0; h < n_heads; h++)
 		for (size_t i = 0; i < half; i++) {
-			double *u = x + h * a->d_head + i, *v = u + half, u0 = *u;
-			double angle =
-			    (double)position *
-			    pow(a->rotary_base, -2.0 * (double)i / (double)a->rotary_dims);
+			double *u = x + h * a->d_head + (a->rotary_interleaved ? 2 * i : i);
+			double *v = u + (a->rotary_interleaved ? 1 : half), u0 = *u;
+			double angle = (double)position * (double)rope->frequency[i];
 
 			*u = u0 * cos(angle) - *v * sin(angle);
 			*v = *v * cos(angle) + u0 * sin(angle);
 		}
+}
+
+/* The norm of `n` numbers in place, of the family's kind. */
+static inline void plain_norm_of(const struct pb_arch *a, size_t n, const struct pb_vector *weight,
+				 const struct pb_vector *bias, size_t first, double *x)
+{
+	double mean = 0.0, squares = 0.0;
+
+	for (size_t i = 0; a->norm == PB_NORM_LAYER && i < n; i++)
+		mean += x[i] / (double)n;
+	for (size_t i = 0; i < n; i++)
+		squares += (x[i] - mean) * (x[i] - mean) / (double)n;
+	for (size_t i = 0; i < n; i++) {
+		x[i] = (x[i] - mean) / sqrt(squares + (double)a->norm_eps);
+		x[i] *= weight->data ? (double)pb_vector_at(weight, first + i) : 1.0;
+		x[i] += bias && bias->data ? (double)pb_vector_at(bias, first + i) : 0.0;
+	}
+}
+
+static inline void plain_norm(const struct pb_arch *a, const double *x,
+			      const struct pb_vector *weight, const struct pb_vector *bias,
+			      double *y)
+{
+	memcpy(y, x, a->d_model * sizeof *y);
+	plain_norm_of(a, a->d_model, weight, bias, 0, y);
+}
+
+static inline void plain_qk_norm(const struct pb_arch *a, const struct pb_vector *weight,
+				 const struct pb_vector *bias, size_t n_heads, double *x)
+{
+	size_t width = a->qk_norm == PB_QK_NORM_WHOLE ? n_heads * a->d_head : a->d_head;
+
+	for (size_t i = 0; a->qk_norm != PB_QK_NORM_NONE && i < n_heads * a->d_head; i += width)
+		plain_norm_of(a, width, weight, bias, i, x + i);
+}
+
+static inline void plain_pre_norm(const struct pb_arch *a, const double *x,
+				  const struct pb_vector *weight, const struct pb_vector *bias,
+				  double *out)
+{
+	if (a->no_pre_norm)
+		memcpy(out, x, a->d_model * sizeof *out);
+	else
+		plain_norm(a, x, weight, bias, out);
+}
+
+static inline void plain_post_norm(const struct pb_arch *a, const struct pb_vector *weight,
+				   double *x)
+{
+	if (a->post_norm)
+		plain_norm_of(a, a->d_model, weight, NULL, 0, x);
 }
 
 /* x: [T, D] input of layer l; fills pattern and z. */
@@ -89,12 +124,14 @@ static inline void plain_attention(const struct pb_model *m, struct plain_run *r
 	double *k = calloc(T * KV * K, sizeof *k), *v = calloc(T * KV * K, sizeof *v);
 
 	for (size_t t = 0; t < T; t++) {
-		plain_norm(a, x + t * D, &w->norm1_weight, &w->norm1_bias, n);
+		plain_pre_norm(a, x + t * D, &w->norm1_weight, &w->norm1_bias, n);
 		plain_linear(n, &w->q, &w->q_bias, q + t * H * K);
 		plain_linear(n, &w->k, &w->k_bias, k + t * KV * K);
 		plain_linear(n, &w->v, &w->v_bias, v + t * KV * K);
-		plain_rotate(a, q + t * H * K, H, t);
-		plain_rotate(a, k + t * KV * K, KV, t);
+		plain_qk_norm(a, &w->q_norm_weight, &w->q_norm_bias, H, q + t * H * K);
+		plain_qk_norm(a, &w->k_norm_weight, &w->k_norm_bias, KV, k + t * KV * K);
+		plain_rotate(m, l, q + t * H * K, H, t);
+		plain_rotate(m, l, k + t * KV * K, KV, t);
 	}
 	for (size_t h = 0; h < H; h++)
 		for (size_t i = 0; i < T; i++) {
@@ -109,7 +146,11 @@ static inline void plain_attention(const struct pb_model *m, struct plain_run *r
 					continue;
 				for (size_t d = 0; d < K; d++)
 					s += q[(i * H + h) * K + d] * k[(j * KV + kv) * K + d];
-				p[j] = exp((double)w->score_scale * s);
+				s *= (double)w->score_scale;
+				if (a->score_softcap)
+					s = (double)a->score_softcap *
+					    tanh(s / (double)a->score_softcap);
+				p[j] = exp(s);
 				sum += p[j];
 			}
 			for (size_t j = 0; j <= i; j++) {
@@ -129,14 +170,35 @@ static inline void plain_mlp(const struct pb_model *m, size_t l, const double *x
 {
 	const struct pb_layer *w = &m->layers[l];
 	double *n = calloc(m->arch.d_model, sizeof *n), *h = calloc(m->arch.d_mlp, sizeof *h);
+	double *g = calloc(m->arch.d_mlp, sizeof *g);
 
-	plain_norm(&m->arch, x, &w->norm2_weight, &w->norm2_bias, n);
+	plain_pre_norm(&m->arch, x, &w->norm2_weight, &w->norm2_bias, n);
 	plain_linear(n, &w->mlp_in, &w->mlp_in_bias, h);
+	if (m->arch.gated)
+		plain_linear(n, &w->mlp_gate, &w->mlp_gate_bias, g);
 	for (size_t f = 0; f < m->arch.d_mlp; f++)
-		h[f] = plain_activation(m->arch.activation, h[f]);
+		h[f] = m->arch.gated ? plain_activation(m->arch.activation, g[f]) * h[f]
+				     : plain_activation(m->arch.activation, h[f]);
 	plain_linear(h, &w->mlp_out, &w->mlp_out_bias, out);
+	plain_post_norm(&m->arch, &w->mlp_post_norm_weight, out);
 	free(n);
 	free(h);
+	free(g);
+}
+
+/* x: [T, D] */
+static inline void plain_embed(const struct pb_model *m, const int32_t *tokens, size_t T, double *x)
+{
+	const struct pb_arch *a = &m->arch;
+	size_t D = a->d_model;
+
+	for (size_t t = 0; t < T; t++)
+		for (size_t d = 0; d < D; d++) {
+			x[t * D + d] = (double)pb_weight_at(&m->embed, (size_t)tokens[t], d) *
+				       (a->embed_scale ? (double)a->embed_scale : 1.0);
+			if (a->learned_positions)
+				x[t * D + d] += (double)pb_weight_at(&m->pos_embed, t, d);
+		}
 }
 
 static inline void plain_forward(const struct pb_model *m, const int32_t *tokens, size_t T,
@@ -145,35 +207,31 @@ static inline void plain_forward(const struct pb_model *m, const int32_t *tokens
 	const struct pb_arch *a = &m->arch;
 	size_t D = a->d_model, H = a->n_heads, L = a->n_layers, Z = H * a->d_head;
 	double *attn = calloc(D, sizeof *attn), *mid = calloc(D, sizeof *mid);
+	double *stream = calloc((L + 1) * T * D, sizeof *stream);
 
-	*r = (struct plain_run){.T = T,
-				.x = calloc((L + 1) * T * D, sizeof(double)),
-				.pattern = calloc(L * H * T * T, sizeof(double)),
-				.z = calloc(L * T * Z, sizeof(double)),
-				.mlp_out = calloc(L * T * D, sizeof(double))};
-	for (size_t t = 0; t < T; t++)
-		for (size_t d = 0; d < D; d++) {
-			r->x[t * D + d] = (double)pb_weight_at(&m->embed, (size_t)tokens[t], d);
-			if (a->learned_positions)
-				r->x[t * D + d] += (double)pb_weight_at(&m->pos_embed, t, d);
-		}
+	r->T = T;
+	r->pattern = calloc(L * H * T * T, sizeof(double));
+	r->z = calloc(L * T * Z, sizeof(double));
+	r->mlp_out = calloc(L * T * D, sizeof(double));
+	plain_embed(m, tokens, T, stream);
 	for (size_t l = 0; l < L; l++) {
-		const double *x = r->x + l * T * D;
-
-		plain_attention(m, r, l, x);
+		plain_attention(m, r, l, stream + l * T * D);
 		for (size_t t = 0; t < T; t++) {
+			const double *x = stream + (l * T + t) * D;
 			double *mlp = r->mlp_out + (l * T + t) * D;
-			double *next = r->x + ((l + 1) * T + t) * D;
+			double *next = stream + ((l + 1) * T + t) * D;
 
 			plain_linear(r->z + (l * T + t) * Z, &m->layers[l].o, &m->layers[l].o_bias,
 				     attn);
+			plain_post_norm(a, &m->layers[l].attn_post_norm_weight, attn);
 			for (size_t d = 0; d < D; d++)
-				mid[d] = x[t * D + d] + (a->parallel ? 0.0 : attn[d]);
+				mid[d] = x[d] + (a->parallel ? 0.0 : attn[d]);
 			plain_mlp(m, l, mid, mlp);
 			for (size_t d = 0; d < D; d++)
-				next[d] = x[t * D + d] + attn[d] + mlp[d];
+				next[d] = x[d] + attn[d] + mlp[d];
 		}
 	}
+	r->x = stream;
 	free(attn);
 	free(mid);
 }
@@ -193,6 +251,9 @@ static inline void plain_unembed(const struct pb_model *m, const double *x, doub
 
 	plain_norm(&m->arch, x, &m->final_norm_weight, &m->final_norm_bias, n);
 	plain_linear(n, &m->unembed, &m->unembed_bias, logits);
+	for (size_t v = 0; m->arch.logit_softcap && v < m->arch.n_vocab; v++)
+		logits[v] =
+		    (double)m->arch.logit_softcap * tanh(logits[v] / (double)m->arch.logit_softcap);
 	free(n);
 }
 

@@ -171,8 +171,8 @@ static inline void set_up(struct setup *s, struct pb_model *model, int32_t bos, 
 	make_pairs(&s->pairs, bos, model->arch.n_context);
 	longest = pb_readings_length(&model->arch, &s->pairs, groups);
 	longest = longest > s->pairs.max_length ? longest : s->pairs.max_length;
-	MUST(pb_device_open(&s->dev, "cpu", 2, err));
-	MUST(pb_engine_open(&s->e, s->dev, s->model, longest, err));
+	MUST(pb_device_open(&s->dev, "cpu", 2, PB_PRECISION_FP32, err));
+	MUST(pb_engine_open(&s->e, s->dev, s->model, longest, 0, err));
 	MUST(pb_chunk_run_new(&s->run, &s->e, &s->pairs, 0, s->pairs.n, NULL, 0, 0, N_VALID, err));
 	for (int r = 0; r < PB_N_READINGS; r++)
 		for (int side = 0; side < 2 && pb_reading_infos[r].by_pair; side++) {

@@ -409,8 +409,16 @@ static inline void stw_folder_weights(const struct stw_folder *folder, const str
 /* Removes the folder and the files that models have. */
 static inline void stw_folder_remove(const struct stw_folder *folder)
 {
-	static const char *const names[] = {"config.json", "model.safetensors", "pytorch_model.bin",
-					    "notes.txt"};
+	static const char *const names[] = {"model.gguf",
+					    "a.gguf",
+					    "b.gguf",
+					    "config.json",
+					    "model.safetensors",
+					    "pytorch_model.bin",
+					    "notes.txt",
+					    "a.safetensors",
+					    "b.safetensors",
+					    "model.safetensors.index.json"};
 	char path[128];
 	size_t i;
 

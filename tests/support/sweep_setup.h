@@ -64,7 +64,9 @@ static const struct pb_sweep all_sites[] = {{.site = PB_SITE_EMBED},
 					    {.site = PB_SITE_MLP_OUT},
 					    {.site = PB_SITE_Q}};
 
-static void set_up_model(struct setup *s, struct pb_model *model, bool from_file, int threads)
+/* rounded: every product of the setup, the base runs' too, has the device's precision. */
+static void set_up_on(struct setup *s, struct pb_model *model, bool from_file, const char *backend,
+		      enum pb_precision precision, bool rounded, int threads)
 {
 	size_t n_vocab = model->arch.n_vocab;
 
@@ -72,10 +74,17 @@ static void set_up_model(struct setup *s, struct pb_model *model, bool from_file
 	s->model = model;
 	s->from_file = from_file;
 	make_pairs(&s->pairs, n_vocab, model->arch.n_context);
-	MUST(pb_device_open(&s->dev, "cpu", threads, err));
-	MUST(pb_engine_open(&s->e, s->dev, s->model, s->pairs.max_length, err));
+	MUST(pb_device_open(&s->dev, backend, threads, precision, err));
+	MUST(pb_engine_open(&s->e, s->dev, s->model, s->pairs.max_length, 0, err));
+	s->e.in_wave = rounded;
 	MUST(pb_chunk_run_new(&s->run, &s->e, &s->pairs, 0, s->pairs.n, all_sites, 4, 0, n_vocab,
 			      err));
+}
+
+static inline void set_up_model(struct setup *s, struct pb_model *model, bool from_file,
+				int threads)
+{
+	set_up_on(s, model, from_file, "cpu", PB_PRECISION_FP32, false, threads);
 }
 
 static inline void set_up(struct setup *s, const struct tiny_options *o, int threads)
@@ -205,7 +214,7 @@ static double *plain(struct setup *s, struct at_work *a)
 
 /* Every cell of a sweep against the plain forward, within 1e-4 of the largest effect. Float32 runs
  * of tiny models with effects of order one agree to about 1e-6. */
-static void check_sweep(struct setup *s, const struct pb_sweep *w)
+static inline void check_sweep(struct setup *s, const struct pb_sweep *w)
 {
 	struct at_work a;
 	double worst = 0.0, largest = 0.0, *got, *want;

@@ -12,6 +12,11 @@ struct tiny_options {
 	size_t n_layers, n_heads, n_kv_heads, d_head, d_model, d_mlp, n_vocab, n_context;
 	bool parallel, learned_positions;
 	size_t rotary_dims, window; /* window on odd layers */
+	bool llama;                 /* RMS norms, a gated MLP, a bias of the unembedding */
+	bool interleaved, nope;     /* no rotation in the last layer */
+	float embed_scale, logit_softcap, score_softcap;
+	bool post_norm, no_pre_norm;
+	enum pb_qk_norm qk_norm;
 	enum pb_activation activation;
 	float scale; /* of the weights: large enough that effects are of order one */
 	uint64_t seed;
@@ -75,13 +80,25 @@ static struct pb_model *tiny_new(const struct tiny_options *o)
 				   .d_mlp = F,
 				   .n_vocab = o->n_vocab,
 				   .n_context = o->n_context,
-				   .norm = PB_NORM_LAYER,
+				   .norm = o->llama ? PB_NORM_RMS : PB_NORM_LAYER,
+				   .gated = o->llama,
+				   .rotary_interleaved = o->interleaved,
+				   .embed_scale = o->embed_scale,
+				   .logit_softcap = o->logit_softcap,
+				   .score_softcap = o->score_softcap,
+				   .post_norm = o->post_norm,
+				   .no_pre_norm = o->no_pre_norm,
+				   .qk_norm = o->qk_norm,
 				   .norm_eps = 1e-5f,
 				   .activation = o->activation,
 				   .parallel = o->parallel,
 				   .learned_positions = o->learned_positions,
-				   .rotary_dims = o->rotary_dims,
-				   .rotary_base = 10000.0};
+				   .rotary_dims = o->rotary_dims};
+	m->ropes[0] = (struct pb_rope){.magnitude = 1.0, .base = 10000.0, .scaling = "default"};
+	if (o->rotary_dims) {
+		m->ropes[0].frequency = tiny_values(o->rotary_dims / 2, 0.0f, 0.0f);
+		pb_rope_frequencies(o->rotary_dims, 10000.0, m->ropes[0].frequency);
+	}
 	m->layers = calloc(o->n_layers, sizeof *m->layers);
 	for (size_t l = 0; l < o->n_layers; l++) {
 		struct pb_layer *w = &m->layers[l];
@@ -98,6 +115,21 @@ static struct pb_model *tiny_new(const struct tiny_options *o)
 		w->v_bias = tiny_vector(KV, K, 0.0f, 0.3f);
 		w->o = tiny_weight(H * K, 1, D, s);
 		w->o_bias = tiny_vector(1, D, 0.0f, 0.3f);
+		if (o->llama) {
+			w->mlp_gate = tiny_weight(D, 1, F, s);
+			w->mlp_gate_bias = tiny_vector(1, F, 0.0f, 0.3f);
+			w->norm1_bias.data = w->norm2_bias.data = NULL;
+		}
+		if (o->post_norm) {
+			w->attn_post_norm_weight = tiny_vector(1, D, 1.0f, 0.3f);
+			w->mlp_post_norm_weight = tiny_vector(1, D, 1.0f, 0.3f);
+		}
+		if (o->qk_norm != PB_QK_NORM_NONE) {
+			w->q_norm_weight = tiny_vector(H, K, 1.0f, 0.3f);
+			w->k_norm_weight = tiny_vector(KV, K, 1.0f, 0.3f);
+			w->q_norm_bias = tiny_vector(H, K, 0.0f, 0.3f);
+		}
+		w->no_rotary = o->nope && l + 1 == o->n_layers;
 		w->mlp_in = tiny_weight(D, 1, F, s);
 		w->mlp_in_bias = tiny_vector(1, F, 0.0f, 0.3f);
 		w->mlp_out = tiny_weight(F, 1, D, s);
@@ -111,6 +143,8 @@ static struct pb_model *tiny_new(const struct tiny_options *o)
 	m->final_norm_weight = tiny_vector(1, D, 1.0f, 0.3f);
 	m->final_norm_bias = tiny_vector(1, D, 0.0f, 0.3f);
 	m->unembed = tiny_weight(D, 1, o->n_vocab, 1.0f);
+	if (o->llama)
+		m->unembed_bias = tiny_vector(1, o->n_vocab, 0.0f, 0.3f);
 	return m;
 }
 

@@ -257,7 +257,12 @@ Test(box, prompts_of_all_cells_are_answered_by_an_independent_simulator)
 {
 	for (size_t boxes = 2; boxes <= 10; boxes++)
 		for (size_t moves = 1; moves <= 10; moves++) {
-			struct pb_task_options o = {"box", boxes, moves, 112, PB_CORRUPT_STATE, 5};
+			struct pb_task_options o = {.name = "box",
+						    .boxes = boxes,
+						    .moves = moves,
+						    .count = 112,
+						    .corrupt = PB_CORRUPT_STATE,
+						    .seed = 5};
 
 			each_line(&o, false, check_prompt);
 		}
@@ -279,7 +284,12 @@ static void count_draws(const struct pb_task_options *o, const json_t *line, int
 /* 6,000 draws over 3: 2,000 each with a standard deviation of 37; five of these are allowed. */
 Test(box, queries_and_placements_are_uniform)
 {
-	struct pb_task_options o = {"box", 3, 2, 6000, PB_CORRUPT_STATE, 1};
+	struct pb_task_options o = {.name = "box",
+				    .boxes = 3,
+				    .moves = 2,
+				    .count = 6000,
+				    .corrupt = PB_CORRUPT_STATE,
+				    .seed = 1};
 
 	each_line(&o, false, count_draws);
 	for (int i = 0; i < 3; i++) {
@@ -396,7 +406,12 @@ static void check_all_cells(enum pb_corruption corrupt)
 {
 	for (size_t boxes = 2; boxes <= 10; boxes++)
 		for (size_t moves = 1; moves <= 10; moves++) {
-			struct pb_task_options o = {"box", boxes, moves, 20, corrupt, 3};
+			struct pb_task_options o = {.name = "box",
+						    .boxes = boxes,
+						    .moves = moves,
+						    .count = 20,
+						    .corrupt = corrupt,
+						    .seed = 3};
 
 			if (!impossible(boxes, moves, corrupt))
 				each_line(&o, true, check_pair);
@@ -426,7 +441,12 @@ Test(box, impossible_cells_are_refused)
 {
 	for (size_t moves = 1; moves <= 10; moves++)
 		for (int c = PB_CORRUPT_STATE; c <= PB_CORRUPT_DISTRACTOR; c++) {
-			struct pb_task_options o = {"box", 2, moves, 1, (enum pb_corruption)c, 0};
+			struct pb_task_options o = {.name = "box",
+						    .boxes = 2,
+						    .moves = moves,
+						    .count = 1,
+						    .corrupt = (enum pb_corruption)c,
+						    .seed = 0};
 			struct pb_error err = {0};
 			enum pb_status status;
 			char *text = NULL;
@@ -459,7 +479,12 @@ static void check_refused(struct pb_task_options o, const char *word_in_message)
 
 Test(box, options_out_of_range_are_refused)
 {
-	const struct pb_task_options good = {"box", 3, 2, 1, PB_CORRUPT_STATE, 0};
+	const struct pb_task_options good = {.name = "box",
+					     .boxes = 3,
+					     .moves = 2,
+					     .count = 1,
+					     .corrupt = PB_CORRUPT_STATE,
+					     .seed = 0};
 	struct pb_task_options o;
 
 	o = good, o.boxes = 1;
@@ -484,7 +509,12 @@ Test(box, options_out_of_range_are_refused)
 Test(box, a_line_does_not_depend_on_the_count)
 {
 	for (int pairs = 0; pairs <= 1; pairs++) {
-		struct pb_task_options o = {"box", 4, 3, 40, PB_CORRUPT_ACTION, 9};
+		struct pb_task_options o = {.name = "box",
+					    .boxes = 4,
+					    .moves = 3,
+					    .count = 40,
+					    .corrupt = PB_CORRUPT_ACTION,
+					    .seed = 9};
 		char *many = lines_of(&o, pairs), *few, *other;
 
 		o.count = 7;
@@ -507,28 +537,68 @@ Test(box, the_bytes_of_a_seed_do_not_change)
 		bool pairs;
 		const char *sha256;
 	} known[] = {
-	    {{"box", 3, 2, 100, PB_CORRUPT_STATE, 0},
+	    {{.name = "box",
+	      .boxes = 3,
+	      .moves = 2,
+	      .count = 100,
+	      .corrupt = PB_CORRUPT_STATE,
+	      .seed = 0},
 	     true,
 	     "a3e6be669f028f9e2311f2100396bbfa2460d8d7b19665e9f87691c7d6e2b49a"},
-	    {{"box", 2, 1, 50, PB_CORRUPT_ACTION, 0},
+	    {{.name = "box",
+	      .boxes = 2,
+	      .moves = 1,
+	      .count = 50,
+	      .corrupt = PB_CORRUPT_ACTION,
+	      .seed = 0},
 	     true,
 	     "6a6822daed6b11d587f7630550edfcb07f7143b980fcb231026f742d75d5a6c4"},
-	    {{"box", 10, 10, 20, PB_CORRUPT_ACTION, 1},
+	    {{.name = "box",
+	      .boxes = 10,
+	      .moves = 10,
+	      .count = 20,
+	      .corrupt = PB_CORRUPT_ACTION,
+	      .seed = 1},
 	     true,
 	     "2769aeb3e640a4348f14173957eba7c78699160dd3e820e95453d633afd21bb7"},
-	    {{"box", 5, 4, 20, PB_CORRUPT_DISTRACTOR, 2},
+	    {{.name = "box",
+	      .boxes = 5,
+	      .moves = 4,
+	      .count = 20,
+	      .corrupt = PB_CORRUPT_DISTRACTOR,
+	      .seed = 2},
 	     true,
 	     "f77b7c97d27d203ab70f7493cab9ba622792acdfd47e25a751c8223fb73cd31d"},
-	    {{"box", 2, 3, 20, PB_CORRUPT_DISTRACTOR, 2},
+	    {{.name = "box",
+	      .boxes = 2,
+	      .moves = 3,
+	      .count = 20,
+	      .corrupt = PB_CORRUPT_DISTRACTOR,
+	      .seed = 2},
 	     true,
 	     "73f3f304d6994f163b8e958130e3186691732c4a89872e254d76599bb7c4d967"},
-	    {{"box", 3, 10, 20, PB_CORRUPT_STATE, 12345678901},
+	    {{.name = "box",
+	      .boxes = 3,
+	      .moves = 10,
+	      .count = 20,
+	      .corrupt = PB_CORRUPT_STATE,
+	      .seed = 12345678901},
 	     true,
 	     "2acd40a684fa55a98fa90e5f618e76412d4e0030a671f937f70e25cfc02f47f2"},
-	    {{"box", 2, 1, 50, PB_CORRUPT_STATE, 0},
+	    {{.name = "box",
+	      .boxes = 2,
+	      .moves = 1,
+	      .count = 50,
+	      .corrupt = PB_CORRUPT_STATE,
+	      .seed = 0},
 	     false,
 	     "17aa202ec968d337dbdc37fea86ecf0db0228dba575325b4b042bb3a2de72ca3"},
-	    {{"box", 10, 10, 50, PB_CORRUPT_STATE, 7},
+	    {{.name = "box",
+	      .boxes = 10,
+	      .moves = 10,
+	      .count = 50,
+	      .corrupt = PB_CORRUPT_STATE,
+	      .seed = 7},
 	     false,
 	     "0c4adfbc422bfc2f95208ed0206e3cf796ca93bdb5f5753c4dfabd27aa5bc8d4"},
 	};

@@ -129,6 +129,7 @@ static const char full[] = "# everything\n"
 
 static const char full_resolved[] = "model:\n"
 				    "  path: m\n"
+				    "  revision: main\n"
 				    "  bos: false\n"
 				    "pairs: pairs.jsonl\n"
 				    "sweep:\n"
@@ -239,8 +240,8 @@ Test(config, unknown_keys_are_named_with_their_place)
 	refuse_with("output", "ouptut", ":9:1 (ouptut)", "did you mean 'output'");
 	refuse_with("{site: z}", "{site: z, dirction: noise}", ":8:15 (sweep.dirction)",
 		    "did you mean 'direction'");
-	refuse_with("path: some/model", "path: some/model\n  revision: main",
-		    ":3:3 (model.revision)", "unknown key");
+	refuse_with("path: some/model", "path: some/model\n  branch: main", ":3:3 (model.branch)",
+		    "unknown key");
 	refuse_with("output: out.h5", "precision: fp32", ":9:1 (precision)",
 		    "the keys here are: model, task");
 }
@@ -275,9 +276,9 @@ Test(config, words_of_later_versions_say_what_there_is)
 {
 	static const char later[] = "is not available in this version";
 
-	refuse_with("output:", "engine: {precision: bf16}\noutput:", ":9:21", "available: fp32");
-	refuse_with("output:", "engine: {precision: tf32}\noutput:", ":9:21", later);
-	refuse_with("output:", "engine: {backend: cuda}\noutput:", ":9:19", "available: auto, cpu");
+	refuse_with("output:", "engine: {precision: fp8}\noutput:", ":9:21", "fp32, tf32, bf16");
+	refuse_with("name: box", "name: fruit", ":4:9", later);
+	refuse_with("output:", "engine: {backend: gpu}\noutput:", ":9:19", "auto, cpu, cuda");
 	refuse_with("name: box", "name: dfa", ":4:9", later);
 }
 

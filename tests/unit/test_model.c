@@ -55,13 +55,13 @@ Test(model_dtype, every_16_bit_value_widens_exactly)
 
 		memcpy(odd + 2 * (size_t)i, &h, 2);
 	}
-	pb_dtype_widen(odd, PB_F16, 65536, wide);
+	pb_dtype_widen(odd, PB_F16, 0, 65536, wide);
 	for (i = 0; i < 65536; i++) {
 		cr_assert(same(wide[i], half_by_definition((uint16_t)i)), "F16 %#x: %g", i,
 			  (double)wide[i]);
 		cr_assert(same(pb_dtype_load(odd, PB_F16, i), half_by_definition((uint16_t)i)));
 	}
-	pb_dtype_widen(odd, PB_BF16, 65536, wide);
+	pb_dtype_widen(odd, PB_BF16, 0, 65536, wide);
 	for (i = 0; i < 65536; i++) {
 		cr_assert(same(wide[i], bf16_by_definition((uint16_t)i)), "BF16 %#x: %g", i,
 			  (double)wide[i]);
@@ -81,15 +81,15 @@ Test(model_dtype, f32_and_lengths)
 	for (d = 0; d < 3; d++) {
 		for (n = 0; n <= 200; n++) {
 			wide[n] = -77.0f;
-			pb_dtype_widen(bytes + 1, dtypes[d], n, wide);
+			pb_dtype_widen(bytes + 1, dtypes[d], 0, n, wide);
 			cr_assert_eq(wide[n], -77.0f, "wrote too much");
 			for (i = 0; i < n; i++)
 				cr_assert_eq(wide[i], pb_dtype_load(bytes + 1, dtypes[d], i));
 		}
 	}
-	cr_assert_eq(pb_dtype_size(PB_F32), 4);
-	cr_assert_eq(pb_dtype_size(PB_F16), 2);
-	cr_assert_eq(pb_dtype_size(PB_BF16), 2);
+	cr_assert_eq(pb_dtype_bytes(PB_F32, 3), 12);
+	cr_assert_eq(pb_dtype_bytes(PB_F16, 3), 6);
+	cr_assert_eq(pb_dtype_bytes(PB_BF16, 3), 6);
 	cr_assert_str_eq(pb_dtype_name(PB_F32), "F32");
 	cr_assert_str_eq(pb_dtype_name(PB_F16), "F16");
 	cr_assert_str_eq(pb_dtype_name(PB_BF16), "BF16");
@@ -708,7 +708,7 @@ Test(model, gpt_neox_views)
 		cr_assert(model->arch.parallel);
 		cr_assert_eq(model->arch.activation, PB_ACT_GELU_ERF);
 		cr_assert_eq(model->arch.rotary_dims, 2);
-		cr_assert_eq(model->arch.rotary_base, 10000.0);
+		cr_assert_eq(model->ropes[0].base, 10000.0);
 		pb_model_close(model);
 	}
 }
@@ -747,7 +747,7 @@ static void assert_rotary(const char *more, size_t dims, double base)
 	struct pb_model *model = open_model(STW_GPT_NEOX_CONFIG, more);
 
 	cr_assert_eq(model->arch.rotary_dims, dims, "%s: %zu", more, model->arch.rotary_dims);
-	cr_assert_eq(model->arch.rotary_base, base, "%s", more);
+	cr_assert_eq(model->ropes[0].base, base, "%s", more);
 	pb_model_close(model);
 }
 
@@ -768,11 +768,17 @@ Test(model, gpt_neox_rotary)
 	/* A quarter of a head of 4 is one dimension: no pair. */
 	refuse_model(STW_GPT_NEOX_CONFIG, "", "rotary_pct", "even");
 	refuse_model(STW_GPT_NEOX_CONFIG,
-		     HALF_ROTARY ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2.0}",
-		     "rope_scaling", "linear");
+		     HALF_ROTARY ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":0}", "factor",
+		     "above 0");
 	refuse_model(STW_GPT_NEOX_CONFIG,
-		     HALF_ROTARY ",\"rope_parameters\":{\"rope_type\":\"yarn\"}", "rope_parameters",
-		     "yarn");
+		     HALF_ROTARY ",\"rope_scaling\":{\"type\":\"proportional\"}", "rope_type",
+		     "proportional");
+	refuse_model(STW_GPT_NEOX_CONFIG,
+		     HALF_ROTARY ",\"rope_parameters\":{\"rope_type\":\"yarn\"}", "factor",
+		     "above 0");
+	refuse_model(STW_GPT_NEOX_CONFIG,
+		     HALF_ROTARY ",\"rope_parameters\":{\"rope_type\":\"longrope\"}",
+		     "short_factor", "pair");
 	refuse_model(STW_GPT_NEOX_CONFIG, HALF_ROTARY ",\"rope_parameters\":{\"rope_theta\":\"x\"}",
 		     "rope_theta", "number");
 	refuse_model(STW_GPT_NEOX_CONFIG, ",\"rotary_pct\":1.5", "rotary_pct", "0 to 1");

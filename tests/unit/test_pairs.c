@@ -464,8 +464,11 @@ Test(pairs, box_pairs_pass_the_preflight)
 
 	cr_assert_eq(pb_tokenizer_open(&t, "data/boxbench", &err), PB_OK, "%s", err.message);
 	for (size_t cell = 0; cell < 240; cell++) {
-		struct pb_task_options o = {
-		    "box", 3 + cell / 30, 1 + cell / 3 % 10, 3, (enum pb_corruption)(cell % 3), 0};
+		struct pb_task_options o = {.name = "box",
+					    .boxes = 3 + cell / 30,
+					    .moves = 1 + cell / 3 % 10,
+					    .count = 3,
+					    .corrupt = (enum pb_corruption)(cell % 3)};
 		struct pb_pairs pairs;
 		char *text = NULL;
 		size_t size = 0;

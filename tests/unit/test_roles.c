@@ -341,8 +341,12 @@ Test(roles, the_box_task_with_the_bundled_tokenizer)
 	for (size_t boxes = 2; boxes <= 10; boxes += 4)
 		for (size_t moves = 1; moves <= 10; moves += 3)
 			for (int bos = PB_BOS_AUTO; bos <= PB_BOS_TRUE; bos++) {
-				struct pb_task_options o = {
-				    "box", boxes, moves, 20, PB_CORRUPT_ACTION, 5};
+				struct pb_task_options o = {.name = "box",
+							    .boxes = boxes,
+							    .moves = moves,
+							    .count = 20,
+							    .corrupt = PB_CORRUPT_ACTION,
+							    .seed = 5};
 				struct pb_pairs pairs;
 				char *text = NULL;
 				size_t size = 0;

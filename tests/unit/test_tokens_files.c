@@ -54,6 +54,8 @@ Test(tokens_refused, models)
 	check_file_refused(FILE_WITH(.model = "\"vocab\":{},"), "duplicate object key", "line 8");
 }
 
+#define DECODERS(list) "{\"type\":\"Sequence\",\"decoders\":[" list "]}"
+
 Test(tokens_refused, components)
 {
 	static const struct {
@@ -63,9 +65,25 @@ Test(tokens_refused, components)
 	    {"{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{\"type\":\"Lowercase\"}]}",
 	     NULL, NULL, NULL, "normalizer 'Lowercase'", "normalizer.normalizers[1]"},
 	    {"[]", NULL, NULL, NULL, "not an object", "normalizer"},
-	    {NULL, "null", NULL, NULL, "without ByteLevel", "pre_tokenizer"},
-	    {NULL, "{\"type\":\"Metaspace\"}", NULL, NULL, "pre-tokenizer 'Metaspace'",
+	    {"{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"}}", NULL, NULL, NULL,
+	     "must have a text 'content'", "normalizer"},
+	    {"{\"type\":\"Replace\",\"content\":\"b\"}", NULL, NULL, NULL, "a pattern is missing",
+	     "normalizer.pattern"},
+	    {"{\"type\":\"Prepend\"}", NULL, NULL, NULL, "must have a text 'prepend'",
+	     "normalizer"},
+	    {NULL, "null", NULL, NULL, "ByteLevel without such words", "decoder"},
+	    {NULL, "{\"type\":\"Whitespace\"}", NULL, NULL, "pre-tokenizer 'Whitespace'",
 	     "pre_tokenizer"},
+	    {NULL, "{\"type\":\"Metaspace\"}", NULL, NULL, "must be one character",
+	     "pre_tokenizer.replacement"},
+	    {NULL, "{\"type\":\"Metaspace\",\"replacement\":\"__\"}", NULL, NULL,
+	     "must be one character", "pre_tokenizer.replacement"},
+	    {NULL, "{\"type\":\"Metaspace\",\"replacement\":\"_\",\"prepend_scheme\":\"last\"}",
+	     NULL, NULL, "prepend_scheme 'last'", "pre_tokenizer"},
+	    {NULL,
+	     "{\"type\":\"Metaspace\",\"replacement\":\"_\",\"prepend_scheme\":\"first\","
+	     "\"add_prefix_space\":false}",
+	     NULL, NULL, "contradict each other", "pre_tokenizer"},
 	    {NULL, "{\"pattern\":1}", NULL, NULL, "must be a string", "pre_tokenizer.type"},
 	    {NULL, "{\"type\":\"Sequence\"}", NULL, NULL, "must be a list",
 	     "pre_tokenizer.pretokenizers"},
@@ -73,8 +91,8 @@ Test(tokens_refused, components)
 	     "{\"type\":\"Sequence\",\"pretokenizers\":[" BYTE_LEVEL_PLAIN
 	     ",{\"type\":\"Digits\"}]}",
 	     NULL, NULL, "after ByteLevel", "pretokenizers[1]"},
-	    {NULL, "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":\"Removed\"}",
-	     NULL, NULL, "behavior of Split 'Removed'", "pre_tokenizer"},
+	    {NULL, "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":\"Dropped\"}",
+	     NULL, NULL, "behavior 'Dropped'", "pre_tokenizer"},
 	    {NULL, "{\"type\":\"Split\",\"pattern\":{},\"behavior\":\"Isolated\"}", NULL, NULL,
 	     "a pattern is missing", "pre_tokenizer"},
 	    {NULL,
@@ -95,6 +113,19 @@ Test(tokens_refused, components)
 	     NULL, "several tokens in front", "post_processor"},
 	    {NULL, NULL, NULL, "null", "decoder 'null'", "decoder"},
 	    {NULL, NULL, NULL, "{\"type\":\"WordPiece\"}", "decoder 'WordPiece'", "decoder"},
+	    {NULL, NULL, NULL, DECODERS("{\"type\":\"Fuse\"},{\"type\":\"ByteFallback\"}"),
+	     "decoder 'ByteFallback'", "decoder.decoders[1]"},
+	    {NULL, NULL, NULL,
+	     DECODERS("{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}"),
+	     "decoder 'Strip'", "decoder.decoders[0]"},
+	    {NULL, NULL, NULL,
+	     DECODERS("{\"type\":\"Fuse\"},{\"type\":\"Strip\",\"content\":\" \",\"start\":-1}"),
+	     "a number 'start'", "decoder.decoders[1]"},
+	    {NULL, NULL, NULL,
+	     DECODERS("{\"type\":\"Fuse\"},{\"type\":\"Strip\",\"content\":\" \",\"start\":1,"
+		      "\"stop\":1}"),
+	     "Strip with a stop", "decoder.decoders[1]"},
+	    {NULL, NULL, NULL, DECODERS("{\"type\":\"Fuse\"}"), "without ByteLevel", "decoder"},
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)

@@ -1,0 +1,110 @@
+/* A prompt as words with roles, and the JSON lines that tasks write. */
+#include "prompts/words.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+void pb_words_add(struct pb_words *words, const char *role, const char *text)
+{
+	bool joined = words->n == 0 || text[0] == '.' || text[0] == ',';
+
+	assert(words->n < PB_WORDS_MAX);
+	words->items[words->n++] = (struct pb_word){text, role, joined};
+}
+
+size_t pb_words_n_differences(const struct pb_words *a, const struct pb_words *b)
+{
+	size_t n = 0;
+
+	if (a->n != b->n)
+		return (size_t)-1;
+	for (size_t i = 0; i < a->n; i++)
+		n += strcmp(a->items[i].text, b->items[i].text) != 0;
+	return n;
+}
+
+char *pb_words_text(const struct pb_words *words)
+{
+	size_t size = 1, used = 0;
+	char *text;
+
+	for (size_t i = 0; i < words->n; i++)
+		size += strlen(words->items[i].text) + 1;
+	text = malloc(size);
+	if (text == NULL)
+		return NULL;
+	for (size_t i = 0; i < words->n; i++) {
+		size_t length = strlen(words->items[i].text);
+
+		if (!words->items[i].joined)
+			text[used++] = ' ';
+		memcpy(text + used, words->items[i].text, length);
+		used += length;
+	}
+	text[used] = '\0';
+	return text;
+}
+
+/* ---- JSON lines ---------------------------------------------------------------------- */
+
+void pb_line_put(json_t *line, const char *key, json_t *value, bool *bad)
+{
+	*bad |= json_object_set_new(line, key, value) != 0;
+}
+
+void pb_line_push(json_t *list, json_t *value, bool *bad)
+{
+	*bad |= json_array_append_new(list, value) != 0;
+}
+
+json_t *pb_line_text(const struct pb_words *words)
+{
+	char *text = pb_words_text(words);
+	json_t *value = text == NULL ? NULL : json_string(text);
+
+	free(text);
+	return value;
+}
+
+json_t *pb_line_roles(const struct pb_words *words, bool *bad)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < words->n; i++)
+		pb_line_push(list, json_string(words->items[i].role), bad);
+	return list;
+}
+
+json_t *pb_line_differences(const struct pb_words *clean, const struct pb_words *corrupted,
+			    bool *bad)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < clean->n; i++) {
+		json_t *item;
+
+		if (strcmp(clean->items[i].text, corrupted->items[i].text) == 0)
+			continue;
+		item = json_object();
+		pb_line_put(item, "word", json_integer((json_int_t)i), bad);
+		pb_line_put(item, "clean", json_string(clean->items[i].text), bad);
+		pb_line_put(item, "corrupted", json_string(corrupted->items[i].text), bad);
+		pb_line_push(list, item, bad);
+	}
+	return list;
+}
+
+enum pb_status pb_line_write(json_t *line, bool bad, FILE *out, struct pb_error *err)
+{
+	char *text = bad ? NULL : json_dumps(line, JSON_COMPACT);
+	enum pb_status status = PB_OK;
+
+	if (text == NULL)
+		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: a line of a task");
+	else if (fputs(text, out) == EOF || fputc('\n', out) == EOF)
+		status = pb_fail(err, PB_ERR_IO, "cannot write: a line of a task");
+	free(text);
+	json_decref(line);
+	return status;
+}

@@ -1,0 +1,49 @@
+/* A prompt as words with roles, and the JSON lines that tasks write. */
+#ifndef PATCHBAY_PROMPTS_WORDS_H
+#define PATCHBAY_PROMPTS_WORDS_H
+
+#include <jansson.h>
+
+#include "patchbay/base.h"
+
+#define PB_WORDS_MAX 192
+
+/* One word or punctuation mark. Text and role are literals or outlive the words. */
+struct pb_word {
+	const char *text;
+	const char *role;
+	bool joined; /* no space stands before it */
+};
+
+struct pb_words {
+	size_t n;
+	struct pb_word items[PB_WORDS_MAX];
+};
+
+/* Adds a word; the first one and marks (. ,) are joined to what is before them. */
+void pb_words_add(struct pb_words *words, const char *role, const char *text);
+
+/* Number of words that differ; (size_t)-1 when the texts have different numbers of words. */
+size_t pb_words_n_differences(const struct pb_words *a, const struct pb_words *b);
+
+/* The words joined (freed with free()); NULL when out of memory. */
+char *pb_words_text(const struct pb_words *words);
+
+/* ---- JSON lines: *bad is set where memory ran out, and tested once, by pb_line_write ------------
+ */
+
+/* Adds `value` to the object, or to the list, and takes it over (NULL: no memory). */
+void pb_line_put(json_t *line, const char *key, json_t *value, bool *bad);
+void pb_line_push(json_t *list, json_t *value, bool *bad);
+
+/* The text of the words; their roles; {"word": i, "clean": ..., "corrupted": ...} of each word that
+ * differs. */
+json_t *pb_line_text(const struct pb_words *words);
+json_t *pb_line_roles(const struct pb_words *words, bool *bad);
+json_t *pb_line_differences(const struct pb_words *clean, const struct pb_words *corrupted,
+			    bool *bad);
+
+/* Writes the object as one line and gives it back. */
+enum pb_status pb_line_write(json_t *line, bool bad, FILE *out, struct pb_error *err);
+
+#endif
