@@ -1,7 +1,7 @@
 /* The main sweep, z patches of every head at all positions, on a GPU: models of GPT-2's shapes with
  * random weights, 48-token pairs that differ at token 24, in each precision of delta products.
  *
- *     build/release/bench/bench_gpu [SHAPE...]      small, xl (both unless named), tiny
+ *     build/release/bench/bench_gpu [SHAPE[/PRECISION]...]      small, xl (both unless named), tiny
  *
  * Patches a second; how much of the rate that the same card reaches in products alone, measured in
  * the same run; how far effects are from the float32 ones, and those from plain forward passes.
@@ -239,8 +239,9 @@ static double from_plain(struct bench *b)
 	return worst;
 }
 
-/* One line; the float32 values are kept for the lines that follow. */
-static bool measure(struct bench *b, enum pb_precision precision, double *exact)
+/* One line; the first line's values, float32's unless one precision alone is measured, are kept for
+ * those that follow. */
+static bool measure(struct bench *b, enum pb_precision precision, double *exact, bool first)
 {
 	size_t n = b->pairs.n * b->shape->n_layers * b->shape->n_heads;
 	double seconds, rate = 0.0, worst = 0.0, largest = 0.0, plain;
@@ -253,7 +254,7 @@ static bool measure(struct bench *b, enum pb_precision precision, double *exact)
 		double base = pb_base_logit_diff(&b->run, i / b->grid.n_cells, b->work.recipient);
 		double d;
 
-		if (precision == PB_PRECISION_FP32)
+		if (first)
 			exact[i] = b->logit_diff[i];
 		d = fabs(b->logit_diff[i] - exact[i]);
 		if (!(d <= worst))
@@ -271,7 +272,8 @@ static bool measure(struct bench *b, enum pb_precision precision, double *exact)
 	return worst <= allowed[precision] * largest && plain <= allowed[precision] * largest;
 }
 
-static bool bench_shape(const struct shape *shape)
+/* All precisions, or the one that is named. */
+static bool bench_shape(const struct shape *shape, const char *named)
 {
 	struct bench b = {.shape = shape};
 	double *exact = NULL;
@@ -283,7 +285,10 @@ static bool bench_shape(const struct shape *shape)
 	must(&b, pb_alloc((void **)&exact, n, sizeof *exact, "effects", &b.err));
 	must(&b, pb_alloc((void **)&b.logit_diff, n, sizeof *exact, "effects", &b.err));
 	for (int p = PB_PRECISION_FP32; p <= PB_PRECISION_BF16; p++)
-		good = measure(&b, (enum pb_precision)p, exact) && good;
+		if (!named || strcmp(pb_precision_names[p], named) == 0)
+			good = measure(&b, (enum pb_precision)p, exact,
+				       named || p == PB_PRECISION_FP32) &&
+			       good;
 	free(exact);
 	free(b.logit_diff);
 	free(b.numbers);
@@ -292,10 +297,24 @@ static bool bench_shape(const struct shape *shape)
 	return good;
 }
 
-static const struct shape *shape_named(const char *name)
+static bool precision_named(const char *name)
 {
+	for (int p = PB_PRECISION_FP32; p <= PB_PRECISION_BF16; p++)
+		if (strcmp(pb_precision_names[p], name) == 0)
+			return true;
+	return false;
+}
+
+/* SHAPE or SHAPE/PRECISION; *precision NULL where all are meant. */
+static const struct shape *shape_named(const char *name, const char **precision)
+{
+	size_t length = strcspn(name, "/");
+
+	*precision = name[length] == '/' ? name + length + 1 : NULL;
+	if (*precision && !precision_named(*precision))
+		return NULL;
 	for (size_t i = 0; i < N_SHAPES; i++)
-		if (strcmp(shapes[i].name, name) == 0)
+		if (strlen(shapes[i].name) == length && memcmp(shapes[i].name, name, length) == 0)
 			return &shapes[i];
 	return NULL;
 }
@@ -304,11 +323,14 @@ int main(int argc, char **argv)
 {
 	struct pb_device *dev = NULL;
 	struct pb_error err = {0};
+	const char *precision;
 	bool good = true;
 
 	for (int i = 1; i < argc; i++)
-		if (!shape_named(argv[i])) {
-			fprintf(stderr, "bench_gpu: no such shape: %s: use small, xl or tiny\n",
+		if (!shape_named(argv[i], &precision)) {
+			fprintf(stderr,
+				"bench_gpu: no such shape: %s: use small, xl or tiny, or one with "
+				"a precision, as small/bf16\n",
 				argv[i]);
 			return 2;
 		}
@@ -325,9 +347,9 @@ int main(int argc, char **argv)
 	printf("%-6s %-5s %8s %9s %10s %9s %9s %9s %9s %10s %10s\n", "", "", "", "", "", "", "", "",
 	       "a layer", "", "forwards");
 	for (int i = 1; i < argc; i++)
-		good = bench_shape(shape_named(argv[i])) && good;
+		good = bench_shape(shape_named(argv[i], &precision), precision) && good;
 	if (argc == 1)
-		good = bench_shape(&shapes[0]) && bench_shape(&shapes[1]);
+		good = bench_shape(&shapes[0], NULL) && bench_shape(&shapes[1], NULL);
 	if (!good)
 		fprintf(stderr, "bench_gpu: effects are too far from float32's, or from plain "
 				"forward passes\n");

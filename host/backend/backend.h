@@ -68,15 +68,21 @@ struct pb_pattern_edit {
 	float own, source;
 };
 
+/* Operands of delta products: where an operation is asked for its rows as `operand`, it leaves them
+ * rounded to the precision that the device was opened with and in the device's own format, each
+ * row where its float32 numbers would begin. pb_gemm alone can read them, and gives the same bits
+ * as if it had rounded the float32 rows itself. */
+
 /* y[m, n] (+)= x[m, k] W + bias; row strides in floats. `delta`: x is a change of activations, and
- * operands may be rounded to the precision that the device was opened with. */
+ * operands may be rounded to the precision that the device was opened with; `operand` (of delta
+ * products): x holds operands already. */
 struct pb_gemm {
 	size_t m;
 	struct pb_dev x, y;
 	size_t x_stride, y_stride;
 	const struct pb_packed *w;
 	struct pb_dev bias; /* [n], address NULL: none */
-	bool accumulate, delta;
+	bool accumulate, delta, operand;
 };
 
 /* x[r] = scale embed[token[r]] (+ pos_embed[position[r]]); a scale of 0: none. Tables are host
@@ -108,6 +114,7 @@ struct pb_norm_delta {
 	struct pb_dev delta, x0, stats, weight; /* x0, stats: base rows */
 	struct pb_dev base_row;                 /* int32 [n_rows] */
 	struct pb_dev y;
+	bool operand; /* y is left as operands; it is not delta then */
 };
 
 /* Norms of heads in place: row r has n_parts parts of `width` floats from x on, and each becomes
@@ -181,6 +188,7 @@ struct pb_attention_delta {
 	struct pb_dev qkv0; /* base rows */
 	struct pb_dev dqkv; /* delta rows */
 	struct pb_dev dz;   /* delta rows, [rows, H K] */
+	bool operand;       /* dz is left as operands; of all heads */
 	/* Query heads first_head .. first_head + n_used - 1 alone: their columns of dz are written,
 	 * and only their q and their KV heads' k and v are read. n_used 0: all heads. */
 	size_t first_head, n_used;
@@ -221,7 +229,7 @@ struct pb_activation_op {
  * act(g0) u0, as (act(g0 + dg) - act(g0)) (u0 + du) + act(g0) du; a0 is not read. */
 struct pb_activation_delta {
 	enum pb_activation kind;
-	bool gated;
+	bool gated, operand; /* dh is left as operands */
 	size_t n_rows, width;
 	struct pb_dev dh, h0, a0, base_row;
 };

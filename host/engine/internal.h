@@ -122,6 +122,9 @@ enum pb_status pb_engine_qk_norm(struct pb_engine *e, size_t layer, size_t first
 				 struct pb_dev base_row, struct pb_error *err);
 
 /* One product, timed and counted. */
+enum pb_status pb_engine_multiply(struct pb_engine *e, enum pb_stage stage,
+				  const struct pb_gemm *op, size_t n_in, size_t n_out,
+				  struct pb_error *err);
 enum pb_status pb_engine_gemm(struct pb_engine *e, enum pb_stage stage, size_t m,
 			      const struct pb_packed *w, size_t n_in, size_t n_out, struct pb_dev x,
 			      size_t x_stride, struct pb_dev y, size_t y_stride, struct pb_dev bias,

@@ -101,10 +101,11 @@ static enum pb_status propagate(struct pb_wave *w, size_t l, size_t v0, size_t v
 {
 	struct pb_view view = pb_view_dense(w, v0, v1);
 	size_t Z = pb_z_width(&w->e->arch);
-	const struct pb_view_z z = {w->m->z, Z};
+	const bool operand = !pb_wave_writes(w, l, PB_SITE_Z, PB_SITE_Z);
+	const struct pb_view_z z = {w->m->z, Z, operand};
 	enum pb_status status;
 
-	PB_TRY(pb_attend_block(w, l, v0, v1, true, err));
+	PB_TRY(pb_attend_block(w, l, v0, v1, true, operand, err));
 	PB_TRY(pb_step_inject(&view, l, PB_SITE_Z, w->m->z, Z, false, err));
 	PB_TRY(pb_finish_layer(&view, l, PB_SITE_RESID_PRE, &z, err));
 cleanup:
@@ -116,7 +117,7 @@ static enum pb_status propagate_last(struct pb_wave *w, size_t v0, size_t v1, st
 {
 	size_t l = w->e->arch.n_layers - 1, D = w->e->arch.d_model, Z = pb_z_width(&w->e->arch);
 	struct pb_view view = pb_view_answer(w, v0, v1);
-	const struct pb_view_z z = {w->m->zdiff, Z};
+	const struct pb_view_z z = {w->m->zdiff, Z, false};
 	struct pb_rows gather = {.n_rows = v1 - v0,
 				 .columns = D,
 				 .a = w->m->delta,
@@ -127,7 +128,7 @@ static enum pb_status propagate_last(struct pb_wave *w, size_t v0, size_t v1, st
 	enum pb_status status;
 
 	if (pb_view_writes(&view, l, PB_SITE_Q, PB_SITE_PATTERN)) {
-		PB_TRY(pb_attend_block(w, l, v0, v1, true, err));
+		PB_TRY(pb_attend_block(w, l, v0, v1, true, false, err));
 		PB_TRY(pb_gather_z(&view, w->m->zdiff, err));
 	} else {
 		PB_TRY(pb_attend_last(w, v0, v1, err));

@@ -42,6 +42,7 @@ size_t pb_view_row(const struct pb_view *view, size_t v);
 struct pb_view_z {
 	struct pb_dev z; /* address NULL: nothing */
 	size_t stride;   /* H K: all heads; less: the heads of each variant's index alone */
+	bool operand;    /* z holds operands (see backend.h) */
 };
 
 /* Base row of position 0 of a variant's recipient, and the length of its prompt. */
@@ -65,10 +66,13 @@ static inline struct pb_dev pb_index_at(struct pb_dev d, size_t i)
 
 enum pb_status pb_step_norm(struct pb_wave *w, struct pb_dev delta, size_t rows,
 			    struct pb_dev base_row, struct pb_dev x0, struct pb_dev stats,
-			    struct pb_dev weight, struct pb_dev y, struct pb_error *err);
+			    struct pb_dev weight, struct pb_dev y, bool operand,
+			    struct pb_error *err);
+/* `operand`: y is for a product alone, and left as its operands; *left says whether it is. */
 enum pb_status pb_step_pre_norm(struct pb_wave *w, struct pb_dev delta, size_t rows,
 				struct pb_dev base_row, struct pb_dev x0, struct pb_dev stats,
-				struct pb_dev weight, struct pb_dev y, struct pb_error *err);
+				struct pb_dev weight, struct pb_dev y, bool operand, bool *left,
+				struct pb_error *err);
 /* What attention's or the MLP's output changes by once it is normed, in place; nothing without
  * post-norms. */
 enum pb_status pb_step_post_norm(struct pb_wave *w, size_t l, bool attention, struct pb_dev out,
@@ -82,6 +86,11 @@ enum pb_status pb_step_gemm(struct pb_wave *w, size_t rows, const struct pb_pack
 			    size_t n_in, size_t n_out, struct pb_dev x, size_t x_stride,
 			    struct pb_dev y, size_t y_stride, bool accumulate,
 			    struct pb_error *err);
+/* The same from operands, or not. */
+enum pb_status pb_step_product(struct pb_wave *w, size_t rows, const struct pb_packed *weight,
+			       size_t n_in, size_t n_out, struct pb_dev x, size_t x_stride,
+			       bool operand, struct pb_dev y, size_t y_stride, bool accumulate,
+			       struct pb_error *err);
 enum pb_status pb_step_rows(struct pb_wave *w, enum pb_stage stage, const struct pb_rows *op,
 			    struct pb_error *err);
 enum pb_status pb_step_rotate(struct pb_wave *w, size_t l, struct pb_dev x, size_t stride,
@@ -92,9 +101,9 @@ enum pb_status pb_step_zero(struct pb_wave *w, struct pb_dev x, size_t floats,
 /* h = change of the MLP before its activation, for the residual change `delta`. */
 enum pb_status pb_step_mlp_in(struct pb_wave *w, size_t l, struct pb_dev delta, size_t rows,
 			      struct pb_dev base_row, struct pb_dev h, struct pb_error *err);
-/* h = change of the MLP after its activation, from before it, in place. */
+/* h = change of the MLP after its activation, from before it, in place, or as operands. */
 enum pb_status pb_step_activate(struct pb_wave *w, size_t l, size_t rows, struct pb_dev base_row,
-				struct pb_dev h, struct pb_error *err);
+				struct pb_dev h, bool operand, struct pb_error *err);
 enum pb_status pb_step_ints(struct pb_wave *w, struct pb_dev to, const int32_t *ints, size_t n,
 			    struct pb_error *err);
 
@@ -149,9 +158,10 @@ enum pb_status pb_enter_layer(struct pb_wave *w, size_t l, size_t v0, size_t v1,
 /* ---- wave_attention.c ------------------------------------------------------------------------ */
 
 /* Changes of z of all heads at every row of the variants v0 .. v1 - 1, into m->z. changed: the
- * residual changed before this layer (else q, k, v change by injections alone). */
+ * residual changed before this layer (else q, k, v change by injections alone). operand: m->z is
+ * for a product alone, and left as its operands. */
 enum pb_status pb_attend_block(struct pb_wave *w, size_t l, size_t v0, size_t v1, bool changed,
-			       struct pb_error *err);
+			       bool operand, struct pb_error *err);
 /* The same at the answer positions of the last layer, into m->zdiff, for variants whose residual
  * changed and that write nothing inside its attention. */
 enum pb_status pb_attend_last(struct pb_wave *w, size_t v0, size_t v1, struct pb_error *err);

@@ -65,7 +65,7 @@ cleanup:
  */
 
 enum pb_status pb_attend_block(struct pb_wave *w, size_t l, size_t v0, size_t v1, bool changed,
-			       struct pb_error *err)
+			       bool operand, struct pb_error *err)
 {
 	struct pb_wave_memory *m = w->m;
 	const struct pb_cache *c = &w->run->cache;
@@ -80,7 +80,9 @@ enum pb_status pb_attend_block(struct pb_wave *w, size_t l, size_t v0, size_t v1
 					       .max_length = w->e->max_length,
 					       .qkv0 = c->qkv[l],
 					       .dqkv = m->qkv,
-					       .dz = m->z};
+					       .dz = m->z,
+					       .operand = operand};
+	bool normed;
 	enum pb_status status;
 
 	PB_TRY(block_spans(w, l, v0, v1, true, err));
@@ -89,8 +91,9 @@ enum pb_status pb_attend_block(struct pb_wave *w, size_t l, size_t v0, size_t v1
 	if (changed) {
 		PB_TRY(pb_step_pre_norm(w, pb_dev_row(m->delta, r0, D), rows,
 					pb_index_at(m->base_row, r0), c->x_pre[l], c->stats1[l],
-					lw->norm1_weight, m->n, err));
-		PB_TRY(pb_step_gemm(w, rows, lw->qkv, D, QKV, m->n, D, m->qkv, QKV, false, err));
+					lw->norm1_weight, m->n, true, &normed, err));
+		PB_TRY(pb_step_product(w, rows, lw->qkv, D, QKV, m->n, D, normed, m->qkv, QKV,
+				       false, err));
 	} else {
 		PB_TRY(pb_step_zero(w, m->qkv, rows * QKV, err));
 	}
@@ -168,7 +171,7 @@ enum pb_status pb_attend_last(struct pb_wave *w, size_t v0, size_t v1, struct pb
 	size_t l = a->n_layers - 1, D = a->d_model, Z = pb_z_width(a), H = a->n_heads;
 	size_t r0 = m->row_of[v0], rows = m->row_of[v1] - r0, n = v1 - v0;
 	struct pb_dev none = {0};
-	bool altered = pb_alters_keys(w->e->model, l);
+	bool altered = pb_alters_keys(w->e->model, l), left;
 	struct pb_attention_last attention = {.heads = w->e->layers[l].heads,
 					      .d_model = D,
 					      .n_variants = n,
@@ -190,7 +193,7 @@ enum pb_status pb_attend_last(struct pb_wave *w, size_t v0, size_t v1, struct pb
 	PB_TRY(pb_step_ints(w, m->block_last, m->ints, n, err));
 	PB_TRY(pb_step_pre_norm(w, pb_dev_row(m->delta, r0, D), rows, pb_index_at(m->base_row, r0),
 				c->x_pre[l], c->stats1[l], w->e->layers[l].norm1_weight, m->n,
-				err));
+				false, &left, err));
 	PB_TRY(last_queries(w, v0, n, rows, err));
 	PB_STAGE(w->e, PB_STAGE_ATTENTION, w->e->ops->attention_last(w->e->dev, &attention, err));
 	for (size_t h = 0; h < H; h++) /* dz_h = zdiff_h + mix_h W_V[h] */
@@ -335,7 +338,7 @@ enum pb_status pb_attend_heads(const struct pb_view *view, size_t l, struct pb_v
 	size_t n = readers(a, (enum pb_site)w->v[view->v0].site, 0, &head);
 	enum pb_status status;
 
-	*z = (struct pb_view_z){m->zc, n * a->d_head};
+	*z = (struct pb_view_z){m->zc, n * a->d_head, false};
 	PB_TRY(dense_rows(view, err));
 	for (size_t v = view->v0, next; v < view->v1; v = next) {
 		size_t from = pb_view_row(view, v);

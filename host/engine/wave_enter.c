@@ -115,7 +115,7 @@ static enum pb_status enter_attention(const struct pb_view *view, size_t l, stru
 	bool single = w->v[view->v0].index >= 0;
 	enum pb_status status;
 
-	*z = (struct pb_view_z){w->m->zc, Z};
+	*z = (struct pb_view_z){w->m->zc, Z, false};
 	if (pb_site_rows[site].enters == PB_ENTERS_HEAD_OUTPUT) {
 		z->stride = single ? a->d_head : Z;
 		PB_TRY(pb_step_zero(w, z->z, view->rows * z->stride, err));
@@ -123,7 +123,7 @@ static enum pb_status enter_attention(const struct pb_view *view, size_t l, stru
 	}
 	if (single && !spreads(w, site))
 		return pb_attend_heads(view, l, z, err);
-	PB_TRY(pb_attend_block(w, l, view->v0, view->v1, false, err));
+	PB_TRY(pb_attend_block(w, l, view->v0, view->v1, false, false, err));
 	PB_TRY(pb_gather_z(view, z->z, err));
 	PB_TRY(pb_step_inject(view, l, PB_SITE_Z, z->z, Z, false, err));
 cleanup:
@@ -135,7 +135,7 @@ static enum pb_status enter_block(struct pb_wave *w, size_t l, size_t v0, size_t
 				  struct pb_error *err)
 {
 	enum pb_site site = (enum pb_site)w->v[v0].site;
-	struct pb_view_z z = {{0}, 0};
+	struct pb_view_z z = {{0}, 0, false};
 	struct pb_view view;
 	bool all = true;
 	enum pb_status status;

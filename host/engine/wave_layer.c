@@ -13,7 +13,8 @@ static enum pb_status add_z(const struct pb_view *view, size_t l, const struct p
 	enum pb_status status = PB_OK;
 
 	if (z->stride == Z)
-		return pb_step_gemm(w, view->rows, lw->o, Z, D, z->z, Z, to, D, accumulate, err);
+		return pb_step_product(w, view->rows, lw->o, Z, D, z->z, Z, z->operand, to, D,
+				       accumulate, err);
 	for (size_t v = view->v0, next; v < view->v1; v = next) {
 		size_t from = pb_view_row(view, v), rows;
 		size_t first = (size_t)w->v[v].index;
@@ -82,6 +83,7 @@ static enum pb_status add_mlp(const struct pb_view *view, size_t l, bool live, s
 	bool pre = pb_wave_writes(w, l, PB_SITE_MLP_PRE, PB_SITE_MLP_PRE);
 	bool inside = pre || pb_wave_writes(w, l, PB_SITE_MLP_POST, PB_SITE_MLP_POST);
 	bool out = pb_view_writes(view, l, PB_SITE_MLP_OUT, PB_SITE_MLP_OUT);
+	bool operand = (live || pre) && !pb_wave_writes(w, l, PB_SITE_MLP_POST, PB_SITE_MLP_POST);
 	const struct pb_packed *weight = w->e->layers[l].mlp_out;
 	enum pb_status status = PB_OK;
 
@@ -91,13 +93,14 @@ static enum pb_status add_mlp(const struct pb_view *view, size_t l, bool live, s
 		PB_TRY(pb_step_zero(w, m->h, view->rows * H, err));
 	PB_TRY(pb_step_inject(view, l, PB_SITE_MLP_PRE, m->h, H, false, err));
 	if (live || pre)
-		PB_TRY(pb_step_activate(w, l, view->rows, view->base_row, m->h, err));
+		PB_TRY(pb_step_activate(w, l, view->rows, view->base_row, m->h, operand, err));
 	PB_TRY(pb_step_inject(view, l, PB_SITE_MLP_POST, m->h, H, false, err));
 	if (!out && !a->post_norm)
-		return pb_step_gemm(w, view->rows, weight, F, D, m->h, H, view->delta, D, true,
-				    err);
+		return pb_step_product(w, view->rows, weight, F, D, m->h, H, operand, view->delta, D,
+				       true, err);
 	if (live || inside) {
-		PB_TRY(pb_step_gemm(w, view->rows, weight, F, D, m->h, H, m->out, D, false, err));
+		PB_TRY(pb_step_product(w, view->rows, weight, F, D, m->h, H, operand, m->out, D,
+				       false, err));
 		PB_TRY(pb_step_post_norm(w, l, false, m->out, view->rows, view->base_row, err));
 	} else
 		PB_TRY(pb_step_zero(w, m->out, view->rows * D, err));

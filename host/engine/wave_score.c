@@ -129,7 +129,7 @@ enum pb_status pb_wave_score(struct pb_wave *w, unsigned metrics, size_t n_valid
 	enum pb_status status;
 
 	PB_TRY(pb_step_norm(w, w->m->answer, w->n, w->m->prompt, c->x_answer, c->stats_answer,
-			    w->e->final_weight, w->m->scored, err));
+			    w->e->final_weight, w->m->scored, false, err));
 	PB_TRY(score_targets(w, result, err));
 	if (pb_metrics_need_vocabulary(metrics))
 		PB_TRY(score_vocabulary(w, n_valid, pb_metrics_need_kl(metrics), result, err));

@@ -211,15 +211,17 @@ static enum pb_status read_attention(struct pb_wave *w, size_t l, size_t rows, s
 	struct pb_wave_memory *m = w->m;
 	const struct pb_layer_weights *lw = &w->e->layers[l];
 	size_t D = w->e->arch.d_model, QKV = pb_qkv_width(&w->e->arch);
+	bool operand;
 	enum pb_status status = PB_OK;
 
 	for (size_t r = 0, n; r < rows; r += n) {
 		n = rows - r < m->block_rows ? rows - r : m->block_rows;
 		PB_TRY(pb_step_pre_norm(w, pb_dev_row(m->s_delta, r, D), n,
 					pb_index_at(m->s_base_row, r), w->run->cache.x_pre[l],
-					w->run->cache.stats1[l], lw->norm1_weight, m->n, err));
-		PB_TRY(pb_step_gemm(w, n, lw->qkv, D, QKV, m->n, D, pb_dev_row(m->s_qkv, r, QKV),
-				    QKV, false, err));
+					w->run->cache.stats1[l], lw->norm1_weight, m->n, true,
+					&operand, err));
+		PB_TRY(pb_step_product(w, n, lw->qkv, D, QKV, m->n, D, operand,
+				       pb_dev_row(m->s_qkv, r, QKV), QKV, false, err));
 	}
 cleanup:
 	return status;
@@ -252,14 +254,14 @@ static enum pb_status read_mlp(struct pb_wave *w, size_t l, size_t rows, bool re
 		}
 		if (!respond)
 			continue;
-		PB_TRY(pb_step_activate(w, l, n, base_row, m->h, err));
+		PB_TRY(pb_step_activate(w, l, n, base_row, m->h, true, err));
 		if (!w->e->arch.post_norm) {
-			PB_TRY(pb_step_gemm(w, n, w->e->layers[l].mlp_out, F, D, m->h, H, delta, D,
-					    true, err));
+			PB_TRY(pb_step_product(w, n, w->e->layers[l].mlp_out, F, D, m->h, H, true,
+					       delta, D, true, err));
 			continue;
 		}
-		PB_TRY(pb_step_gemm(w, n, w->e->layers[l].mlp_out, F, D, m->h, H, m->out, D, false,
-				    err));
+		PB_TRY(pb_step_product(w, n, w->e->layers[l].mlp_out, F, D, m->h, H, true, m->out,
+				       D, false, err));
 		PB_TRY(pb_step_post_norm(w, l, false, m->out, n, base_row, err));
 		add.n_rows = n;
 		add.out = delta;

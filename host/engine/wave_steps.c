@@ -3,7 +3,8 @@
 
 enum pb_status pb_step_norm(struct pb_wave *w, struct pb_dev delta, size_t rows,
 			    struct pb_dev base_row, struct pb_dev x0, struct pb_dev stats,
-			    struct pb_dev weight, struct pb_dev y, struct pb_error *err)
+			    struct pb_dev weight, struct pb_dev y, bool operand,
+			    struct pb_error *err)
 {
 	struct pb_norm_delta op = {.kind = w->e->arch.norm,
 				   .eps = w->e->arch.norm_eps,
@@ -14,7 +15,8 @@ enum pb_status pb_step_norm(struct pb_wave *w, struct pb_dev delta, size_t rows,
 				   .stats = stats,
 				   .weight = weight,
 				   .base_row = base_row,
-				   .y = y};
+				   .y = y,
+				   .operand = operand};
 	enum pb_status status;
 
 	PB_STAGE(w->e, PB_STAGE_NORM, w->e->ops->norm_delta(w->e->dev, &op, err));
@@ -25,15 +27,17 @@ cleanup:
 /* Changes of what attention or the MLP reads. */
 enum pb_status pb_step_pre_norm(struct pb_wave *w, struct pb_dev delta, size_t rows,
 				struct pb_dev base_row, struct pb_dev x0, struct pb_dev stats,
-				struct pb_dev weight, struct pb_dev y, struct pb_error *err)
+				struct pb_dev weight, struct pb_dev y, bool operand, bool *left,
+				struct pb_error *err)
 {
 	size_t D = w->e->arch.d_model;
 	struct pb_rows copy = {
 	    .n_rows = rows, .columns = D, .a = delta, .a_stride = D, .out = y, .out_stride = D};
 
+	*left = operand && !w->e->arch.no_pre_norm;
 	if (w->e->arch.no_pre_norm)
 		return pb_step_rows(w, PB_STAGE_NORM, &copy, err);
-	return pb_step_norm(w, delta, rows, base_row, x0, stats, weight, y, err);
+	return pb_step_norm(w, delta, rows, base_row, x0, stats, weight, y, operand, err);
 }
 
 enum pb_status pb_step_post_norm(struct pb_wave *w, size_t l, bool attention, struct pb_dev out,
@@ -46,7 +50,7 @@ enum pb_status pb_step_post_norm(struct pb_wave *w, size_t l, bool attention, st
 		return PB_OK;
 	return pb_step_norm(w, out, rows, base_row, attention ? c->attn_raw[l] : c->mlp_raw[l],
 			    attention ? c->stats_attn[l] : c->stats_mlp[l],
-			    attention ? lw->attn_post_norm : lw->mlp_post_norm, out, err);
+			    attention ? lw->attn_post_norm : lw->mlp_post_norm, out, false, err);
 }
 
 enum pb_status pb_step_qk_norm(struct pb_wave *w, size_t l, size_t first, size_t n, struct pb_dev x,
@@ -66,10 +70,26 @@ enum pb_status pb_step_gemm(struct pb_wave *w, size_t rows, const struct pb_pack
 			    size_t n_in, size_t n_out, struct pb_dev x, size_t x_stride,
 			    struct pb_dev y, size_t y_stride, bool accumulate, struct pb_error *err)
 {
-	struct pb_dev none = {0};
+	return pb_step_product(w, rows, weight, n_in, n_out, x, x_stride, false, y, y_stride,
+			       accumulate, err);
+}
 
-	return pb_engine_gemm(w->e, PB_STAGE_GEMM, rows, weight, n_in, n_out, x, x_stride, y,
-			      y_stride, none, accumulate, err);
+enum pb_status pb_step_product(struct pb_wave *w, size_t rows, const struct pb_packed *weight,
+			       size_t n_in, size_t n_out, struct pb_dev x, size_t x_stride,
+			       bool operand, struct pb_dev y, size_t y_stride, bool accumulate,
+			       struct pb_error *err)
+{
+	struct pb_gemm op = {.m = rows,
+			     .x = x,
+			     .y = y,
+			     .x_stride = x_stride,
+			     .y_stride = y_stride,
+			     .w = weight,
+			     .accumulate = accumulate,
+			     .delta = true,
+			     .operand = operand};
+
+	return pb_engine_multiply(w->e, PB_STAGE_GEMM, &op, n_in, n_out, err);
 }
 
 enum pb_status pb_step_rows(struct pb_wave *w, enum pb_stage stage, const struct pb_rows *op,
@@ -119,22 +139,24 @@ enum pb_status pb_step_mlp_in(struct pb_wave *w, size_t l, struct pb_dev delta, 
 	const struct pb_layer_weights *lw = &w->e->layers[l];
 	const struct pb_cache *c = &w->run->cache;
 	const struct pb_arch *a = &w->e->arch;
+	bool operand;
 	enum pb_status status;
 
 	PB_TRY(pb_step_pre_norm(w, delta, rows, base_row, a->parallel ? c->x_pre[l] : c->x_mid[l],
-				c->stats2[l], lw->norm2_weight, w->m->n, err));
-	PB_TRY(pb_step_gemm(w, rows, lw->mlp_in, a->d_model, pb_h_width(a), w->m->n, a->d_model, h,
-			    pb_h_width(a), false, err));
+				c->stats2[l], lw->norm2_weight, w->m->n, true, &operand, err));
+	PB_TRY(pb_step_product(w, rows, lw->mlp_in, a->d_model, pb_h_width(a), w->m->n, a->d_model,
+			       operand, h, pb_h_width(a), false, err));
 cleanup:
 	return status;
 }
 
 enum pb_status pb_step_activate(struct pb_wave *w, size_t l, size_t rows, struct pb_dev base_row,
-				struct pb_dev h, struct pb_error *err)
+				struct pb_dev h, bool operand, struct pb_error *err)
 {
 	const struct pb_cache *c = &w->run->cache;
 	struct pb_activation_delta op = {.kind = w->e->arch.activation,
 					 .gated = w->e->arch.gated,
+					 .operand = operand,
 					 .n_rows = rows,
 					 .width = w->e->arch.d_mlp,
 					 .dh = h,

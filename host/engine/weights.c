@@ -400,6 +400,19 @@ cleanup:
 	return status;
 }
 
+enum pb_status pb_engine_multiply(struct pb_engine *e, enum pb_stage stage,
+				  const struct pb_gemm *op, size_t n_in, size_t n_out,
+				  struct pb_error *err)
+{
+	enum pb_status status;
+
+	PB_STAGE(e, stage, e->ops->gemm(e->dev, op, err));
+	if (e->in_wave)
+		e->profile.flops += 2.0 * (double)op->m * (double)n_in * (double)n_out;
+cleanup:
+	return status;
+}
+
 enum pb_status pb_engine_gemm(struct pb_engine *e, enum pb_stage stage, size_t m,
 			      const struct pb_packed *w, size_t n_in, size_t n_out, struct pb_dev x,
 			      size_t x_stride, struct pb_dev y, size_t y_stride, struct pb_dev bias,
@@ -414,12 +427,50 @@ enum pb_status pb_engine_gemm(struct pb_engine *e, enum pb_stage stage, size_t m
 			     .bias = bias,
 			     .accumulate = accumulate,
 			     .delta = e->in_wave};
+
+	return pb_engine_multiply(e, stage, &op, n_in, n_out, err);
+}
+
+/* Operands [rows, width] of a device's delta products: changes of normed rows of random numbers. */
+static enum pb_status random_operands(struct pb_device *dev, size_t rows, size_t width,
+				      struct pb_dev *out, struct pb_error *err)
+{
+	struct pb_norm_delta norm = {.kind = PB_NORM_RMS,
+				     .eps = 1e-5f,
+				     .n_rows = rows,
+				     .d_model = width,
+				     .operand = true};
+	struct pb_dev base = {0}; /* a base row, its stats, weights, the index of each row */
+	const float stats[2] = {0.0f, 1.0f};
+	float *numbers = NULL;
+	struct pb_rng rng;
 	enum pb_status status;
 
-	PB_STAGE(e, stage, e->ops->gemm(e->dev, &op, err));
-	if (e->in_wave)
-		e->profile.flops += 2.0 * (double)m * (double)n_in * (double)n_out;
+	PB_TRY(pb_alloc((void **)&numbers, width, sizeof *numbers, "random numbers", err));
+	PB_TRY(dev->ops->alloc(dev, rows * width * sizeof(float), &norm.delta, err));
+	PB_TRY(dev->ops->alloc(dev, rows * width * sizeof(float), out, err));
+	PB_TRY(dev->ops->alloc(dev, (2 * width + 4 + rows) * sizeof(float), &base, err));
+	norm.y = *out;
+	norm.x0 = base;
+	norm.weight = pb_dev_row(base, 1, width);
+	norm.stats = pb_dev_row(base, 2, width);
+	norm.base_row = pb_dev_at(norm.stats, 4 * sizeof(float));
+	pb_rng_seed(&rng, 1, 9, 9, 9);
+	for (size_t r = 0; r < rows; r++) {
+		for (size_t i = 0; i < width && r < 32; i++)
+			numbers[i] = (float)(pb_rng_unit(&rng) - 0.5);
+		PB_TRY(dev->ops->upload(dev, pb_dev_row(norm.delta, r, width), numbers,
+					width * sizeof *numbers, err));
+	}
+	PB_TRY(dev->ops->upload(dev, norm.x0, numbers, width * sizeof *numbers, err));
+	PB_TRY(dev->ops->upload(dev, norm.weight, numbers, width * sizeof *numbers, err));
+	PB_TRY(dev->ops->upload(dev, norm.stats, stats, sizeof stats, err));
+	PB_TRY(dev->ops->norm_delta(dev, &norm, err));
+	PB_TRY(dev->ops->wait(dev, PB_TICKET_ALL, err));
 cleanup:
+	free(numbers);
+	dev->ops->release(dev, norm.delta);
+	dev->ops->release(dev, base);
 	return status;
 }
 
@@ -428,13 +479,14 @@ enum pb_status pb_measure_gemm(struct pb_device *dev, const struct pb_model *mod
 {
 	const struct pb_arch *a = &model->arch;
 	size_t rows = dev->ops->block_sizes(dev).rows, d = a->d_model, f = a->d_mlp;
-	struct pb_dev x = {0}, y = {0};
+	struct pb_dev x = {0}, h = {0}, y = {0};
 	struct pb_packed *up = NULL, *down = NULL;
 	double best = 0.0, spent = 0.0;
 	enum pb_status status;
 
-	PB_TRY(dev->ops->alloc(dev, rows * d * sizeof(float), &x, err));
-	PB_TRY(dev->ops->alloc(dev, rows * f * sizeof(float), &y, err));
+	PB_TRY(random_operands(dev, rows, d, &x, err));
+	PB_TRY(random_operands(dev, rows, f, &h, err));
+	PB_TRY(dev->ops->alloc(dev, rows * (d > f ? d : f) * sizeof(float), &y, err));
 	PB_TRY(dev->ops->pack(dev, &model->layers[0].mlp_in, 1, &up, err));
 	PB_TRY(dev->ops->pack(dev, &model->layers[0].mlp_out, 1, &down, err));
 	/* the first round makes the primitives; small models need several to fill a tenth of a
@@ -446,14 +498,16 @@ enum pb_status pb_measure_gemm(struct pb_device *dev, const struct pb_model *mod
 					.x_stride = d,
 					.y_stride = f,
 					.w = up,
-					.delta = true};
+					.delta = true,
+					.operand = true};
 		struct pb_gemm second = {.m = rows,
-					 .x = y,
-					 .y = x,
+					 .x = h,
+					 .y = y,
 					 .x_stride = f,
 					 .y_stride = d,
 					 .w = down,
-					 .delta = true};
+					 .delta = true,
+					 .operand = true};
 		double start = pb_seconds(), rate;
 
 		PB_TRY(dev->ops->gemm(dev, &first, err));
@@ -468,6 +522,7 @@ cleanup:
 	dev->ops->unpack(dev, up);
 	dev->ops->unpack(dev, down);
 	dev->ops->release(dev, x);
+	dev->ops->release(dev, h);
 	dev->ops->release(dev, y);
 	return status;
 }

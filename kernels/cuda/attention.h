@@ -158,6 +158,7 @@ struct pb_plain_args {
 	const struct pb_pattern_edit *edits;
 	const float *source_qkv, *table;
 	size_t table_stride;
+	bool half;       /* out are operands */
 	float *patterns; /* not NULL: patterns [span, head, longest, longest] instead of values */
 };
 /* Rows of the spans: whole prompts (first 0, dqkv NULL), or changed rows. */

@@ -150,7 +150,7 @@ static __global__ void attend_plain(struct pb_plain_args g)
 		}
 		for (size_t j = first; drows && j < n; j++)
 			z += a[j] * pb_v_of(v, drows + (j - first) * v.stride, kv)[d];
-		g.out[row * g.width + head * v.K + d] = z;
+		pb_store<1>(g.out + row * g.width, head * v.K + d, &z, g.half);
 	}
 }
 

@@ -8,6 +8,8 @@
 
 #include <launch.h>
 
+#include <cuda_bf16.h>
+
 #include "backend/backend.h"
 
 #define PB_WARP 32u
@@ -50,6 +52,7 @@ struct pb_cuda {
 	uint64_t last_ticket;
 	cudaEvent_t computed, copied[PB_CUDA_PENDING];
 	size_t shared_most; /* bytes of shared memory that a block may ask for */
+	size_t multiprocessors;
 	size_t allocated;   /* bytes of device memory */
 	uint64_t n_launches;
 	struct pb_cuda_lt *gemm;
@@ -165,6 +168,50 @@ static inline dim3 pb_cover(size_t n, size_t block)
 static inline bool pb_quads(const void *p, size_t stride, size_t columns)
 {
 	return ((uintptr_t)p | stride * sizeof(float) | columns * sizeof(float)) % 16 == 0;
+}
+
+/* Whether an operation leaves operands of products, and these are bfloat16. */
+static inline bool pb_half(struct pb_cuda *cuda, bool operand)
+{
+	return operand && pb_cuda_precision(cuda) == PB_PRECISION_BF16;
+}
+
+/* N columns of a row that are one access: 1, or 4 where rows are made of float4s. */
+template <int N> static __device__ __forceinline__ void pb_load(const float *p, float *x)
+{
+	if (N == 4) {
+		const float4 v = *reinterpret_cast<const float4 *>(p);
+
+		x[0] = v.x;
+		x[N / 3] = v.y;
+		x[N / 2] = v.z;
+		x[N - 1] = v.w;
+	} else {
+		x[0] = p[0];
+	}
+}
+/* Columns i .. i+N-1 of a row, as float32 or (half) as operands in its place. */
+template <int N>
+static __device__ __forceinline__ void pb_store(float *row, size_t i, const float *x, bool half)
+{
+	if (half) {
+		unsigned short *to = reinterpret_cast<unsigned short *>(row) + i;
+		unsigned b[N];
+
+		PB_UNROLL
+		for (int n = 0; n < N; n++)
+			b[n] = __bfloat16_as_ushort(__float2bfloat16_rn(x[n]));
+		if (N == 4)
+			*reinterpret_cast<uint2 *>(to) =
+			    make_uint2(b[0] | b[N / 3] << 16, b[N / 2] | b[N - 1] << 16);
+		else
+			to[0] = (unsigned short)b[0];
+	} else if (N == 4) {
+		*reinterpret_cast<float4 *>(row + i) =
+		    make_float4(x[0], x[N / 3], x[N / 2], x[N - 1]);
+	} else {
+		row[i] = x[0];
+	}
 }
 
 /* Sum over the lanes of a warp, the same in every lane, in a fixed order. */

@@ -12,7 +12,8 @@
 #include <cstdio>
 #include <cstdlib>
 
-#define BLOCK_ROWS ((size_t)2048) /* that algorithms are chosen for */
+#define BLOCK_ROWS ((size_t)8192) /* that algorithms are chosen for */
+#define CANDIDATES 16
 #define WORKSPACE_BYTES ((size_t)32 << 20)
 #define PACK_ROWS ((size_t)64)
 
@@ -58,16 +59,20 @@ static size_t round_up(size_t n, size_t to)
 
 /* ---- rounding -------------------------------------------------------------------------------- */
 
-/* y[r, c] = bfloat16(x[r, c]), 0 in the columns behind. */
-static __global__ void to_bf16(const float *x, size_t x_stride, size_t columns, __nv_bfloat16 *y,
-			       size_t y_stride, size_t n)
+/* y[r, c] = bfloat16(x[r, c]), 0 in the columns behind; a warp a row, N columns a lane at once. */
+template <int N>
+static __global__ void to_bf16(const float *x, size_t x_stride, size_t rows, size_t columns,
+			       __nv_bfloat16 *y, size_t y_stride)
 {
-	size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+	size_t r = (size_t)blockIdx.x * PB_ROW_WARPS + threadIdx.x / PB_WARP;
+	size_t lane = threadIdx.x % PB_WARP;
 
-	if (i < n) {
-		size_t r = i / y_stride, c = i % y_stride;
+	for (size_t i = N * lane; r < rows && i < y_stride; i += N * PB_WARP) {
+		float v[N] = {};
 
-		y[i] = __float2bfloat16_rn(c < columns ? x[r * x_stride + c] : 0.0f);
+		if (i < columns)
+			pb_load<N>(x + r * x_stride + i, v);
+		pb_store<N>(reinterpret_cast<float *>(y + r * y_stride), i, v, true);
 	}
 }
 
@@ -75,9 +80,12 @@ static enum pb_status round_rows(struct pb_cuda *cuda, const float *x, size_t x_
 				 size_t columns, __nv_bfloat16 *y, size_t y_stride,
 				 struct pb_error *err)
 {
-	size_t n = rows * y_stride;
+	dim3 grid = pb_cover(rows, PB_ROW_WARPS), block(PB_ROW_THREADS);
 
-	PB_RUN(cuda, to_bf16, pb_cover(n, 256), dim3(256), 0, x, x_stride, columns, y, y_stride, n);
+	if (pb_quads(x, x_stride, columns) && y_stride % 4 == 0)
+		PB_RUN(cuda, to_bf16<4>, grid, block, 0, x, x_stride, rows, columns, y, y_stride);
+	else
+		PB_RUN(cuda, to_bf16<1>, grid, block, 0, x, x_stride, rows, columns, y, y_stride);
 	return PB_OK;
 }
 
@@ -190,26 +198,64 @@ struct slab {
 	float beta;
 };
 
-static enum pb_status choose(struct pb_cuda_lt *g, const struct slab *s, struct pb_error *err)
+/* Rows of x and y as far apart as a plan's alignment allows, whatever they are in this call. */
+static size_t usual_stride(size_t columns, size_t element, bool aligned)
 {
+	return aligned ? round_up(columns, 16 / element) : columns;
+}
+
+/* Whether the algorithm takes every number of rows. */
+static enum pb_status takes_all(struct pb_cuda_lt *g, const struct slab *s, bool aligned,
+				const cublasLtMatmulAlgo_t *algo, bool *takes, struct pb_error *err)
+{
+	static const size_t counts[] = {1, 2, 3, 5, 8, 16, 33, 64, 127, 256, 1000, BLOCK_ROWS};
+	enum pb_status status = PB_OK;
+
+	*takes = true;
+	for (size_t i = 0; i < sizeof counts / sizeof *counts && *takes && status == PB_OK; i++) {
+		struct layouts l = {};
+		cublasLtMatmulHeuristicResult_t result;
+
+		status = layouts_make(
+		    &l, s->w, s->type, counts[i],
+		    usual_stride(s->w->n_in, s->type == CUDA_R_32F ? 4 : 2, aligned),
+		    usual_stride(s->w->n_out, 4, aligned), err);
+		if (status == PB_OK)
+			*takes = cublasLtMatmulAlgoCheck(g->handle, s->desc, l.w, l.x, l.y, l.y, algo,
+							 &result) == CUBLAS_STATUS_SUCCESS &&
+				 result.workspaceSize <= WORKSPACE_BYTES;
+		layouts_free(&l);
+	}
+	return status;
+}
+
+/* The best algorithm for a whole block of rows that takes fewer, too. */
+static enum pb_status choose(struct pb_cuda_lt *g, const struct slab *s, bool aligned,
+			     struct pb_error *err)
+{
+	cublasLtMatmulHeuristicResult_t found[CANDIDATES];
 	struct layouts l = {};
-	cublasLtMatmulHeuristicResult_t found;
-	cublasStatus_t got;
 	enum pb_status status;
 	int n = 0;
 
-	status = layouts_make(&l, s->w, s->type, BLOCK_ROWS, s->x_stride, s->y_stride, err);
-	if (status == PB_OK) {
-		got = cublasLtMatmulAlgoGetHeuristic(g->handle, s->desc, l.w, l.x, l.y, l.y,
-						     s->preference, 1, &found, &n);
-		if (got != CUBLAS_STATUS_SUCCESS || n < 1)
-			status = fail(err, got, "no algorithm for a product");
-	}
+	status = layouts_make(&l, s->w, s->type, BLOCK_ROWS,
+			      usual_stride(s->w->n_in, s->type == CUDA_R_32F ? 4 : 2, aligned),
+			      usual_stride(s->w->n_out, 4, aligned), err);
+	if (status == PB_OK &&
+	    cublasLtMatmulAlgoGetHeuristic(g->handle, s->desc, l.w, l.x, l.y, l.y, s->preference,
+					   CANDIDATES, found, &n) != CUBLAS_STATUS_SUCCESS)
+		n = 0;
 	layouts_free(&l);
-	PB_DO(status);
-	s->plan->algo = found.algo;
-	s->plan->ready = true;
-	return PB_OK;
+	for (int i = 0; i < n && status == PB_OK && !s->plan->ready; i++) {
+		status = takes_all(g, s, aligned, &found[i].algo, &s->plan->ready, err);
+		s->plan->algo = found[i].algo;
+	}
+	if (status == PB_OK && !s->plan->ready)
+		status = pb_fail(err, PB_ERR_INTERNAL,
+				 "cublasLt has no algorithm for a product of %zu inputs and %zu "
+				 "outputs that takes every number of rows (of %d)",
+				 s->w->n_in, s->w->n_out, n);
+	return status;
 }
 
 static enum pb_status multiply(struct pb_cuda *cuda, const struct slab *s, struct pb_error *err)
@@ -241,12 +287,13 @@ enum pb_status pb_cuda_gemm(struct pb_device *dev, const struct pb_gemm *op, str
 	struct pb_packed *w = const_cast<struct pb_packed *>(op->w); /* its plans are a cache */
 	bool change = op->delta && g->precision != PB_PRECISION_FP32;
 	bool half = change && g->precision == PB_PRECISION_BF16, bias = op->bias.address != nullptr;
-	size_t step = half ? BLOCK_ROWS : op->m;
+	bool rounded = half && op->operand; /* as an operation left them: two to a float's place */
+	size_t step = half && !rounded ? BLOCK_ROWS : op->m;
 	struct slab s = {};
 
 	s.w = w;
 	s.type = half ? CUDA_R_16BF : CUDA_R_32F;
-	s.x_stride = half ? round_up(w->n_in, 8) : op->x_stride;
+	s.x_stride = rounded ? 2 * op->x_stride : half ? round_up(w->n_in, 8) : op->x_stride;
 	s.y_stride = op->y_stride;
 	s.beta = op->accumulate ? 1.0f : 0.0f;
 	s.desc = g->desc[change][bias];
@@ -260,7 +307,7 @@ enum pb_status pb_cuda_gemm(struct pb_device *dev, const struct pb_gemm *op, str
 		s.rows = op->m - row < step ? op->m - row : step;
 		s.x = x;
 		s.y = pb_floats(op->y) + row * op->y_stride;
-		if (half) {
+		if (half && !rounded) {
 			if (s.x_stride > g->operand_columns)
 				return pb_fail(err, PB_ERR_INTERNAL,
 					       "a product of %zu inputs, prepared for %zu", w->n_in,
@@ -269,11 +316,11 @@ enum pb_status pb_cuda_gemm(struct pb_device *dev, const struct pb_gemm *op, str
 					 s.x_stride, err));
 			s.x = g->operand;
 		}
-		aligned = pb_quads(s.y, s.y_stride, 0) && (half || pb_quads(x, op->x_stride, 0));
+		aligned = pb_quads(s.y, s.y_stride, 0) && ((half && !rounded) || pb_quads(x, op->x_stride, 0));
 		s.plan = &w->plans[change][op->accumulate][bias][aligned];
 		s.preference = g->preference[aligned];
 		if (!s.plan->ready)
-			PB_DO(choose(g, &s, err));
+			PB_DO(choose(g, &s, aligned, err));
 		PB_DO(multiply(cuda, &s, err));
 	}
 	return PB_OK;

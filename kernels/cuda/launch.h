@@ -6,6 +6,8 @@
 
 #define PB_EMULATED 0
 #define PB_UNROLL _Pragma("unroll")
+#define PB_UNROLL_ONCE _Pragma("unroll 1")
+#define PB_UNROLL_TWICE _Pragma("unroll 2")
 #define PB_SHARED(type, name)                                                                      \
 	extern __shared__ __align__(16) unsigned char pb_shared_memory[];                          \
 	type *name = reinterpret_cast<type *>(pb_shared_memory)

@@ -1,6 +1,6 @@
 /* Layer norm and RMS norm, and their exact change under a delta. A warp a row: each lane sums its
  * own columns in order, in float64 where that is nearly free, and the lanes are joined in a fixed
- * order. Every row is read twice, the second time from the cache. */
+ * order. Every row is read two or three times, all but the first from the cache. */
 #include "cuda/cuda.h"
 
 struct norm_args {
@@ -72,6 +72,7 @@ struct delta_args {
 	const float *delta, *x0, *stats, *weight;
 	const int32_t *base_row;
 	float *y;
+	bool half;
 };
 
 /* Where almost all of the base row is taken away: both rows apart, the variance of the sum. */
@@ -90,15 +91,18 @@ static __device__ void norm_apart(const struct delta_args &g, const float *d, co
 		squares += c * c;
 	}
 	rstd = (float)(1.0 / sqrt(pb_warp_sum(squares) / (double)g.width + (double)g.eps));
-	for (size_t i = lane; i < g.width; i += PB_WARP)
-		y[i] = ((x0[i] + d[i] - (float)mean) * rstd - (x0[i] - stats[0]) * stats[1]) *
-		       g.weight[i];
+	for (size_t i = lane; i < g.width; i += PB_WARP) {
+		float out = ((x0[i] + d[i] - (float)mean) * rstd - (x0[i] - stats[0]) * stats[1]) *
+			    g.weight[i];
+
+		pb_store<1>(y, i, &out, g.half);
+	}
 }
 
 /* With c0 = x0 - mean0, e = delta - mean(delta):  var1 - var0 = mean(e (2 c0 + e)), computed so;
  * rstd1 - rstd0 = -(var1 - var0) rstd0 rstd1 / (1/rstd0 + 1/rstd1); the change of the normed row
- * is (e rstd1 + c0 (rstd1 - rstd0)) w. */
-static __global__ void norm_delta_rows(struct delta_args g)
+ * is (e rstd1 + c0 (rstd1 - rstd0)) w. N columns a lane at once. */
+template <int N> static __global__ void norm_delta_rows(struct delta_args g)
 {
 	unsigned lane = threadIdx.x % PB_WARP;
 	size_t r = (size_t)blockIdx.x * PB_ROW_WARPS + threadIdx.x / PB_WARP, b;
@@ -115,15 +119,28 @@ static __global__ void norm_delta_rows(struct delta_args g)
 	y = g.y + r * g.width;
 	mean0 = stats[0];
 	if (g.layer) {
-		for (size_t i = lane; i < g.width; i += PB_WARP)
-			sum += d[i];
+		for (size_t i = N * lane; i < g.width; i += N * PB_WARP) {
+			float x[N];
+
+			pb_load<N>(d + i, x);
+			PB_UNROLL
+			for (int n = 0; n < N; n++)
+				sum += x[n];
+		}
 		shift = (float)(pb_warp_sum((double)sum) / (double)g.width);
 	}
 	sum = 0.0f;
-	for (size_t i = lane; i < g.width; i += PB_WARP) {
-		float e = d[i] - shift, c = x0[i] - mean0;
+	for (size_t i = N * lane; i < g.width; i += N * PB_WARP) {
+		float x[N], base[N];
 
-		sum += e * (c + c + e);
+		pb_load<N>(d + i, x);
+		pb_load<N>(x0 + i, base);
+		PB_UNROLL
+		for (int n = 0; n < N; n++) {
+			float e = x[n] - shift, c = base[n] - mean0;
+
+			sum += e * (c + c + e);
+		}
 	}
 	moved = pb_warp_sum((double)sum) / (double)g.width;
 	var0 = 1.0 / ((double)stats[1] * (double)stats[1]); /* eps included */
@@ -135,26 +152,42 @@ static __global__ void norm_delta_rows(struct delta_args g)
 	s1 = sqrt(var0 + moved);
 	rstd1 = (float)(1.0 / s1);
 	change = (float)(-moved / ((s0 + s1) * s0 * s1));
-	for (size_t i = lane; i < g.width; i += PB_WARP)
-		y[i] = ((d[i] - shift) * rstd1 + (x0[i] - mean0) * change) * g.weight[i];
+	for (size_t i = N * lane; i < g.width; i += N * PB_WARP) {
+		float x[N], base[N], w[N];
+
+		pb_load<N>(d + i, x);
+		pb_load<N>(x0 + i, base);
+		pb_load<N>(g.weight + i, w);
+		PB_UNROLL
+		for (int n = 0; n < N; n++)
+			x[n] = ((x[n] - shift) * rstd1 + (base[n] - mean0) * change) * w[n];
+		pb_store<N>(y, i, x, g.half);
+	}
 }
 
 enum pb_status pb_cuda_norm_delta(struct pb_device *dev, const struct pb_norm_delta *op,
 				  struct pb_error *err)
 {
+	struct pb_cuda *cuda = pb_cuda_of(dev);
+	dim3 grid = pb_cover(op->n_rows, PB_ROW_WARPS), block(PB_ROW_THREADS);
+	size_t D = op->d_model;
 	struct delta_args g = {};
 
 	g.layer = op->kind == PB_NORM_LAYER;
 	g.eps = op->eps;
 	g.n_rows = op->n_rows;
-	g.width = op->d_model;
+	g.width = D;
 	g.delta = pb_floats(op->delta);
 	g.x0 = pb_floats(op->x0);
 	g.stats = pb_floats(op->stats);
 	g.weight = pb_floats(op->weight);
 	g.base_row = pb_ints(op->base_row);
 	g.y = pb_floats(op->y);
-	PB_RUN(pb_cuda_of(dev), norm_delta_rows, pb_cover(op->n_rows, PB_ROW_WARPS),
-	       dim3(PB_ROW_THREADS), 0, g);
+	g.half = pb_half(cuda, op->operand);
+	if (pb_quads(g.delta, D, D) && pb_quads(g.x0, D, D) && pb_quads(g.y, D, D) &&
+	    pb_quads(g.weight, D, D))
+		PB_RUN(cuda, norm_delta_rows<4>, grid, block, 0, g);
+	else
+		PB_RUN(cuda, norm_delta_rows<1>, grid, block, 0, g);
 	return PB_OK;
 }

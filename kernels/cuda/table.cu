@@ -146,6 +146,7 @@ static enum pb_status open_device(struct pb_cuda *cuda, enum pb_precision precis
 	PB_CUDA(
 	    cudaDeviceGetAttribute(&shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, cuda->number));
 	cuda->shared_most = (size_t)shared;
+	cuda->multiprocessors = (size_t)prop.multiProcessorCount;
 	PB_DO(pb_cuda_memory_open(cuda, err));
 	PB_DO(pb_cuda_gemm_open(cuda, precision, err));
 	PB_DO(pb_cuda_attention_open(cuda, err));

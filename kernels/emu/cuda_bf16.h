@@ -22,6 +22,11 @@ static inline __nv_bfloat16 __float2bfloat16_rn(float x)
 	return out;
 }
 
+static inline unsigned short __bfloat16_as_ushort(__nv_bfloat16 x)
+{
+	return x.bits;
+}
+
 static inline float __bfloat162float(__nv_bfloat16 x)
 {
 	uint32_t u = (uint32_t)x.bits << 16;

@@ -35,12 +35,20 @@ struct dim3 {
 struct alignas(16) float4 {
 	float x, y, z, w;
 };
+static inline float4 make_float4(float x, float y, float z, float w)
+{
+	return {x, y, z, w};
+}
 struct alignas(8) float2 {
 	float x, y;
 };
 struct alignas(8) uint2 {
 	unsigned x, y;
 };
+static inline uint2 make_uint2(unsigned x, unsigned y)
+{
+	return {x, y};
+}
 
 extern dim3 gridDim, blockDim, blockIdx, threadIdx; /* one host thread: plain globals */
 

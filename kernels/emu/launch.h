@@ -8,6 +8,8 @@
 
 #define PB_EMULATED 1
 #define PB_UNROLL
+#define PB_UNROLL_ONCE
+#define PB_UNROLL_TWICE
 #define PB_SHARED(type, name) type *name = (type *)pb_emu_shared()
 #define PB_LAUNCH(kernel, grid, block, shared, stream, ...)                                        \
 	pb_emu_start(kernel, grid, block, shared, stream, __VA_ARGS__)
