@@ -1,7 +1,9 @@
 /* The main sweep, z patches of every head at all positions, on a GPU: models of GPT-2's shapes with
  * random weights, 48-token pairs that differ at token 24, in each precision of delta products.
  *
- *     build/release/bench/bench_gpu [SHAPE[/PRECISION]...]      small, xl (both unless named), tiny
+ *     build/release/bench/bench_gpu [--stages] [SHAPE[/PRECISION]...]
+ *
+ * Shapes: small, xl (both unless named), tiny. --stages: where the time goes, too.
  *
  * Patches a second; how much of the rate that the same card reaches in products alone, measured in
  * the same run; how far effects are from the float32 ones, and those from plain forward passes.
@@ -40,6 +42,7 @@ struct bench {
 	struct pb_sources sources;
 	struct pb_sweep_work work;
 	double *logit_diff; /* [pairs, cells] */
+	bool stages;
 	struct pb_error err;
 };
 
@@ -211,6 +214,25 @@ static double time_sweep(struct bench *b, uint64_t *launches)
 	return fmax(fmin(seconds[0], seconds[1]), fmin(fmax(seconds[0], seconds[1]), seconds[2]));
 }
 
+/* Where the time of a sweep goes: to order the work of a stage, and to do it when every operation
+ * is waited for. */
+static void print_stages(struct bench *b)
+{
+	double ordered[PB_N_STAGES];
+	uint64_t launches;
+
+	memset(b->e.profile.seconds, 0, sizeof b->e.profile.seconds);
+	time_sweep(b, &launches);
+	memcpy(ordered, b->e.profile.seconds, sizeof ordered);
+	memset(b->e.profile.seconds, 0, sizeof b->e.profile.seconds);
+	b->e.exact_times = true;
+	time_sweep(b, &launches);
+	for (int s = PB_STAGE_INJECT; s <= PB_STAGE_SCORE; s++)
+		printf("       %-11s %8.3f s, %8.3f s to order\n", pb_stage_names[s],
+		       b->e.profile.seconds[s] / ROUNDS, ordered[s] / ROUNDS);
+	b->e.exact_times = false;
+}
+
 /* Largest deviation of some cells from plain forward passes. */
 static double from_plain(struct bench *b)
 {
@@ -267,15 +289,17 @@ static bool measure(struct bench *b, enum pb_precision precision, double *exact,
 	       b->e.profile.flops / seconds * 1e-12, rate * 1e-12,
 	       100.0 * b->e.profile.flops / seconds / rate,
 	       (double)launches / (double)b->shape->n_layers, worst / largest, plain / largest);
+	if (b->stages)
+		print_stages(b);
 	fflush(stdout);
 	tear_down(b);
 	return worst <= allowed[precision] * largest && plain <= allowed[precision] * largest;
 }
 
 /* All precisions, or the one that is named. */
-static bool bench_shape(const struct shape *shape, const char *named)
+static bool bench_shape(const struct shape *shape, const char *named, bool stages)
 {
-	struct bench b = {.shape = shape};
+	struct bench b = {.shape = shape, .stages = stages};
 	double *exact = NULL;
 	bool good = true;
 	size_t n = shape->n_pairs * shape->n_layers * shape->n_heads;
@@ -324,9 +348,9 @@ int main(int argc, char **argv)
 	struct pb_device *dev = NULL;
 	struct pb_error err = {0};
 	const char *precision;
-	bool good = true;
+	bool good = true, stages = argc > 1 && strcmp(argv[1], "--stages") == 0;
 
-	for (int i = 1; i < argc; i++)
+	for (int i = 1 + stages; i < argc; i++)
 		if (!shape_named(argv[i], &precision)) {
 			fprintf(stderr,
 				"bench_gpu: no such shape: %s: use small, xl or tiny, or one with "
@@ -346,10 +370,11 @@ int main(int argc, char **argv)
 	       "from plain");
 	printf("%-6s %-5s %8s %9s %10s %9s %9s %9s %9s %10s %10s\n", "", "", "", "", "", "", "", "",
 	       "a layer", "", "forwards");
-	for (int i = 1; i < argc; i++)
-		good = bench_shape(shape_named(argv[i], &precision), precision) && good;
-	if (argc == 1)
-		good = bench_shape(&shapes[0], NULL) && bench_shape(&shapes[1], NULL);
+	for (int i = 1 + stages; i < argc; i++)
+		good = bench_shape(shape_named(argv[i], &precision), precision, stages) && good;
+	if (argc == 1 + stages)
+		good =
+		    bench_shape(&shapes[0], NULL, stages) && bench_shape(&shapes[1], NULL, stages);
 	if (!good)
 		fprintf(stderr, "bench_gpu: effects are too far from float32's, or from plain "
 				"forward passes\n");

@@ -1,8 +1,8 @@
-"""Make the model and pairs of the peer benchmark: make_gpt2_shape.py FOLDER
+"""Make the model and pairs of the peer benchmark: make_gpt2_shape.py FOLDER [small|xl]
 
-GPT-2 small's shape (12 layers, 12 heads, width 768, 50,257 tokens) with random weights from a fixed
-seed, float32, in Hugging Face form, and 8 pairs of 48 tokens by token ids that differ at token 24
-alone. Trained-looking in one respect: attention is sharp and effects reach across layers, so that
+GPT-2 small's shape (12 layers, 12 heads, width 768, 50,257 tokens) or XL's with random weights from
+a fixed seed, float32, in Hugging Face form, and 8 pairs of 48 tokens by token ids that differ at
+token 24 alone. Trained-looking in one respect: attention is sharp and effects reach across layers, so that
 the agreement of the effects means something. FOLDER/gpt2_shape.json says what was made; an
 unfinished or different folder is made again.
 """
@@ -15,17 +15,26 @@ import torch
 from safetensors.torch import save_file
 
 SEED = 20240
-N_LAYERS, N_HEADS, WIDTH, VOCABULARY, CONTEXT = 12, 12, 768, 50257, 1024
+SHAPES = {"small": (12, 12, 768), "xl": (48, 25, 1600)}
+SHAPE = sys.argv[2] if len(sys.argv) > 2 else "small"
+if len(sys.argv) not in (2, 3) or SHAPE not in SHAPES:
+    sys.exit("usage: make_gpt2_shape.py FOLDER [small|xl]")
+N_LAYERS, N_HEADS, WIDTH = SHAPES[SHAPE]
+VOCABULARY, CONTEXT = 50257, 1024
 N_PAIRS, LENGTH, DIFFERENCE = 8, 48, 24
 CONFIG = {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "n_layer": N_LAYERS,
           "n_head": N_HEADS, "n_embd": WIDTH, "n_inner": None, "vocab_size": VOCABULARY,
           "n_positions": CONTEXT, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5,
           "attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0, "bos_token_id": 50256,
           "eos_token_id": 50256, "tie_word_embeddings": True}
-# Standard deviations; GPT-2 starts from 0.02 everywhere, which would leave attention uniform.
+# Standard deviations; GPT-2 starts from 0.02 everywhere, which would leave attention uniform. What
+# is multiplied by a wider row is made smaller, so that shapes are alike.
 STD = {"wte": 0.05, "wpe": 0.02, "attn.c_attn": 0.06, "attn.c_proj": 0.05, "mlp.c_fc": 0.05,
        "mlp.c_proj": 0.03}
-MADE = {"seed": SEED, "std": STD, "pairs": [N_PAIRS, LENGTH, DIFFERENCE], "version": 2}
+if SHAPE != "small":
+    STD.update({name: std * (768 / WIDTH) ** 0.5 for name, std in STD.items() if "." in name})
+MADE = {"seed": SEED, "std": STD, "pairs": [N_PAIRS, LENGTH, DIFFERENCE], "version": 2,
+        **({} if SHAPE == "small" else {"shape": SHAPE})}
 
 
 def tensors():
@@ -62,8 +71,6 @@ def pairs():
 
 
 def main():
-    if len(sys.argv) != 2:
-        sys.exit("usage: make_gpt2_shape.py FOLDER")
     folder = Path(sys.argv[1])
     stamp = folder / "gpt2_shape.json"
     if stamp.exists() and json.loads(stamp.read_text()) == MADE:

@@ -90,20 +90,24 @@ static size_t list_shares(const struct pb_arch *a, enum pb_precision precision, 
 	double D = (double)a->d_model, Z = (double)pb_z_width(a), Q = (double)pb_qkv_width(a);
 	double F = (double)a->d_mlp, H = (double)pb_h_width(a), K = (double)a->d_head;
 	double rotated = (double)(a->n_heads + a->n_kv_heads) * (double)a->rotary_dims;
-	size_t n = 0, tile = (size_t)(keys + 31.0) / 32 * 32 + 32;
+	/* what products read alone is left in their precision */
+	double operand = precision == PB_PRECISION_BF16 ? 2.0 : 4.0;
+	size_t n = 0, length = (size_t)(2.0 * keys), rows = (length + 1) / 2;
+	/* float4s of a head's row in shared memory, as in attention_delta.cu */
+	size_t quads = a->d_head <= 32 ? 8 : a->d_head <= 64 ? 16 : a->d_head <= 128 ? 32 : 64;
 
-	out[n++] = (struct share){"norm_delta_rows", 2.0 * 12.0 * D, 2.0 * 12.0 * D, 0};
+	out[n++] = (struct share){"norm_delta_rows", 2.0 * (4.0 + operand) * D, 2.0 * 12.0 * D, 0};
 	if (a->rotary_dims)
 		out[n++] = (struct share){"rotate", 8.0 * rotated, 3.0 * rotated, 0};
 	if (a->qk_norm != PB_QK_NORM_NONE)
 		out[n++] = (struct share){"head_norms", 12.0 * (Q - Z), 16.0 * (Q - Z), 0};
-	/* two walks of two scores, then two sums over values */
-	out[n++] = (struct share){attend_kernel(a->d_head), 4.0 * (Q + 2.0 * Z),
-				  keys * (double)a->n_heads * (8.0 * K + 4.0 * K + 20.0),
-				  4 * (tile * (2 * a->d_head + 1) + 16 * (2 * a->d_head + 32))};
-	out[n++] = (struct share){"activate_delta", 4.0 * (2.0 * H + F), 20.0 * F, 0};
-	if (precision == PB_PRECISION_BF16)
-		out[n++] = (struct share){"to_bf16", 6.0 * (2.0 * D + Z + F), 2.0 * D + Z + F, 0};
+	/* scores and sums over values, over changed ones once more; the recipient's are shared. A
+	 * prompt in one tile, three strips of eight rows */
+	out[n++] = (struct share){
+	    attend_kernel(a->d_head), 4.0 * Q + operand * Z,
+	    keys * (double)a->n_heads * (5.0 * K + 30.0),
+	    16 * (length * (2 * quads + 1) + rows * quads + 3 * (8 * quads + 4 * length))};
+	out[n++] = (struct share){"activate_delta", 4.0 * H + operand * F, 20.0 * F, 0};
 	return n;
 }
 

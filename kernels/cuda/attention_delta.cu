@@ -15,7 +15,8 @@
 
 #define STRIP 8u
 #define WARPS_MOST 4u
-#define AT_ONCE 4 /* loads that a thread has under way */
+#define RUN_MOST ((size_t)16)
+#define AT_ONCE 2 /* rows that a thread reads at once */
 
 /* A run of variants v0 .. v1-1. */
 struct group {
@@ -40,37 +41,50 @@ struct delta_args {
 	bool half;     /* dz are operands */
 };
 
-/* Keys of a tile, by the columns of a head (in 32s). */
-static __host__ __device__ constexpr unsigned tile_keys(int chunks)
+/* float4s from row to row in shared memory, for heads of up to 32 `chunks` columns; keys lie an odd
+ * number of them apart, so that lanes that read a column of them do not meet in a bank. */
+static __host__ __device__ constexpr unsigned row_quads(unsigned chunks)
 {
-	return chunks <= 4 ? 64 : 32;
+	return 8 * chunks;
+}
+static __host__ __device__ constexpr unsigned key_quads(unsigned chunks)
+{
+	return row_quads(chunks) + 1;
 }
 
-/* Heads are padded to whole float4s; keys lie an odd number of them apart, so that lanes that read
- * a column of them do not meet in a bank. */
-static __host__ __device__ __forceinline__ unsigned head_quads(size_t K)
+static unsigned chunks_of(size_t K)
 {
-	return (unsigned)(K + 3) / 4;
-}
-static __host__ __device__ __forceinline__ unsigned key_quads(size_t K)
-{
-	return head_quads(K) | 1u;
+	return K <= 32 ? 1 : K <= 64 ? 2 : K <= 128 ? 4 : 8;
 }
 
 static size_t tile_bytes(size_t K, const struct room *r)
 {
-	return 16 * (size_t)(r->tile * (key_quads(K) + head_quads(K)) + r->changed * head_quads(K));
+	unsigned chunks = chunks_of(K);
+
+	return 16 * (size_t)(r->tile * (key_quads(chunks) + row_quads(chunks)) +
+			     r->changed * row_quads(chunks));
 }
 static size_t warp_bytes(size_t K, const struct room *r)
 {
-	return 16 * (size_t)(STRIP * head_quads(K) + 4 * r->keys);
+	return 16 * (size_t)(STRIP * row_quads(chunks_of(K)) + 4 * r->keys);
 }
 
-/* Shared memory of a block, in float4s. Patterns are [key][row of the strip]. */
+/* Shared memory of a block: where its parts begin, in float4s. Patterns are [key][row of the
+ * strip], queries [row]. The parts of the first warp's strip begin at q0, the others' `warp` behind
+ * each other. */
 struct parts {
-	float4 *k, *v0, *dv;
-	float4 *q, *base, *now; /* of the warp */
+	unsigned k, v0, dv, q0, warp;
+	float4 *q, *base, *now; /* of this warp */
 };
+
+static __device__ __forceinline__ unsigned least(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
+}
+static __device__ __forceinline__ unsigned most(unsigned a, unsigned b)
+{
+	return a > b ? a : b;
+}
 
 /* ---- loading --------------------------------------------------------------------------------- */
 
@@ -100,91 +114,97 @@ static __device__ __forceinline__ float4 sum_of(float4 a, float4 b)
 	return a;
 }
 
-/* n items over the threads of a block, several loads of a thread under way at once. */
-template <typename Load, typename Store>
-static __device__ __forceinline__ void move_items(unsigned n, Load load, Store store)
+/* One round: a strip of rows for every warp of the block, from row s0 on. */
+struct round {
+	const float *rows; /* the recipient's */
+	unsigned kv, head, s0, end, low, first, length, warps;
+	/* of a thread: the float4 of a row that it brings, its first row, rows to the next */
+	unsigned column, row0, step;
+};
+
+/* What comes to shared memory in one go: keys, the recipient's values, changes of values (rows
+ * from .. to-1 of each, where it is not empty), queries. The tile begins with key t0. */
+struct cargo {
+	const float *drows; /* the variant's changes; NULL: the recipient itself */
+	unsigned t0;
+	unsigned k_from, k_to, v_from, v_to, dv_from, dv_to;
+	bool queries;
+};
+
+/* All of a thread's reads of AT_ONCE rows are under way before it waits for whoever still uses the
+ * memory. Rows of queries behind the end become 0. */
+template <int chunks>
+static __device__ __forceinline__ void load(const struct delta_args &g, float4 *shared,
+					    const struct parts &m, const struct round &round,
+					    const struct cargo &cargo)
 {
+	const unsigned K = (unsigned)g.view.K, stride = (unsigned)g.view.stride, c = round.column;
+	unsigned n_k = cargo.k_to - cargo.k_from, n_v = cargo.v_to - cargo.v_from;
+	unsigned n_dv = cargo.dv_to - cargo.dv_from, n_q = cargo.queries ? round.warps * STRIP : 0;
+	unsigned n = most(most(n_k, n_v), most(n_dv, n_q));
+	const float *q = pb_q_of(g.view, round.rows, round.head);
+	const float *k = pb_k_of(g.view, round.rows, round.kv);
+	const float *v = pb_v_of(g.view, round.rows, round.kv);
+	const float *dq = cargo.drows ? pb_q_of(g.view, cargo.drows, round.head) : nullptr;
+	const float *dk = cargo.drows ? pb_k_of(g.view, cargo.drows, round.kv) : nullptr;
+	const float *dv = cargo.drows ? pb_v_of(g.view, cargo.drows, round.kv) : nullptr;
+	const float4 none = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+
 	PB_UNROLL_ONCE
-	for (unsigned at = threadIdx.x; at < n; at += AT_ONCE * blockDim.x) {
-		float4 x[AT_ONCE];
+	for (unsigned from = 0; from == 0 || from < n; from += AT_ONCE * round.step) {
+		float4 q0[AT_ONCE], k0[AT_ONCE], v0[AT_ONCE];
+		float4 q1[AT_ONCE], k1[AT_ONCE], v1[AT_ONCE];
 
 		PB_UNROLL
-		for (unsigned i = 0; i < AT_ONCE; i++)
-			if (at + i * blockDim.x < n)
-				x[i] = load(at + i * blockDim.x);
-		PB_UNROLL
-		for (unsigned i = 0; i < AT_ONCE; i++)
-			if (at + i * blockDim.x < n)
-				store(at + i * blockDim.x, x[i]);
-	}
-}
+		for (unsigned u = 0; u < AT_ONCE; u++) {
+			unsigned r = from + u * round.step + round.row0;
+			unsigned t = cargo.k_from + r, i = round.s0 + r;
 
-/* Keys from .. to-1 of the recipient, with the variant's changes from `first` on (drows not NULL),
- * to the rows of the tile that begins at t0. */
-static __device__ void load_keys(const struct delta_args &g, float4 *k, const float *rows,
-				 const float *drows, unsigned kv, unsigned t0, unsigned from,
-				 unsigned to, unsigned first)
-{
-	const struct pb_head_view v = g.view;
-	unsigned KQ = head_quads(v.K), KS = key_quads(v.K);
-
-	move_items(
-	    (to - from) * KQ,
-	    [&](unsigned at) {
-		    unsigned t = from + at / KQ, c = at % KQ;
-		    float4 x = four(pb_k_of(v, rows + t * v.stride, kv), c, (unsigned)v.K, g.quads);
-
-		    if (drows && t >= first)
-			    x = sum_of(x, four(pb_k_of(v, drows + (t - first) * v.stride, kv), c,
-					       (unsigned)v.K, g.quads));
-		    return x;
-	    },
-	    [&](unsigned at, float4 x) { k[(from + at / KQ - t0) * KS + at % KQ] = x; });
-}
-
-/* Values of rows from .. to-1 (of the recipient, or changes of them) into rows 0, 1, ... of a tile.
- */
-static __device__ void load_values(const struct delta_args &g, float4 *values, const float *rows,
-				   unsigned kv, unsigned from, unsigned to)
-{
-	const struct pb_head_view v = g.view;
-	unsigned KQ = head_quads(v.K);
-
-	move_items((to - from) * KQ,
-		   [&](unsigned at) {
-			   return four(pb_v_of(v, rows + (from + at / KQ) * v.stride, kv), at % KQ,
-				       (unsigned)v.K, g.quads);
-		   },
-		   [&](unsigned at, float4 x) { values[at] = x; });
-}
-
-/* The strip's scaled queries, q[columns / 4][row]; rows behind the end are 0. */
-static __device__ void load_queries(const struct delta_args &g, float4 *q, const float *rows,
-				    const float *drows, size_t head, unsigned i0, unsigned first,
-				    unsigned length)
-{
-	const struct pb_head_view v = g.view;
-	unsigned lane = threadIdx.x % PB_WARP;
-
-	__syncwarp();
-	PB_UNROLL_ONCE
-	for (unsigned at = lane; at < STRIP * head_quads(v.K); at += PB_WARP) {
-		unsigned i = i0 + at % STRIP, c = at / STRIP;
-		float4 x = {};
-
-		if (i < length) {
-			x = four(pb_q_of(v, rows + i * v.stride, head), c, (unsigned)v.K, g.quads);
-			if (drows)
-				x = sum_of(x, four(pb_q_of(v, drows + (i - first) * v.stride, head),
-						   c, (unsigned)v.K, g.quads));
+			q0[u] = k0[u] = v0[u] = q1[u] = k1[u] = v1[u] = none;
+			if (r < n_k) {
+				k0[u] = four(k + t * stride, c, K, g.quads);
+				if (dk && t >= round.first)
+					k1[u] =
+					    four(dk + (t - round.first) * stride, c, K, g.quads);
+			}
+			if (r < n_v)
+				v0[u] = four(v + (cargo.v_from + r) * stride, c, K, g.quads);
+			if (r < n_dv)
+				v1[u] = four(dv + (cargo.dv_from + r - round.first) * stride, c, K,
+					     g.quads);
+			if (r < n_q && i < round.length) {
+				q0[u] = four(q + i * stride, c, K, g.quads);
+				if (dq)
+					q1[u] =
+					    four(dq + (i - round.first) * stride, c, K, g.quads);
+			}
 		}
-		x.x *= v.scale;
-		x.y *= v.scale;
-		x.z *= v.scale;
-		x.w *= v.scale;
-		q[at] = x;
+		if (from == 0)
+			__syncthreads();
+		PB_UNROLL
+		for (unsigned u = 0; u < AT_ONCE; u++) {
+			unsigned r = from + u * round.step + round.row0;
+
+			if (r < n_k)
+				shared[m.k + (cargo.k_from - cargo.t0 + r) * key_quads(chunks) +
+				       c] = sum_of(k0[u], k1[u]);
+			if (r < n_v)
+				shared[m.v0 + r * row_quads(chunks) + c] = v0[u];
+			if (r < n_dv)
+				shared[m.dv + r * row_quads(chunks) + c] = v1[u];
+			if (r < n_q) {
+				float4 x = sum_of(q0[u], q1[u]);
+
+				x.x *= g.view.scale;
+				x.y *= g.view.scale;
+				x.z *= g.view.scale;
+				x.w *= g.view.scale;
+				shared[m.q0 + r / STRIP * m.warp + r % STRIP * row_quads(chunks) +
+				       c] = x;
+			}
+		}
 	}
-	__syncwarp();
+	__syncthreads();
 }
 
 /* ---- patterns -------------------------------------------------------------------------------- */
@@ -195,14 +215,14 @@ struct strip {
 	unsigned i0, low, high, length;
 };
 
-/* Scores of the strip's rows against keys t0 + lane (and t0 + lane + 32): into the pattern, the
- * lowest float where a row does not see the key. */
-template <int parts>
+/* Scores of the strip's rows against keys t0 + lane (and t0 + lane + 32), the first of `rows` rows
+ * of k: into the pattern, the lowest float where a row does not see the key. */
+template <int chunks, int parts>
 static __device__ __forceinline__ void score_keys(const struct delta_args &g, const float4 *q,
 						  const float4 *k, const struct strip &strip,
-						  unsigned t0, float4 *pattern)
+						  unsigned t0, unsigned rows, float4 *pattern)
 {
-	unsigned lane = threadIdx.x % PB_WARP, KQ = head_quads(g.view.K), KS = key_quads(g.view.K);
+	unsigned lane = threadIdx.x % PB_WARP, KQ = ((unsigned)g.view.K + 3) / 4;
 	const float4 *key[parts];
 	float s[parts][STRIP];
 
@@ -210,7 +230,7 @@ static __device__ __forceinline__ void score_keys(const struct delta_args &g, co
 	for (int p = 0; p < parts; p++) {
 		unsigned row = lane + (unsigned)p * PB_WARP;
 
-		key[p] = k + (row < g.room.tile ? row : g.room.tile - 1) * KS;
+		key[p] = k + (row < rows ? row : rows - 1) * key_quads(chunks);
 		PB_UNROLL
 		for (unsigned r = 0; r < STRIP; r++)
 			s[p][r] = 0.0f;
@@ -224,7 +244,7 @@ static __device__ __forceinline__ void score_keys(const struct delta_args &g, co
 			y[p] = key[p][c];
 		PB_UNROLL
 		for (unsigned r = 0; r < STRIP; r++) {
-			float4 x = q[c * STRIP + r];
+			float4 x = q[r * row_quads(chunks) + c];
 
 			PB_UNROLL
 			for (int p = 0; p < parts; p++) {
@@ -238,12 +258,12 @@ static __device__ __forceinline__ void score_keys(const struct delta_args &g, co
 	PB_UNROLL
 	for (int p = 0; p < parts; p++) {
 		unsigned j = t0 + lane + (unsigned)p * PB_WARP;
+		unsigned window = g.view.window ? (unsigned)g.view.window : ~0u;
 
 		PB_UNROLL
 		for (unsigned r = 0; r < STRIP; r++) {
 			unsigned i = strip.i0 + r;
-			bool seen = i < strip.length && j <= i &&
-				    j >= (unsigned)pb_lowest_key(i, g.view.window);
+			bool seen = i < strip.length && j <= i && i - j < window;
 
 			s[p][r] = seen ? pb_capped(s[p][r], g.view.cap) : -FLT_MAX;
 		}
@@ -254,17 +274,23 @@ static __device__ __forceinline__ void score_keys(const struct delta_args &g, co
 	}
 }
 
+/* Scores against the keys of a tile, t0 .. end-1, 64 or 32 at once. */
 template <int chunks>
 static __device__ __forceinline__ void score_tile(const struct delta_args &g, const float4 *q,
 						  const float4 *k, const struct strip &strip,
-						  unsigned t0, float4 *pattern)
+						  unsigned t0, unsigned end, float4 *pattern)
 {
-	if (t0 + tile_keys(chunks) <= strip.low || t0 >= strip.high)
-		return;
-	if (tile_keys(chunks) == 32 || t0 + 32 >= strip.high)
-		score_keys<1>(g, q, k, strip, t0, pattern);
-	else
-		score_keys<tile_keys(chunks) / 32>(g, q, k, strip, t0, pattern);
+	unsigned from = most(t0, strip.low), KS = key_quads(chunks);
+
+	end = least(end, strip.high);
+	PB_UNROLL_ONCE
+	for (; from < end; from += 2 * PB_WARP)
+		if (from + PB_WARP >= end)
+			score_keys<chunks, 1>(g, q, k + (from - t0) * KS, strip, from,
+					      g.room.tile - (from - t0), pattern);
+		else
+			score_keys<chunks, 2>(g, q, k + (from - t0) * KS, strip, from,
+					      g.room.tile - (from - t0), pattern);
 }
 
 /* The eight sums (or maxima) over a warp of what its lanes have, in every lane: halves of the rows
@@ -373,14 +399,14 @@ static __device__ __forceinline__ void soften(float4 *pattern, const float4 *bas
 /* z += a v over one key, a lane a column of every 32. */
 template <int chunks>
 static __device__ __forceinline__ void add_key(const float *a, const float4 *values, unsigned row,
-					       unsigned KQ, const unsigned *column,
 					       float (*z)[chunks])
 {
-	const float *v = reinterpret_cast<const float *>(values + row * KQ);
+	const float *v = reinterpret_cast<const float *>(values + row * row_quads(chunks)) +
+			 threadIdx.x % PB_WARP;
 
 	PB_UNROLL
 	for (int c = 0; c < chunks; c++) {
-		float x = v[column[c]];
+		float x = v[(unsigned)c * PB_WARP];
 
 		PB_UNROLL
 		for (unsigned r = 0; r < STRIP; r++)
@@ -392,8 +418,8 @@ static __device__ __forceinline__ void add_key(const float *a, const float4 *val
  * a dv, whose rows in dv begin with key dv0. */
 template <int chunks>
 static __device__ __forceinline__ void
-add_values(const struct parts &m, unsigned KQ, unsigned t0, unsigned from, unsigned to,
-	   unsigned first, unsigned dv0, const unsigned *column, float (*z)[chunks])
+add_values(const struct parts &m, const float4 *v0, const float4 *dv, unsigned t0, unsigned from,
+	   unsigned to, unsigned first, unsigned dv0, float (*z)[chunks])
 {
 	unsigned j = from, unmoved = to < first ? to : first;
 
@@ -402,7 +428,7 @@ add_values(const struct parts &m, unsigned KQ, unsigned t0, unsigned from, unsig
 		float a[STRIP];
 
 		rows_of(m.now, j, a);
-		add_key<chunks>(a, m.v0, j - t0, KQ, column, z);
+		add_key<chunks>(a, v0, j - t0, z);
 	}
 	PB_UNROLL_ONCE
 	for (; j < to; j++) {
@@ -413,111 +439,87 @@ add_values(const struct parts &m, unsigned KQ, unsigned t0, unsigned from, unsig
 		PB_UNROLL
 		for (unsigned r = 0; r < STRIP; r++)
 			moved[r] = a[r] - moved[r];
-		add_key<chunks>(moved, m.v0, j - t0, KQ, column, z);
-		add_key<chunks>(a, m.dv, j - dv0, KQ, column, z);
+		add_key<chunks>(moved, v0, j - t0, z);
+		add_key<chunks>(a, dv, j - dv0, z);
 	}
 }
 
 /* ---- the kernel ------------------------------------------------------------------------------ */
 
-/* One round: a strip of rows for every warp of the block, from row s0 on. */
-struct round {
-	const float *rows; /* the recipient's */
-	unsigned kv, head, s0, end, low, first, length;
-};
-
-static __device__ __forceinline__ unsigned least(unsigned a, unsigned b)
-{
-	return a < b ? a : b;
-}
-static __device__ __forceinline__ unsigned most(unsigned a, unsigned b)
-{
-	return a > b ? a : b;
-}
-
 /* The recipient's patterns, and where one tile holds them its keys and values. */
 template <int chunks>
-static __device__ void base_patterns(const struct delta_args &g, const struct parts &m,
-				     const struct round &round, const struct strip &strip)
+static __device__ void base_patterns(const struct delta_args &g, float4 *shared,
+				     const struct parts &m, const struct round &round,
+				     const struct strip &strip)
 {
-	load_queries(g, m.q, round.rows, nullptr, round.head, strip.i0, round.first, round.length);
-	PB_UNROLL_ONCE
-	for (unsigned t0 = round.low; t0 < round.end; t0 += tile_keys(chunks)) {
-		unsigned end = least(t0 + tile_keys(chunks), round.end);
+	for (unsigned t0 = round.low; t0 < round.end; t0 += g.room.tile) {
+		struct cargo cargo = {};
 
-		__syncthreads();
-		load_keys(g, m.k, round.rows, nullptr, round.kv, t0, t0, end, round.first);
+		cargo.t0 = cargo.k_from = t0;
+		cargo.k_to = least(t0 + g.room.tile, round.end);
+		cargo.queries = t0 == round.low;
 		if (g.one_tile)
-			load_values(g, m.v0, round.rows, round.kv, t0, end);
-		__syncthreads();
-		score_tile<chunks>(g, m.q, m.k, strip, t0, m.base);
+			cargo.v_to = round.end;
+		load<chunks>(g, shared, m, round, cargo);
+		score_tile<chunks>(g, m.q, shared + m.k, strip, t0, cargo.k_to, m.base);
 	}
 	soften(m.base, nullptr, 0, strip, g.room.keys);
 }
 
-/* Changes of the values of a variant's rows from .. to-1, all of them at or behind `first`. */
-static __device__ __forceinline__ void load_changes(const struct delta_args &g, float4 *dv,
-						    const float *drows, const struct round &round,
-						    unsigned from, unsigned to)
-{
-	if (from < to)
-		load_values(g, dv, drows, round.kv, from - round.first, to - round.first);
-}
-
 template <int chunks>
-static __device__ void attend_variant(const struct delta_args &g, const struct parts &m,
-				      const struct pb_span &p, const struct round &round,
-				      const struct strip &strip)
+static __device__ void attend_variant(const struct delta_args &g, float4 *shared,
+				      const struct parts &m, const struct pb_span &p,
+				      const struct round &round, const struct strip &strip)
 {
 	const struct pb_head_view v = g.view;
-	const float *drows = g.dqkv + (size_t)p.row * v.stride;
-	unsigned lane = threadIdx.x % PB_WARP, KQ = head_quads(v.K);
-	unsigned column[chunks];
+	unsigned lane = threadIdx.x % PB_WARP;
 	float z[STRIP][chunks];
+	struct cargo cargo = {};
 
-	load_queries(g, m.q, round.rows, drows, round.head, strip.i0, round.first, round.length);
-	PB_UNROLL_ONCE
-	for (unsigned t0 = round.low; t0 < round.end; t0 += tile_keys(chunks)) {
-		unsigned end = least(t0 + tile_keys(chunks), round.end);
-
-		__syncthreads();
-		load_keys(g, m.k, round.rows, drows, round.kv, t0, g.one_tile ? round.first : t0,
-			  end, round.first);
-		if (g.one_tile)
-			load_changes(g, m.dv, drows, round, round.first, end);
-		__syncthreads();
-		score_tile<chunks>(g, m.q, m.k, strip, t0, m.now);
+	cargo.drows = g.dqkv + (size_t)p.row * v.stride;
+	for (unsigned t0 = round.low; t0 < round.end; t0 += g.room.tile) {
+		cargo.t0 = cargo.k_from = t0;
+		cargo.k_to = least(t0 + g.room.tile, round.end);
+		cargo.queries = t0 == round.low;
+		if (g.one_tile) { /* the recipient's rows are there */
+			cargo.k_from = cargo.dv_from = round.first;
+			cargo.dv_to = round.end;
+		}
+		load<chunks>(g, shared, m, round, cargo);
+		score_tile<chunks>(g, m.q, shared + m.k, strip, t0, cargo.k_to, m.now);
 	}
 	soften(m.now, m.base, round.first, strip, g.room.keys);
 	for (int c = 0; c < chunks; c++) {
-		column[c] = least(lane + (unsigned)c * PB_WARP, 4 * KQ - 1);
 		for (unsigned r = 0; r < STRIP; r++)
 			z[r][c] = 0.0f;
 	}
-	PB_UNROLL_ONCE
-	for (unsigned t0 = round.low; t0 < round.end; t0 += tile_keys(chunks)) {
-		unsigned end = least(t0 + tile_keys(chunks), round.end);
+	cargo.k_from = cargo.k_to = 0;
+	cargo.queries = false;
+	for (unsigned t0 = round.low; t0 < round.end; t0 += g.room.tile) {
+		unsigned end = least(t0 + g.room.tile, round.end);
 		unsigned dv0 = g.one_tile ? round.first : most(t0, round.first);
 
 		if (!g.one_tile) {
-			__syncthreads();
-			load_values(g, m.v0, round.rows, round.kv, t0, end);
-			load_changes(g, m.dv, drows, round, dv0, end);
-			__syncthreads();
+			cargo.v_from = t0;
+			cargo.v_to = end;
+			cargo.dv_from = least(dv0, end);
+			cargo.dv_to = end;
+			load<chunks>(g, shared, m, round, cargo);
 		}
-		add_values<chunks>(m, KQ, t0, most(t0, strip.low),
+		add_values<chunks>(m, shared + m.v0, shared + m.dv, t0, most(t0, strip.low),
 				   least(end, least(strip.high, strip.i0 + STRIP)), round.first,
-				   dv0, column, z);
+				   dv0, z);
 	}
 	PB_UNROLL
 	for (unsigned r = 0; r < STRIP; r++)
-		for (int c = 0; c < chunks; c++) {
-			unsigned i = strip.i0 + r, d = lane + (unsigned)c * PB_WARP;
+		PB_UNROLL
+	for (int c = 0; c < chunks; c++) {
+		unsigned i = strip.i0 + r, d = lane + (unsigned)c * PB_WARP;
 
-			if (i < round.length && d < v.K)
-				pb_store<1>(g.dz + ((size_t)p.row + i - round.first) * g.width,
-					    round.head * v.K + d, &z[r][c], g.half);
-		}
+		if (i < round.length && d < v.K)
+			pb_store<1>(g.dz + ((size_t)p.row + i - round.first) * g.width,
+				    round.head * v.K + d, &z[r][c], g.half);
+	}
 }
 
 template <int chunks>
@@ -527,7 +529,8 @@ static __global__ void __launch_bounds__(WARPS_MOST *PB_WARP, 2) attend_delta(st
 	const struct group group = g.groups[blockIdx.x];
 	const struct pb_head_view v = g.view;
 	const struct pb_span p0 = g.variants[group.v0];
-	unsigned warp = threadIdx.x / PB_WARP, warps = blockDim.x / PB_WARP, KQ = head_quads(v.K);
+	const unsigned Q = row_quads(chunks), quads = ((unsigned)v.K + 3) / 4;
+	unsigned warp = threadIdx.x / PB_WARP;
 	struct round round = {};
 	struct parts m;
 
@@ -536,18 +539,27 @@ static __global__ void __launch_bounds__(WARPS_MOST *PB_WARP, 2) attend_delta(st
 	round.kv = round.head * (unsigned)v.n_kv / (unsigned)v.n_heads;
 	round.first = (unsigned)p0.first;
 	round.length = (unsigned)p0.length;
-	m.k = shared;
-	m.v0 = m.k + g.room.tile * key_quads(v.K);
-	m.dv = m.v0 + g.room.tile * KQ;
-	m.q = m.dv + g.room.changed * KQ + warp * (STRIP * KQ + 4 * g.room.keys);
-	m.base = m.q + STRIP * KQ;
+	round.warps = blockDim.x / PB_WARP;
+	round.column = threadIdx.x % quads;
+	round.step = blockDim.x / quads;
+	/* threads that are too many for whole rows bring nothing */
+	round.row0 = threadIdx.x / quads < round.step ? threadIdx.x / quads : ~0u / 2;
+	m.k = 0;
+	m.v0 = m.k + g.room.tile * key_quads(chunks);
+	m.dv = m.v0 + g.room.tile * Q;
+	m.q0 = m.dv + g.room.changed * Q;
+	m.warp = STRIP * Q + 4 * g.room.keys;
+	m.q = shared + m.q0 + warp * m.warp;
+	m.base = m.q + STRIP * Q;
 	m.now = m.base + 2 * g.room.keys;
-	for (round.s0 = round.first; round.s0 < round.length; round.s0 += warps * STRIP) {
+	PB_UNROLL_ONCE
+	for (round.s0 = round.first; round.s0 < round.length; round.s0 += round.warps * STRIP) {
 		struct strip strip;
 
-		round.end = least(round.s0 + warps * STRIP, round.length);
-		round.low = (unsigned)pb_lowest_key(round.s0, v.window) / tile_keys(chunks) *
-			    tile_keys(chunks);
+		round.end = least(round.s0 + round.warps * STRIP, round.length);
+		round.low = g.one_tile
+				? 0
+				: (unsigned)pb_lowest_key(round.s0, v.window) / PB_WARP * PB_WARP;
 		strip.i0 = round.s0 + warp * STRIP;
 		strip.length = round.length;
 		strip.low = (unsigned)pb_lowest_key(strip.i0, v.window) / PB_WARP * PB_WARP;
@@ -555,11 +567,10 @@ static __global__ void __launch_bounds__(WARPS_MOST *PB_WARP, 2) attend_delta(st
 		    strip.i0 < round.length
 			? (least(strip.i0 + STRIP, round.length) + PB_WARP - 1) / PB_WARP * PB_WARP
 			: 0; /* none: it only waits with the others */
-		if (g.one_tile)
-			round.low = 0;
-		base_patterns<chunks>(g, m, round, strip);
+		base_patterns<chunks>(g, shared, m, round, strip);
+		PB_UNROLL_ONCE
 		for (int32_t n = group.v0; n < group.v1; n++)
-			attend_variant<chunks>(g, m, g.variants[n], round, strip);
+			attend_variant<chunks>(g, shared, m, g.variants[n], round, strip);
 	}
 }
 
@@ -567,15 +578,26 @@ static __global__ void __launch_bounds__(WARPS_MOST *PB_WARP, 2) attend_delta(st
 
 typedef void kernel_fn(struct delta_args);
 
-/* The kernel for a width of heads; its tile. */
-static kernel_fn *kernel_for(size_t K, unsigned *tile)
+/* The kernel for a width of heads. */
+static kernel_fn *kernel_for(size_t K)
 {
-	static kernel_fn *const kernels[] = {attend_delta<1>, attend_delta<2>, attend_delta<4>,
-					     attend_delta<8>};
-	size_t i = K <= 32 ? 0 : K <= 64 ? 1 : K <= 128 ? 2 : 3;
+	static kernel_fn *const kernels[] = {nullptr, attend_delta<1>, attend_delta<2>,
+					     nullptr, attend_delta<4>, nullptr,
+					     nullptr, nullptr,         attend_delta<8>};
 
-	*tile = tile_keys(1 << i);
-	return kernels[i];
+	return kernels[chunks_of(K)];
+}
+
+/* Warps that a block has at least: a thread for every float4 of a row. */
+static unsigned warps_least(size_t K)
+{
+	return K <= 128 ? 1 : 2;
+}
+
+/* Keys of a tile where a prompt needs several. */
+static size_t tile_keys(size_t K)
+{
+	return K <= 128 ? 64 : 32;
 }
 
 /* How a launch is cut, for variants no longer than `longest` with `changed` changed rows at most.
@@ -587,25 +609,36 @@ struct shape {
 	bool one_tile;
 };
 
-static struct shape shape_of(size_t K, unsigned tile, size_t longest, size_t changed,
-			     size_t shared_most)
+/* Strips in rounds of equal size. */
+static void set_warps(struct shape *s, size_t K, size_t strips, size_t most)
+{
+	size_t rounds;
+
+	s->warps = (unsigned)(strips < WARPS_MOST ? strips : WARPS_MOST);
+	while (s->warps > warps_least(K) &&
+	       tile_bytes(K, &s->room) + s->warps * warp_bytes(K, &s->room) > most)
+		s->warps--;
+	rounds = (strips + s->warps - 1) / s->warps;
+	s->warps = (unsigned)((strips + rounds - 1) / rounds);
+	s->warps = s->warps < warps_least(K) ? warps_least(K) : s->warps;
+	s->bytes = tile_bytes(K, &s->room) + s->warps * warp_bytes(K, &s->room);
+}
+
+/* One tile where two blocks still fit a multiprocessor: one works while the other waits. */
+static struct shape shape_of(size_t K, size_t longest, size_t changed, size_t shared_most)
 {
 	struct shape s = {};
-	size_t strips = (changed + STRIP - 1) / STRIP;
+	size_t strips = (changed + STRIP - 1) / STRIP, tile = tile_keys(K);
 
-	s.one_tile = longest <= tile;
-	s.room.tile = s.one_tile ? (unsigned)longest : tile;
-	s.room.changed = s.one_tile ? (unsigned)changed : tile;
-	s.room.keys = (unsigned)longest;
-	s.warps = (unsigned)(strips < WARPS_MOST ? strips : WARPS_MOST);
-	/* two blocks hide each other's waits */
-	while (s.warps > 1 && tile_bytes(K, &s.room) + s.warps * warp_bytes(K, &s.room) >
-				  (s.warps > WARPS_MOST / 2 ? shared_most / 2 : shared_most))
-		s.warps--;
-	/* rounds of equal size */
-	s.warps = (unsigned)((strips + (strips + s.warps - 1) / s.warps - 1) /
-			     ((strips + s.warps - 1) / s.warps));
-	s.bytes = tile_bytes(K, &s.room) + s.warps * warp_bytes(K, &s.room);
+	s.one_tile = true;
+	s.room.tile = s.room.keys = (unsigned)longest;
+	s.room.changed = (unsigned)changed;
+	set_warps(&s, K, strips, shared_most / 2);
+	if (s.bytes <= shared_most / 2)
+		return s;
+	s.one_tile = false;
+	s.room.tile = s.room.changed = (unsigned)(longest < tile ? longest : tile);
+	set_warps(&s, K, strips, shared_most / 2);
 	return s;
 }
 
@@ -629,15 +662,35 @@ static size_t make_groups(const struct pb_span *variants, size_t n, size_t limit
 	return count;
 }
 
+/* Variants of a run: long ones share more of the recipient's part, which is about four fifths of a
+ * variant's, and blocks should fill the card a whole number of times. */
+static size_t run_of(size_t n, size_t n_heads, size_t slots)
+{
+	double best = 0.0;
+	size_t limit = 1;
+
+	slots = slots ? slots : 1;
+	for (size_t l = 1; l <= RUN_MOST; l++) {
+		size_t blocks = (n + l - 1) / l * n_heads;
+		double time = (double)((blocks + slots - 1) / slots) * ((double)l + 0.8);
+
+		if (l == 1 || time < best) {
+			best = time;
+			limit = l;
+		}
+	}
+	return limit;
+}
+
 static enum pb_status attend_tiled(struct pb_cuda *cuda, const struct pb_attention_delta *op,
 				   struct delta_args g, const struct pb_span *variants, size_t n,
 				   size_t n_heads, struct pb_error *err)
 {
 	size_t K = op->heads.d_head, longest = 0, changed = 0, n_groups, limit;
 	struct group *groups = nullptr;
-	unsigned tile = 0;
-	kernel_fn *kernel = kernel_for(K, &tile);
+	kernel_fn *kernel = kernel_for(K);
 	struct shape shape;
+	int resident = 0;
 	void *at = nullptr;
 	enum pb_status status;
 
@@ -650,13 +703,13 @@ static enum pb_status attend_tiled(struct pb_cuda *cuda, const struct pb_attenti
 		longest = length > longest ? length : longest;
 		changed = rows > changed ? rows : changed;
 	}
-	shape = shape_of(K, tile, longest, changed, cuda->shared_most);
+	shape = shape_of(K, longest, changed, cuda->shared_most);
 	g.room = shape.room;
 	g.one_tile = shape.one_tile;
 	g.quads = pb_quads(g.qkv0, g.view.stride, K) && pb_quads(g.dqkv, g.view.stride, K);
-	/* long runs share the recipient's patterns, many blocks fill the card */
-	limit = n * n_heads / (cuda->multiprocessors * 12);
-	limit = limit < 1 ? 1 : limit > 8 ? 8 : limit;
+	PB_CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(
+	    &resident, kernel, (int)(shape.warps * PB_WARP), shape.bytes));
+	limit = run_of(n, n_heads, (size_t)resident * cuda->multiprocessors);
 	PB_DO(pb_alloc((void **)&groups, n, sizeof *groups, "runs of variants", err));
 	n_groups = make_groups(variants, n, limit, groups);
 	status = pb_cuda_stage(cuda, groups, n_groups * sizeof *groups, &at, err);
@@ -672,13 +725,10 @@ static enum pb_status attend_tiled(struct pb_cuda *cuda, const struct pb_attenti
 
 enum pb_status pb_cuda_attention_delta_open(struct pb_cuda *cuda, struct pb_error *err)
 {
-	for (size_t K = 32; K <= PB_HEAD_MOST; K *= 2) {
-		unsigned tile = 0;
-
-		PB_CUDA(cudaFuncSetAttribute(kernel_for(K, &tile),
+	for (size_t K = 32; K <= PB_HEAD_MOST; K *= 2)
+		PB_CUDA(cudaFuncSetAttribute(kernel_for(K),
 					     cudaFuncAttributeMaxDynamicSharedMemorySize,
 					     (int)cuda->shared_most));
-	}
 	return PB_OK;
 }
 
@@ -692,10 +742,9 @@ static bool is_tiled(const struct pb_cuda *cuda, const struct pb_attention_delta
 
 	if (op->edits && p->n_edits > 0)
 		return false;
-	(void)kernel_for(K, &room.tile);
-	room.changed = room.tile;
+	room.tile = room.changed = (unsigned)tile_keys(K);
 	room.keys = (unsigned)p->length;
-	return tile_bytes(K, &room) + warp_bytes(K, &room) <= cuda->shared_most;
+	return tile_bytes(K, &room) + warps_least(K) * warp_bytes(K, &room) <= cuda->shared_most;
 }
 
 enum pb_status pb_cuda_attention_delta(struct pb_device *dev, const struct pb_attention_delta *op,

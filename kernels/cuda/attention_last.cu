@@ -24,12 +24,20 @@ static __device__ float dot(const float *x, const float *y, size_t n)
 	return sum;
 }
 
+template <int N>
 static __device__ float warp_dot(const float *x, const float *y, size_t n, unsigned lane)
 {
 	float sum = 0.0f;
 
-	for (size_t i = lane; i < n; i += PB_WARP)
-		sum += x[i] * y[i];
+	for (size_t i = N * lane; i < n; i += N * PB_WARP) {
+		float a[N], b[N];
+
+		pb_load<N>(x + i, a);
+		pb_load<N>(y + i, b);
+		PB_UNROLL
+		for (int c = 0; c < N; c++)
+			sum += a[c] * b[c];
+	}
 	return pb_warp_sum(sum);
 }
 
@@ -50,12 +58,15 @@ static __device__ void warp_softmax(float *s, size_t lo, size_t n, unsigned lane
 		s[j] *= inverse;
 }
 
-static __global__ void attend_last(struct last_args g)
+/* N columns of the width at once. The heads of a variant are neighbours: they read the same rows of
+ * dn.
+ */
+template <int N> static __global__ void attend_last(struct last_args g)
 {
 	PB_SHARED(float, shared);
 	const struct pb_head_view v = g.view;
-	const struct pb_span p = g.variants[blockIdx.x];
-	size_t n = blockIdx.x, h = blockIdx.y, kv = h * v.n_kv / v.n_heads;
+	const struct pb_span p = g.variants[blockIdx.y];
+	size_t n = blockIdx.y, h = blockIdx.x, kv = h * v.n_kv / v.n_heads;
 	size_t length = (size_t)p.length, first = (size_t)p.first;
 	size_t lo = pb_lowest_key(length - 1, v.window), width = v.n_heads * v.K;
 	unsigned warp = threadIdx.x / PB_WARP, lane = threadIdx.x % PB_WARP;
@@ -78,8 +89,8 @@ static __global__ void attend_last(struct last_args g)
 	__syncthreads();
 	for (size_t j = (first > lo ? first : lo) + warp; g.qk && j < length;
 	     j += THREADS / PB_WARP) {
-		float more = warp_dot(g.qk + (n * v.n_heads + h) * g.D,
-				      g.dn + ((size_t)p.row + j - first) * g.D, g.D, lane);
+		float more = warp_dot<N>(g.qk + (n * v.n_heads + h) * g.D,
+					 g.dn + ((size_t)p.row + j - first) * g.D, g.D, lane);
 
 		if (lane == 0)
 			a[j] += more;
@@ -100,19 +111,41 @@ static __global__ void attend_last(struct last_args g)
 			z += (a[j] - a0[j]) * pb_v_of(v, rows + j * v.stride, kv)[d];
 		g.zdiff[n * width + h * v.K + d] = z;
 	}
-	for (size_t d = threadIdx.x; d < g.D; d += THREADS) {
-		float sum = 0.0f;
+	for (size_t d = N * threadIdx.x; d < g.D; d += N * THREADS) {
+		float sum[N] = {};
 
-		for (size_t j = first > lo ? first : lo; j < length; j++)
-			sum += a[j] * g.dn[((size_t)p.row + j - first) * g.D + d];
-		g.mix[(n * v.n_heads + h) * g.D + d] = sum;
+		for (size_t j = first > lo ? first : lo; j < length; j++) {
+			float x[N];
+
+			pb_load<N>(g.dn + ((size_t)p.row + j - first) * g.D + d, x);
+			PB_UNROLL
+			for (int c = 0; c < N; c++)
+				sum[c] += a[j] * x[c];
+		}
+		pb_store<N>(g.mix + (n * v.n_heads + h) * g.D, d, sum, false);
 	}
 }
 
 enum pb_status pb_cuda_attention_last_open(struct pb_cuda *cuda, struct pb_error *err)
 {
-	PB_CUDA(cudaFuncSetAttribute(attend_last, cudaFuncAttributeMaxDynamicSharedMemorySize,
+	PB_CUDA(cudaFuncSetAttribute(attend_last<1>, cudaFuncAttributeMaxDynamicSharedMemorySize,
 				     (int)cuda->shared_most));
+	PB_CUDA(cudaFuncSetAttribute(attend_last<4>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+				     (int)cuda->shared_most));
+	return PB_OK;
+}
+
+#define VARIANTS_MOST ((size_t)65535) /* the second dimension of a grid */
+
+template <int N>
+static enum pb_status launch(struct pb_cuda *cuda, struct last_args g,
+			     const struct pb_attention_last *op, size_t bytes, struct pb_error *err)
+{
+	if (op->n_variants > VARIANTS_MOST)
+		return pb_fail(err, PB_ERR_INTERNAL, "%zu variants in one block of the last layer",
+			       op->n_variants);
+	PB_RUN(cuda, attend_last<N>, dim3((unsigned)op->heads.n_heads, (unsigned)op->n_variants),
+	       dim3(THREADS), bytes, g);
 	return PB_OK;
 }
 
@@ -144,7 +177,7 @@ enum pb_status pb_cuda_attention_last(struct pb_device *dev, const struct pb_att
 	g.dn = pb_floats(op->dn);
 	g.zdiff = pb_floats(op->zdiff);
 	g.mix = pb_floats(op->mix);
-	PB_RUN(cuda, attend_last, dim3((unsigned)op->n_variants, (unsigned)op->heads.n_heads),
-	       dim3(THREADS), bytes, g);
-	return PB_OK;
+	if (pb_quads(g.dn, g.D, g.D) && pb_quads(g.mix, g.D, g.D) && pb_quads(g.qk, g.D, g.D))
+		return launch<4>(cuda, g, op, bytes, err);
+	return launch<1>(cuda, g, op, bytes, err);
 }

@@ -1,7 +1,7 @@
 /* Products by cublasLt: float32, or with operands rounded to tf32 or bfloat16 and float32 sums.
  *
  * A row's bits must not depend on the rows beside it, and cuBLAS chooses its kernel by the number
- * of rows. So the algorithm of a weight is asked for once, for a whole block of rows and without
+ * of rows. So the algorithm of a shape is asked for once, for a whole block of rows and without
  * splitting the sum over n_in, and kept for every number of rows: a tile's place in the grid does
  * not change the order of an element's sum. The workspace is ours and always the same. */
 #include "cuda/cuda.h"
@@ -19,15 +19,22 @@
 
 /* One way of calling a product: its algorithm, asked for on first use. */
 struct plan {
-	bool ready;
+	bool ready, plain; /* plain: the library has none that takes every number of rows */
 	cublasLtMatmulAlgo_t algo;
 };
 
-struct pb_packed {
-	size_t n_in, n_out, ld;        /* [n_in, ld], n_out of them used */
-	float *full;                   /* float32 */
-	__nv_bfloat16 *half;           /* where changes are multiplied in bfloat16 */
+/* The plans of all weights of one shape. */
+struct product {
+	size_t n_in, n_out;
 	struct plan plans[2][2][2][2]; /* change, accumulate, bias, aligned to 16 bytes */
+	struct product *next;
+};
+
+struct pb_packed {
+	size_t n_in, n_out, ld; /* [n_in, ld], n_out of them used */
+	float *full;            /* float32 */
+	__nv_bfloat16 *half;    /* where changes are multiplied in bfloat16 */
+	struct product *product;
 };
 
 struct pb_cuda_lt {
@@ -38,6 +45,7 @@ struct pb_cuda_lt {
 	void *workspace;
 	__nv_bfloat16 *operand; /* [BLOCK_ROWS, widest]: rounded inputs */
 	size_t operand_columns;
+	struct product *products;
 };
 
 static enum pb_status fail(struct pb_error *err, cublasStatus_t got, const char *what)
@@ -118,6 +126,24 @@ static enum pb_status upload_views(struct pb_device *dev, const struct pb_weight
 	return PB_OK;
 }
 
+static enum pb_status find_product(struct pb_cuda_lt *g, size_t n_in, size_t n_out,
+				   struct product **out, struct pb_error *err)
+{
+	struct product *p = g->products;
+
+	while (p && (p->n_in != n_in || p->n_out != n_out))
+		p = p->next;
+	if (!p) {
+		PB_DO(pb_alloc((void **)&p, 1, sizeof *p, "a product's plans", err));
+		p->n_in = n_in;
+		p->n_out = n_out;
+		p->next = g->products;
+		g->products = p;
+	}
+	*out = p;
+	return PB_OK;
+}
+
 static enum pb_status fill_packed(struct pb_cuda *cuda, const struct pb_weight *views, size_t n,
 				  struct pb_packed *packed, struct pb_error *err)
 {
@@ -150,7 +176,10 @@ enum pb_status pb_cuda_pack(struct pb_device *dev, const struct pb_weight *views
 	for (size_t v = 0; v < n; v++)
 		packed->n_out += pb_weight_n_out(&views[v]);
 	packed->ld = round_up(packed->n_out, 8);
-	status = fill_packed(pb_cuda_of(dev), views, n, packed, err);
+	status =
+	    find_product(pb_cuda_of(dev)->gemm, packed->n_in, packed->n_out, &packed->product, err);
+	if (status == PB_OK)
+		status = fill_packed(pb_cuda_of(dev), views, n, packed, err);
 	if (status == PB_OK)
 		*out = packed;
 	else
@@ -187,13 +216,14 @@ static enum pb_status layouts_make(struct layouts *l, const struct pb_packed *w,
 
 /* One slab of a call: `rows` rows of x (of the operands' type) into y. */
 struct slab {
-	struct pb_packed *w;
+	const struct pb_packed *w;
 	struct plan *plan;
 	cublasLtMatmulDesc_t desc;
 	cublasLtMatmulPreference_t preference;
 	cudaDataType type;
 	const void *x;
 	float *y;
+	const float *bias; /* NULL: none */
 	size_t rows, x_stride, y_stride;
 	float beta;
 };
@@ -216,20 +246,21 @@ static enum pb_status takes_all(struct pb_cuda_lt *g, const struct slab *s, bool
 		struct layouts l = {};
 		cublasLtMatmulHeuristicResult_t result;
 
-		status = layouts_make(
-		    &l, s->w, s->type, counts[i],
-		    usual_stride(s->w->n_in, s->type == CUDA_R_32F ? 4 : 2, aligned),
-		    usual_stride(s->w->n_out, 4, aligned), err);
+		status =
+		    layouts_make(&l, s->w, s->type, counts[i],
+				 usual_stride(s->w->n_in, s->type == CUDA_R_32F ? 4 : 2, aligned),
+				 usual_stride(s->w->n_out, 4, aligned), err);
 		if (status == PB_OK)
-			*takes = cublasLtMatmulAlgoCheck(g->handle, s->desc, l.w, l.x, l.y, l.y, algo,
-							 &result) == CUBLAS_STATUS_SUCCESS &&
+			*takes = cublasLtMatmulAlgoCheck(g->handle, s->desc, l.w, l.x, l.y, l.y,
+							 algo, &result) == CUBLAS_STATUS_SUCCESS &&
 				 result.workspaceSize <= WORKSPACE_BYTES;
 		layouts_free(&l);
 	}
 	return status;
 }
 
-/* The best algorithm for a whole block of rows that takes fewer, too. */
+/* The best algorithm for a whole block of rows that takes fewer, too: cublasLt has none for some
+ * narrow, unaligned products. */
 static enum pb_status choose(struct pb_cuda_lt *g, const struct slab *s, bool aligned,
 			     struct pb_error *err)
 {
@@ -250,12 +281,58 @@ static enum pb_status choose(struct pb_cuda_lt *g, const struct slab *s, bool al
 		status = takes_all(g, s, aligned, &found[i].algo, &s->plan->ready, err);
 		s->plan->algo = found[i].algo;
 	}
-	if (status == PB_OK && !s->plan->ready)
-		status = pb_fail(err, PB_ERR_INTERNAL,
-				 "cublasLt has no algorithm for a product of %zu inputs and %zu "
-				 "outputs that takes every number of rows (of %d)",
-				 s->w->n_in, s->w->n_out, n);
+	s->plan->plain = !s->plan->ready;
+	s->plan->ready = status == PB_OK;
 	return status;
+}
+
+/* The same without a library, an output a thread. */
+struct plain_args {
+	const float *x, *w, *bias;
+	const __nv_bfloat16 *half_x, *half_w; /* not NULL: the operands */
+	float *y, beta;
+	size_t rows, n_in, n_out, x_stride, w_stride, y_stride;
+};
+static __global__ void multiply_plain(struct plain_args g)
+{
+	size_t at = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+	size_t r = at / g.n_out, o = at % g.n_out;
+	float sum = 0.0f;
+
+	if (r >= g.rows)
+		return;
+	for (size_t i = 0; i < g.n_in; i++)
+		sum += g.half_x ? __bfloat162float(g.half_x[r * g.x_stride + i]) *
+				      __bfloat162float(g.half_w[i * g.w_stride + o])
+				: g.x[r * g.x_stride + i] * g.w[i * g.w_stride + o];
+	if (g.bias)
+		sum += g.bias[o];
+	if (g.beta != 0.0f)
+		sum += g.y[r * g.y_stride + o];
+	g.y[r * g.y_stride + o] = sum;
+}
+
+static enum pb_status multiply_without(struct pb_cuda *cuda, const struct slab *s,
+				       struct pb_error *err)
+{
+	bool half = s->type == CUDA_R_16BF;
+	struct plain_args g = {};
+
+	g.x = half ? nullptr : (const float *)s->x;
+	g.half_x = half ? (const __nv_bfloat16 *)s->x : nullptr;
+	g.w = s->w->full;
+	g.half_w = s->w->half;
+	g.bias = s->bias;
+	g.y = s->y;
+	g.beta = s->beta;
+	g.rows = s->rows;
+	g.n_in = s->w->n_in;
+	g.n_out = s->w->n_out;
+	g.x_stride = s->x_stride;
+	g.w_stride = s->w->ld;
+	g.y_stride = s->y_stride;
+	PB_RUN(cuda, multiply_plain, pb_cover(s->rows * g.n_out, 256), dim3(256), 0, g);
+	return PB_OK;
 }
 
 static enum pb_status multiply(struct pb_cuda *cuda, const struct slab *s, struct pb_error *err)
@@ -284,7 +361,7 @@ enum pb_status pb_cuda_gemm(struct pb_device *dev, const struct pb_gemm *op, str
 {
 	struct pb_cuda *cuda = pb_cuda_of(dev);
 	struct pb_cuda_lt *g = cuda->gemm;
-	struct pb_packed *w = const_cast<struct pb_packed *>(op->w); /* its plans are a cache */
+	const struct pb_packed *w = op->w;
 	bool change = op->delta && g->precision != PB_PRECISION_FP32;
 	bool half = change && g->precision == PB_PRECISION_BF16, bias = op->bias.address != nullptr;
 	bool rounded = half && op->operand; /* as an operation left them: two to a float's place */
@@ -297,6 +374,7 @@ enum pb_status pb_cuda_gemm(struct pb_device *dev, const struct pb_gemm *op, str
 	s.y_stride = op->y_stride;
 	s.beta = op->accumulate ? 1.0f : 0.0f;
 	s.desc = g->desc[change][bias];
+	s.bias = pb_floats(op->bias);
 	if (bias)
 		PB_LT(cublasLtMatmulDescSetAttribute(s.desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
 						     &op->bias.address, sizeof op->bias.address));
@@ -316,12 +394,13 @@ enum pb_status pb_cuda_gemm(struct pb_device *dev, const struct pb_gemm *op, str
 					 s.x_stride, err));
 			s.x = g->operand;
 		}
-		aligned = pb_quads(s.y, s.y_stride, 0) && ((half && !rounded) || pb_quads(x, op->x_stride, 0));
-		s.plan = &w->plans[change][op->accumulate][bias][aligned];
+		aligned = pb_quads(s.y, s.y_stride, 0) &&
+			  ((half && !rounded) || pb_quads(x, op->x_stride, 0));
+		s.plan = &w->product->plans[change][op->accumulate][bias][aligned];
 		s.preference = g->preference[aligned];
 		if (!s.plan->ready)
 			PB_DO(choose(g, &s, aligned, err));
-		PB_DO(multiply(cuda, &s, err));
+		PB_DO(s.plan->plain ? multiply_without(cuda, &s, err) : multiply(cuda, &s, err));
 	}
 	return PB_OK;
 }
@@ -399,6 +478,10 @@ void pb_cuda_gemm_close(struct pb_cuda *cuda)
 	}
 	(void)cudaFree(g->workspace);
 	(void)cudaFree(g->operand);
+	for (struct product *next; g->products; g->products = next) {
+		next = g->products->next;
+		free(g->products);
+	}
 	if (g->handle)
 		(void)cublasLtDestroy(g->handle);
 	free(g);

@@ -99,15 +99,31 @@ static __device__ void norm_apart(const struct delta_args &g, const float *d, co
 	}
 }
 
+/* The steps of a lane over its row, at columns i; the change there. */
+#define PB_EACH_STEP                                                                               \
+	PB_UNROLL                                                                                  \
+	for (size_t k = 0, i = N * lane; (held == 0 || k < held) && i < g.width; k++, i += step)
+#define PB_CHANGE(x)                                                                               \
+	do {                                                                                       \
+		if (held)                                                                          \
+			for (int n_ = 0; n_ < N; n_++)                                             \
+				x[n_] = kept[held ? k : 0][n_];                                    \
+		else                                                                               \
+			pb_load<N>(d + i, x);                                                      \
+	} while (0)
+
 /* With c0 = x0 - mean0, e = delta - mean(delta):  var1 - var0 = mean(e (2 c0 + e)), computed so;
  * rstd1 - rstd0 = -(var1 - var0) rstd0 rstd1 / (1/rstd0 + 1/rstd1); the change of the normed row
- * is (e rstd1 + c0 (rstd1 - rstd0)) w. N columns a lane at once. */
-template <int N> static __global__ void norm_delta_rows(struct delta_args g)
+ * is (e rstd1 + c0 (rstd1 - rstd0)) w. N columns a lane at once, and rows of up to 32 N `held`
+ * columns stay in registers. */
+template <int N, int held> static __global__ void norm_delta_rows(struct delta_args g)
 {
-	unsigned lane = threadIdx.x % PB_WARP;
+	const size_t step = N * PB_WARP;
 	size_t r = (size_t)blockIdx.x * PB_ROW_WARPS + threadIdx.x / PB_WARP, b;
+	unsigned lane = threadIdx.x % PB_WARP;
 	const float *d, *x0, *stats;
 	float *y, mean0, shift = 0.0f, sum = 0.0f, rstd1, change;
+	float kept[held > 0 ? held : 1][N];
 	double moved, var0, s0, s1;
 
 	if (r >= g.n_rows)
@@ -118,11 +134,19 @@ template <int N> static __global__ void norm_delta_rows(struct delta_args g)
 	stats = g.stats + 2 * b;
 	y = g.y + r * g.width;
 	mean0 = stats[0];
+	PB_UNROLL
+	for (int k = 0; k < held; k++) {
+		size_t i = N * lane + (size_t)k * step;
+
+		if (i < g.width)
+			pb_load<N>(d + i, kept[k]);
+	}
 	if (g.layer) {
-		for (size_t i = N * lane; i < g.width; i += N * PB_WARP) {
+		PB_EACH_STEP
+		{
 			float x[N];
 
-			pb_load<N>(d + i, x);
+			PB_CHANGE(x);
 			PB_UNROLL
 			for (int n = 0; n < N; n++)
 				sum += x[n];
@@ -130,10 +154,11 @@ template <int N> static __global__ void norm_delta_rows(struct delta_args g)
 		shift = (float)(pb_warp_sum((double)sum) / (double)g.width);
 	}
 	sum = 0.0f;
-	for (size_t i = N * lane; i < g.width; i += N * PB_WARP) {
+	PB_EACH_STEP
+	{
 		float x[N], base[N];
 
-		pb_load<N>(d + i, x);
+		PB_CHANGE(x);
 		pb_load<N>(x0 + i, base);
 		PB_UNROLL
 		for (int n = 0; n < N; n++) {
@@ -152,10 +177,11 @@ template <int N> static __global__ void norm_delta_rows(struct delta_args g)
 	s1 = sqrt(var0 + moved);
 	rstd1 = (float)(1.0 / s1);
 	change = (float)(-moved / ((s0 + s1) * s0 * s1));
-	for (size_t i = N * lane; i < g.width; i += N * PB_WARP) {
+	PB_EACH_STEP
+	{
 		float x[N], base[N], w[N];
 
-		pb_load<N>(d + i, x);
+		PB_CHANGE(x);
 		pb_load<N>(x0 + i, base);
 		pb_load<N>(g.weight + i, w);
 		PB_UNROLL
@@ -165,11 +191,19 @@ template <int N> static __global__ void norm_delta_rows(struct delta_args g)
 	}
 }
 
+template <int N, int held>
+static enum pb_status norm_change(struct pb_cuda *cuda, const struct delta_args &g,
+				  struct pb_error *err)
+{
+	PB_RUN(cuda, (norm_delta_rows<N, held>), pb_cover(g.n_rows, PB_ROW_WARPS),
+	       dim3(PB_ROW_THREADS), 0, g);
+	return PB_OK;
+}
+
 enum pb_status pb_cuda_norm_delta(struct pb_device *dev, const struct pb_norm_delta *op,
 				  struct pb_error *err)
 {
 	struct pb_cuda *cuda = pb_cuda_of(dev);
-	dim3 grid = pb_cover(op->n_rows, PB_ROW_WARPS), block(PB_ROW_THREADS);
 	size_t D = op->d_model;
 	struct delta_args g = {};
 
@@ -184,10 +218,10 @@ enum pb_status pb_cuda_norm_delta(struct pb_device *dev, const struct pb_norm_de
 	g.base_row = pb_ints(op->base_row);
 	g.y = pb_floats(op->y);
 	g.half = pb_half(cuda, op->operand);
-	if (pb_quads(g.delta, D, D) && pb_quads(g.x0, D, D) && pb_quads(g.y, D, D) &&
-	    pb_quads(g.weight, D, D))
-		PB_RUN(cuda, norm_delta_rows<4>, grid, block, 0, g);
-	else
-		PB_RUN(cuda, norm_delta_rows<1>, grid, block, 0, g);
-	return PB_OK;
+	if (!pb_quads(g.delta, D, D) || !pb_quads(g.x0, D, D) || !pb_quads(g.y, D, D) ||
+	    !pb_quads(g.weight, D, D))
+		return norm_change<1, 0>(cuda, g, err);
+	return D <= 1024   ? norm_change<4, 8>(cuda, g, err)
+	       : D <= 2048 ? norm_change<4, 16>(cuda, g, err)
+			   : norm_change<4, 0>(cuda, g, err);
 }

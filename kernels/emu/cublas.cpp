@@ -140,13 +140,16 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
 }
 
 cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t,
-				       cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
+				       cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
 				       cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
 				       const cublasLtMatmulAlgo_t *algo,
 				       cublasLtMatmulHeuristicResult_t *result)
 {
 	memset(result, 0, sizeof *result);
 	result->algo = *algo;
+	/* as the library was seen to do on an H100 */
+	if (a->rows == 1 && a->columns == 1 && b->columns == 1)
+		return CUBLAS_STATUS_NOT_SUPPORTED;
 	return CUBLAS_STATUS_SUCCESS;
 }
 

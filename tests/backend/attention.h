@@ -10,7 +10,7 @@ struct shape {
 	float spread; /* of q and k: 1 makes scores of order one */
 };
 
-/* Head widths 1 to 80, grouped queries, windows (one that sees itself only, one wider than every
+/* Head widths 1 to 256, grouped queries, windows (one that sees itself only, one wider than every
  * prompt), unscaled scores (GPT-Neo) whose softmax saturates,
  * softcapped scores. */
 static const struct shape shapes[] = {
@@ -19,6 +19,7 @@ static const struct shape shapes[] = {
     {{6, 2, 5, 0.5f, 1, 0.0f}, 1.0f},      {{2, 2, 64, 0.125f, 0, 0.0f}, 1.0f},
     {{3, 1, 80, 0.1118f, 16, 0.0f}, 2.0f}, {{2, 2, 16, 1.0f, 256, 0.0f}, 3.0f},
     {{5, 5, 16, 1.0f, 0, 0.0f}, 6.0f},     {{4, 2, 16, 0.25f, 5, 2.0f}, 3.0f},
+    {{2, 1, 256, 0.0625f, 0, 0.0f}, 1.0f},
 };
 #define N_SHAPES (sizeof shapes / sizeof *shapes)
 

@@ -287,7 +287,7 @@ static void last_case(struct rig *r, const struct shape *s, size_t D, size_t n_p
 
 OPS_TEST(ops_attention_last, by_qk_and_by_dk)
 {
-	static const size_t widths[] = {1, 768, 16, 33, 5, 15, 48, 1, 33, 24};
+	static const size_t widths[] = {1, 768, 16, 33, 5, 15, 48, 1, 33, 24, 64};
 	static const size_t length[] = {1, 5, 18, LONGEST};
 
 	_Static_assert(sizeof widths / sizeof *widths == N_SHAPES, "a width for each shape");

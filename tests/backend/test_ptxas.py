@@ -36,12 +36,12 @@ def read_log(path):
 
 
 def plain_names(mangled):
-    """norm_rows; attend_delta<2>; of the activations' templates the name alone."""
+    """norm_rows; attend_delta<2>; of other templates the name alone."""
     said = subprocess.run(["c++filt", *mangled], capture_output=True, text=True, check=True).stdout
     names = {}
     for symbol, text in zip(mangled, said.splitlines()):
         text = re.sub(r"^void ", "", text).partition("(")[0]
-        names[symbol] = re.sub(r"<\d+, (true|false)>$", "", text)
+        names[symbol] = re.sub(r"^(?!attend(_delta)?<)(\w+)<.*>$", r"\2", text)
     return names
 
 
