@@ -662,16 +662,18 @@ static size_t make_groups(const struct pb_span *variants, size_t n, size_t limit
 	return count;
 }
 
-/* Variants of a run: long ones share more of the recipient's part, which is about four fifths of a
- * variant's, and blocks should fill the card a whole number of times. */
-static size_t run_of(size_t n, size_t n_heads, size_t slots)
+/* Runs of variants, of a length that suits the card: long ones share more of the recipient's part,
+ * which is about four fifths of a variant's, and blocks should fill the card a whole number of
+ * times. Returns how many. */
+static size_t cut_runs(const struct pb_span *variants, size_t n, size_t n_heads, size_t slots,
+		       struct group *groups)
 {
 	double best = 0.0;
 	size_t limit = 1;
 
 	slots = slots ? slots : 1;
 	for (size_t l = 1; l <= RUN_MOST; l++) {
-		size_t blocks = (n + l - 1) / l * n_heads;
+		size_t blocks = make_groups(variants, n, l, groups) * n_heads;
 		double time = (double)((blocks + slots - 1) / slots) * ((double)l + 0.8);
 
 		if (l == 1 || time < best) {
@@ -679,14 +681,14 @@ static size_t run_of(size_t n, size_t n_heads, size_t slots)
 			limit = l;
 		}
 	}
-	return limit;
+	return make_groups(variants, n, limit, groups);
 }
 
 static enum pb_status attend_tiled(struct pb_cuda *cuda, const struct pb_attention_delta *op,
 				   struct delta_args g, const struct pb_span *variants, size_t n,
 				   size_t n_heads, struct pb_error *err)
 {
-	size_t K = op->heads.d_head, longest = 0, changed = 0, n_groups, limit;
+	size_t K = op->heads.d_head, longest = 0, changed = 0, n_groups;
 	struct group *groups = nullptr;
 	kernel_fn *kernel = kernel_for(K);
 	struct shape shape;
@@ -709,9 +711,8 @@ static enum pb_status attend_tiled(struct pb_cuda *cuda, const struct pb_attenti
 	g.quads = pb_quads(g.qkv0, g.view.stride, K) && pb_quads(g.dqkv, g.view.stride, K);
 	PB_CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(
 	    &resident, kernel, (int)(shape.warps * PB_WARP), shape.bytes));
-	limit = run_of(n, n_heads, (size_t)resident * cuda->multiprocessors);
 	PB_DO(pb_alloc((void **)&groups, n, sizeof *groups, "runs of variants", err));
-	n_groups = make_groups(variants, n, limit, groups);
+	n_groups = cut_runs(variants, n, n_heads, (size_t)resident * cuda->multiprocessors, groups);
 	status = pb_cuda_stage(cuda, groups, n_groups * sizeof *groups, &at, err);
 	free(groups);
 	PB_DO(status);

@@ -18,7 +18,7 @@ if [ $# -eq 0 ]; then
 	esac
 fi
 # Each run has a schedule of its own.
-printf '%s\n' "$@" | PB_PLUGIN_DIR=$emu PB_TEST_BACKEND=cuda OMP_NUM_THREADS=1 xargs -P 2 -I{} sh -c \
+printf '%s\n' "$@" | PB_PLUGIN_DIR=$emu PB_TEST_BACKEND=cuda OMP_NUM_THREADS=1 xargs -P "${PB_TESTS_AT_ONCE:-2}" -I{} sh -c \
 	"PB_EMU_SEED=\$(printf %s {} | cksum | cut -d' ' -f1) '$build/tests/backend/test_ops_{}' \
 	--tap='$logs/{}.tap' -j1 >'$logs/{}.log' 2>&1 || :"
 passed=0 failed=0

@@ -63,13 +63,26 @@ told "bundled model, cuda beside cpu" "${PYTHON:-python3}" tests/golden/compare_
 	"$temp/cuda.h5" "$temp/cpu.h5" 1e-5
 told "bundled model, the same bits again" "${PYTHON:-python3}" tests/golden/compare_backends.py \
 	"$temp/again.h5" "$temp/cuda.h5" 0
+# Several at a time: most of what they take is the host's. A test of its own for each tool and list.
+sanitized() {
+	local name=$1-$2
+	PB_TEST_BACKEND=cuda timeout 600 compute-sanitizer --tool "$1" --target-processes all \
+		--error-exitcode 9 "$build/tests/backend/test_ops_$2" -j1 >"$temp/$name.log" 2>&1
+	echo $? >"$temp/$name.rc"
+}
+export -f sanitized
+export build temp
 if command -v compute-sanitizer >/dev/null; then
 	for tool in memcheck racecheck initcheck; do
-		for test in attention attention_delta attention_last pattern_edits edits gemm norm rows score; do
-			told "$tool, $test" env PB_TEST_BACKEND=cuda compute-sanitizer --tool $tool \
-				--target-processes all --error-exitcode 9 "$build/tests/backend/test_ops_$test" -j1
+		for test in attention attention_delta attention_last pattern_edits edits gemm norm rows score \
+			activation head_norm; do
+			echo "$tool $test"
 		done
-	done
+	done >"$temp/runs"
+	xargs -P "${PB_SANITIZERS:-8}" -L 1 bash -c 'sanitized "$@"' - <"$temp/runs"
+	while read -r tool test; do
+		told "$tool, $test" bash -c "cat '$temp/$tool-$test.log'; exit $(cat "$temp/$tool-$test.rc")"
+	done <"$temp/runs"
 else
 	echo "compute-sanitizer is not in PATH"
 	skipped=1
