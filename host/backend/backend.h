@@ -327,8 +327,10 @@ struct pb_block_sizes {
 	X(gemm, pb_gemm)                                                                           \
 	X(embed, pb_embed)                                                                         \
 	PB_EACH_KERNEL(X)
+/* NOLINTBEGIN(bugprone-macro-parentheses): a name cannot stand in parentheses */
 #define PB_OPS_ENTRY(name, args)                                                                   \
 	enum pb_status (*name)(struct pb_device *, const struct args *, struct pb_error *);
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 struct pb_ops {
 	const char *name; /* "cpu" */

@@ -96,8 +96,8 @@ static enum pb_status add_mlp(const struct pb_view *view, size_t l, bool live, s
 		PB_TRY(pb_step_activate(w, l, view->rows, view->base_row, m->h, operand, err));
 	PB_TRY(pb_step_inject(view, l, PB_SITE_MLP_POST, m->h, H, false, err));
 	if (!out && !a->post_norm)
-		return pb_step_product(w, view->rows, weight, F, D, m->h, H, operand, view->delta, D,
-				       true, err);
+		return pb_step_product(w, view->rows, weight, F, D, m->h, H, operand, view->delta,
+				       D, true, err);
 	if (live || inside) {
 		PB_TRY(pb_step_product(w, view->rows, weight, F, D, m->h, H, operand, m->out, D,
 				       false, err));

@@ -435,11 +435,8 @@ enum pb_status pb_engine_gemm(struct pb_engine *e, enum pb_stage stage, size_t m
 static enum pb_status random_operands(struct pb_device *dev, size_t rows, size_t width,
 				      struct pb_dev *out, struct pb_error *err)
 {
-	struct pb_norm_delta norm = {.kind = PB_NORM_RMS,
-				     .eps = 1e-5f,
-				     .n_rows = rows,
-				     .d_model = width,
-				     .operand = true};
+	struct pb_norm_delta norm = {
+	    .kind = PB_NORM_RMS, .eps = 1e-5f, .n_rows = rows, .d_model = width, .operand = true};
 	struct pb_dev base = {0}; /* a base row, its stats, weights, the index of each row */
 	const float stats[2] = {0.0f, 1.0f};
 	float *numbers = NULL;

@@ -85,7 +85,7 @@ static enum pb_status launch_delta(struct pb_cuda *cuda, const struct activation
 {
 	bool quads = pb_quads(g.a, g.width, g.width) && pb_quads(g.h, g.width, g.width) &&
 		     (gated || pb_quads(g.a0, g.width, g.width));
-	size_t threads = pb_cover(quads ? g.width / 4 : g.width, PB_WARP).x * PB_WARP;
+	size_t threads = (size_t)pb_cover(quads ? g.width / 4 : g.width, PB_WARP).x * PB_WARP;
 	dim3 grid((unsigned)n_rows), block((unsigned)(threads < 256 ? threads : 256));
 
 	if (quads)

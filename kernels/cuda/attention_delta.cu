@@ -86,10 +86,13 @@ static __device__ __forceinline__ unsigned most(unsigned a, unsigned b)
 	return a > b ? a : b;
 }
 
+/* Offsets within a prompt's rows and within shared memory fit 32 bits, and are cheaper so. */
+/* NOLINTBEGIN(bugprone-implicit-widening-of-multiplication-result) */
+
 /* ---- loading --------------------------------------------------------------------------------- */
 
 /* Columns 4c .. 4c+3 of a head, 0 behind its end. */
-static __device__ __forceinline__ float4 four(const float *head, unsigned c, unsigned K, bool quads)
+static __device__ __forceinline__ float4 four(const float *head, size_t c, unsigned K, bool quads)
 {
 	float4 x = {};
 
@@ -406,7 +409,7 @@ static __device__ __forceinline__ void add_key(const float *a, const float4 *val
 
 	PB_UNROLL
 	for (int c = 0; c < chunks; c++) {
-		float x = v[(unsigned)c * PB_WARP];
+		float x = v[(size_t)c * PB_WARP];
 
 		PB_UNROLL
 		for (unsigned r = 0; r < STRIP; r++)
@@ -549,9 +552,9 @@ static __global__ void __launch_bounds__(WARPS_MOST *PB_WARP, 2) attend_delta(st
 	m.dv = m.v0 + g.room.tile * Q;
 	m.q0 = m.dv + g.room.changed * Q;
 	m.warp = STRIP * Q + 4 * g.room.keys;
-	m.q = shared + m.q0 + warp * m.warp;
-	m.base = m.q + STRIP * Q;
-	m.now = m.base + 2 * g.room.keys;
+	m.q = shared + m.q0 + (size_t)warp * m.warp;
+	m.base = m.q + (size_t)STRIP * Q;
+	m.now = m.base + 2 * (size_t)g.room.keys;
 	PB_UNROLL_ONCE
 	for (round.s0 = round.first; round.s0 < round.length; round.s0 += round.warps * STRIP) {
 		struct strip strip;
@@ -573,6 +576,8 @@ static __global__ void __launch_bounds__(WARPS_MOST *PB_WARP, 2) attend_delta(st
 			attend_variant<chunks>(g, shared, m, g.variants[n], round, strip);
 	}
 }
+
+/* NOLINTEND(bugprone-implicit-widening-of-multiplication-result) */
 
 /* ---- launching ------------------------------------------------------------------------------- */
 
@@ -614,6 +619,7 @@ static void set_warps(struct shape *s, size_t K, size_t strips, size_t most)
 {
 	size_t rounds;
 
+	strips = strips ? strips : 1;
 	s->warps = (unsigned)(strips < WARPS_MOST ? strips : WARPS_MOST);
 	while (s->warps > warps_least(K) &&
 	       tile_bytes(K, &s->room) + s->warps * warp_bytes(K, &s->room) > most)
@@ -674,7 +680,8 @@ static size_t cut_runs(const struct pb_span *variants, size_t n, size_t n_heads,
 	slots = slots ? slots : 1;
 	for (size_t l = 1; l <= RUN_MOST; l++) {
 		size_t blocks = make_groups(variants, n, l, groups) * n_heads;
-		double time = (double)((blocks + slots - 1) / slots) * ((double)l + 0.8);
+		size_t fills = (blocks + slots - 1) / slots;
+		double time = (double)fills * ((double)l + 0.8);
 
 		if (l == 1 || time < best) {
 			best = time;

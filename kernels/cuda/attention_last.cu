@@ -29,7 +29,7 @@ static __device__ float warp_dot(const float *x, const float *y, size_t n, unsig
 {
 	float sum = 0.0f;
 
-	for (size_t i = N * lane; i < n; i += N * PB_WARP) {
+	for (size_t i = (size_t)N * lane; i < n; i += (size_t)N * PB_WARP) {
 		float a[N], b[N];
 
 		pb_load<N>(x + i, a);
@@ -111,7 +111,7 @@ template <int N> static __global__ void attend_last(struct last_args g)
 			z += (a[j] - a0[j]) * pb_v_of(v, rows + j * v.stride, kv)[d];
 		g.zdiff[n * width + h * v.K + d] = z;
 	}
-	for (size_t d = N * threadIdx.x; d < g.D; d += N * THREADS) {
+	for (size_t d = (size_t)N * threadIdx.x; d < g.D; d += (size_t)N * THREADS) {
 		float sum[N] = {};
 
 		for (size_t j = first > lo ? first : lo; j < length; j++) {

@@ -75,7 +75,7 @@ static __global__ void to_bf16(const float *x, size_t x_stride, size_t rows, siz
 	size_t r = (size_t)blockIdx.x * PB_ROW_WARPS + threadIdx.x / PB_WARP;
 	size_t lane = threadIdx.x % PB_WARP;
 
-	for (size_t i = N * lane; r < rows && i < y_stride; i += N * PB_WARP) {
+	for (size_t i = N * lane; r < rows && i < y_stride; i += (size_t)N * PB_WARP) {
 		float v[N] = {};
 
 		if (i < columns)

@@ -102,14 +102,15 @@ static __device__ void norm_apart(const struct delta_args &g, const float *d, co
 /* The steps of a lane over its row, at columns i; the change there. */
 #define PB_EACH_STEP                                                                               \
 	PB_UNROLL                                                                                  \
-	for (size_t k = 0, i = N * lane; (held == 0 || k < held) && i < g.width; k++, i += step)
+	for (size_t k = 0, i = (size_t)N * lane; (held == 0 || k < held) && i < g.width;           \
+	     k++, i += step)
 #define PB_CHANGE(x)                                                                               \
 	do {                                                                                       \
 		if (held)                                                                          \
 			for (int n_ = 0; n_ < N; n_++)                                             \
-				x[n_] = kept[held ? k : 0][n_];                                    \
+				(x)[n_] = kept[held ? k : 0][n_];                                  \
 		else                                                                               \
-			pb_load<N>(d + i, x);                                                      \
+			pb_load<N>(d + i, (x));                                                    \
 	} while (0)
 
 /* With c0 = x0 - mean0, e = delta - mean(delta):  var1 - var0 = mean(e (2 c0 + e)), computed so;
@@ -118,7 +119,7 @@ static __device__ void norm_apart(const struct delta_args &g, const float *d, co
  * columns stay in registers. */
 template <int N, int held> static __global__ void norm_delta_rows(struct delta_args g)
 {
-	const size_t step = N * PB_WARP;
+	const size_t step = (size_t)N * PB_WARP;
 	size_t r = (size_t)blockIdx.x * PB_ROW_WARPS + threadIdx.x / PB_WARP, b;
 	unsigned lane = threadIdx.x % PB_WARP;
 	const float *d, *x0, *stats;
@@ -136,7 +137,7 @@ template <int N, int held> static __global__ void norm_delta_rows(struct delta_a
 	mean0 = stats[0];
 	PB_UNROLL
 	for (int k = 0; k < held; k++) {
-		size_t i = N * lane + (size_t)k * step;
+		size_t i = (size_t)N * lane + (size_t)k * step;
 
 		if (i < g.width)
 			pb_load<N>(d + i, kept[k]);

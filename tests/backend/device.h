@@ -27,6 +27,7 @@
 struct target {
 	char isa[16];     /* PB_CPU_ISA for the cpu backend; "" lets the backend choose */
 	char library[16]; /* the instruction set that oneDNN may use at most; "": any */
+	int precision;    /* of delta products: an enum pb_precision */
 };
 
 /* One result that left the device: the same cases must leave the same results again. */
@@ -85,15 +86,19 @@ static inline bool on_cpu(void)
 	return strcmp(test_backend(), "cpu") == 0;
 }
 
-/* The device `name`; NULL where the cpu backend says that the instruction set does not run here. */
-static inline struct pb_device *open_device(const char *name, const char *isa, int n_threads)
+/* The device `name`, with the target's precision of delta products; NULL where the cpu backend says
+ * that the instruction set does not run here. */
+static inline struct pb_device *open_device(const char *name, const struct target *target,
+					    int n_threads)
 {
 	struct pb_error err = {0};
 	struct pb_device *dev = NULL;
+	const char *isa = target->isa;
 
 	if (strcmp(name, "cpu") == 0) /* an empty value is none */
 		cr_assert_eq(setenv("PB_CPU_ISA", isa, 1), 0);
-	if (pb_device_open(&dev, name, n_threads, PB_PRECISION_FP32, &err) == PB_OK)
+	if (pb_device_open(&dev, name, n_threads, (enum pb_precision)target->precision, &err) ==
+	    PB_OK)
 		return dev;
 	CHECK(*isa && err.status == PB_ERR_INPUT && strstr(err.message, "does not run here"),
 	      "%s %s: %s", name, isa, err.message);
@@ -104,7 +109,7 @@ static inline void open_rig(struct rig *r)
 {
 	if (*r->target->library) /* read when the library is first used; a test is a process */
 		cr_assert_eq(setenv("ONEDNN_MAX_CPU_ISA", r->target->library, 1), 0);
-	r->dev = open_device(test_backend(), r->target->isa, r->n_threads);
+	r->dev = open_device(test_backend(), r->target, r->n_threads);
 	if (!r->dev) {
 		cr_assert_str_neq(r->target->isa, "x86-64-v2", "the least that is needed");
 		cr_skip_test("%s does not run here", r->target->isa);

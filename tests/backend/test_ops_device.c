@@ -110,7 +110,7 @@ OPS_TEST(ops_device, two_devices)
 	op.z = put_sentinel(r, n * Z);
 	RUN(r, attention, &op);
 	before = fetch(r, op.z, n * Z);
-	other = open_device(test_backend(), r->target->isa, r->n_threads + 3);
+	other = open_device(test_backend(), r->target, r->n_threads + 3);
 	cr_assert_not_null(other);
 	op.z = put_sentinel(r, n * Z);
 	RUN(r, attention, &op);

@@ -75,7 +75,7 @@ export build temp
 if command -v compute-sanitizer >/dev/null; then
 	for tool in memcheck racecheck initcheck; do
 		for test in attention attention_delta attention_last pattern_edits edits gemm norm rows score \
-			activation head_norm; do
+			activation head_norm operand; do
 			echo "$tool $test"
 		done
 	done >"$temp/runs"
