@@ -409,8 +409,9 @@ enum pb_status pb_plan_make(struct pb_plan *plan, struct pb_device *dev,
 	both = chunk_bytes + check_bytes(a, c, pairs->max_length) + need.pair_bytes +
 	       need.edit_bytes + need.source_bytes +
 	       pb_readings_bytes(a, pairs, c->readings, plan->chunk_pairs);
-	/* 32 MiB: HDF5's buffers, oneDNN's generated code, thread stacks */
-	host = both + resident_now() + ((size_t)32 << 20) +
+	/* 36 MiB: HDF5's buffers, oneDNN's code as it is read and generated (most where AVX-512
+	 * is), thread stacks */
+	host = both + resident_now() + ((size_t)36 << 20) +
 	       result_bytes(a, c, works, pairs, plan->chunk_pairs);
 	PB_TRY(fit_all(plan, dev, model, &need, longest, host, both, err));
 	plan->wave_bytes = wave_bytes(a, plan, plan->sizes.rows_most, plan->sizes.variants_most);
