@@ -405,7 +405,7 @@ bench: build $(BENCH_BIN) ## measure this machine: each operation and the sweep
 
 .PHONY: bench-gpu
 bench-gpu: build $(BUILD)/bench/bench_gpu ## the sweep on a GPU at GPT-2 small's and XL's shapes; without one it says why
-	PB_PLUGIN_DIR=$(CURDIR)/$(BUILD) $(BUILD)/bench/bench_gpu
+	BUILD=$(BUILD) PYTHON=$(or $(PYTHON),python3) bench/bench_gpu.sh
 
 .PHONY: bench-peers
 bench-peers: build $(BENCH_BIN) ## the sweep against TransformerLens, in one run (installs it in build/peers)
