@@ -179,7 +179,8 @@ enum pb_status pb_cache_new(struct pb_cache *c, struct pb_engine *e, size_t n_ro
 	c->mlp_raw = c->attn_raw + L;
 	c->stats_attn = c->mlp_raw + L;
 	c->stats_mlp = c->stats_attn + L;
-	PB_TRY(e->ops->alloc(e->dev, lay_out(c, &e->arch, NULL, transient), &c->memory, err));
+	PB_STAGE(e, PB_STAGE_MEMORY,
+		 e->ops->alloc(e->dev, lay_out(c, &e->arch, NULL, transient), &c->memory, err));
 	lay_out(c, &e->arch, c->memory.address, transient);
 cleanup:
 	return status;
@@ -187,8 +188,11 @@ cleanup:
 
 void pb_cache_free(struct pb_cache *c, struct pb_engine *e)
 {
+	double start = pb_seconds();
+
 	if (c->memory.address)
 		e->ops->release(e->dev, c->memory);
+	e->profile.seconds[PB_STAGE_MEMORY] += pb_seconds() - start;
 	free(c->x_pre);
 	memset(c, 0, sizeof *c);
 }

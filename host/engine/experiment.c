@@ -358,6 +358,7 @@ static enum pb_status compute(struct pb_running *r, struct pb_error *err)
 
 	PB_TRY(pb_engine_open(&r->engine, r->dev, r->model, pb_running_longest(r),
 			      r->plan.n_resident, err));
+	r->engine.exact_times = r->options->profile;
 	PB_TRY(pb_running_make_sources(r, err));
 	if (r->config->readings)
 		PB_TRY(pb_readings_run(&r->engine, &r->pairs, r->config->readings,

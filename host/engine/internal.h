@@ -10,6 +10,7 @@
 
 enum pb_stage {
 	PB_STAGE_PACK,
+	PB_STAGE_MEMORY, /* to have caches, and to let them go */
 	PB_STAGE_BASE,
 	PB_STAGE_INJECT,
 	PB_STAGE_NORM,

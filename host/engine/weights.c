@@ -6,8 +6,8 @@
 #include "engine/internal.h"
 
 const char *const pb_stage_names[PB_N_STAGES] = {
-    "pack",      "base runs",  "inject", "norm",   "products",
-    "attention", "activation", "score",  "checks", "write",
+    "pack",      "memory",     "base runs", "inject", "norm",  "products",
+    "attention", "activation", "score",     "checks", "write",
 };
 
 enum pb_status pb_engine_alloc(struct pb_engine *e, size_t bytes, struct pb_dev *out,
