@@ -93,7 +93,7 @@ static size_t list_shares(const struct pb_arch *a, enum pb_precision precision, 
 	/* what products read alone is left in their precision */
 	double operand = precision == PB_PRECISION_BF16 ? 2.0 : 4.0;
 	size_t n = 0, length = (size_t)(2.0 * keys), rows = (length + 1) / 2;
-	/* float4s of a head's row in shared memory, as in attention_delta.cu */
+	/* float4s of a head's row in shared memory, as in attention_tiles.h */
 	size_t quads = a->d_head <= 32 ? 8 : a->d_head <= 64 ? 16 : a->d_head <= 128 ? 32 : 64;
 
 	out[n++] = (struct share){"norm_delta_rows", 2.0 * (4.0 + operand) * D, 2.0 * 12.0 * D, 0};

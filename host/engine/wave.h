@@ -68,11 +68,17 @@ enum pb_status pb_step_norm(struct pb_wave *w, struct pb_dev delta, size_t rows,
 			    struct pb_dev base_row, struct pb_dev x0, struct pb_dev stats,
 			    struct pb_dev weight, struct pb_dev y, bool operand,
 			    struct pb_error *err);
-/* `operand`: y is for a product alone, and left as its operands; *left says whether it is. */
+/* `operand`: y is for a product alone, and left as its operands (a family without this norm has
+ * none: see pb_normed_operand). */
 enum pb_status pb_step_pre_norm(struct pb_wave *w, struct pb_dev delta, size_t rows,
 				struct pb_dev base_row, struct pb_dev x0, struct pb_dev stats,
-				struct pb_dev weight, struct pb_dev y, bool operand, bool *left,
+				struct pb_dev weight, struct pb_dev y, bool operand,
 				struct pb_error *err);
+/* Whether what attention and the MLP read can be left as operands: where it is normed. */
+static inline bool pb_normed_operand(const struct pb_wave *w)
+{
+	return !w->e->arch.no_pre_norm;
+}
 /* What attention's or the MLP's output changes by once it is normed, in place; nothing without
  * post-norms. */
 enum pb_status pb_step_post_norm(struct pb_wave *w, size_t l, bool attention, struct pb_dev out,

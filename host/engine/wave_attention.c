@@ -82,7 +82,7 @@ enum pb_status pb_attend_block(struct pb_wave *w, size_t l, size_t v0, size_t v1
 					       .dqkv = m->qkv,
 					       .dz = m->z,
 					       .operand = operand};
-	bool normed;
+	bool normed = pb_normed_operand(w);
 	enum pb_status status;
 
 	PB_TRY(block_spans(w, l, v0, v1, true, err));
@@ -91,7 +91,7 @@ enum pb_status pb_attend_block(struct pb_wave *w, size_t l, size_t v0, size_t v1
 	if (changed) {
 		PB_TRY(pb_step_pre_norm(w, pb_dev_row(m->delta, r0, D), rows,
 					pb_index_at(m->base_row, r0), c->x_pre[l], c->stats1[l],
-					lw->norm1_weight, m->n, true, &normed, err));
+					lw->norm1_weight, m->n, normed, err));
 		PB_TRY(pb_step_product(w, rows, lw->qkv, D, QKV, m->n, D, normed, m->qkv, QKV,
 				       false, err));
 	} else {
@@ -171,7 +171,7 @@ enum pb_status pb_attend_last(struct pb_wave *w, size_t v0, size_t v1, struct pb
 	size_t l = a->n_layers - 1, D = a->d_model, Z = pb_z_width(a), H = a->n_heads;
 	size_t r0 = m->row_of[v0], rows = m->row_of[v1] - r0, n = v1 - v0;
 	struct pb_dev none = {0};
-	bool altered = pb_alters_keys(w->e->model, l), left;
+	bool altered = pb_alters_keys(w->e->model, l);
 	struct pb_attention_last attention = {.heads = w->e->layers[l].heads,
 					      .d_model = D,
 					      .n_variants = n,
@@ -193,7 +193,7 @@ enum pb_status pb_attend_last(struct pb_wave *w, size_t v0, size_t v1, struct pb
 	PB_TRY(pb_step_ints(w, m->block_last, m->ints, n, err));
 	PB_TRY(pb_step_pre_norm(w, pb_dev_row(m->delta, r0, D), rows, pb_index_at(m->base_row, r0),
 				c->x_pre[l], c->stats1[l], w->e->layers[l].norm1_weight, m->n,
-				false, &left, err));
+				false, err));
 	PB_TRY(last_queries(w, v0, n, rows, err));
 	PB_STAGE(w->e, PB_STAGE_ATTENTION, w->e->ops->attention_last(w->e->dev, &attention, err));
 	for (size_t h = 0; h < H; h++) /* dz_h = zdiff_h + mix_h W_V[h] */

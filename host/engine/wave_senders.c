@@ -211,15 +211,15 @@ static enum pb_status read_attention(struct pb_wave *w, size_t l, size_t rows, s
 	struct pb_wave_memory *m = w->m;
 	const struct pb_layer_weights *lw = &w->e->layers[l];
 	size_t D = w->e->arch.d_model, QKV = pb_qkv_width(&w->e->arch);
-	bool operand;
+	bool operand = pb_normed_operand(w);
 	enum pb_status status = PB_OK;
 
 	for (size_t r = 0, n; r < rows; r += n) {
 		n = rows - r < m->block_rows ? rows - r : m->block_rows;
 		PB_TRY(pb_step_pre_norm(w, pb_dev_row(m->s_delta, r, D), n,
 					pb_index_at(m->s_base_row, r), w->run->cache.x_pre[l],
-					w->run->cache.stats1[l], lw->norm1_weight, m->n, true,
-					&operand, err));
+					w->run->cache.stats1[l], lw->norm1_weight, m->n, operand,
+					err));
 		PB_TRY(pb_step_product(w, n, lw->qkv, D, QKV, m->n, D, operand,
 				       pb_dev_row(m->s_qkv, r, QKV), QKV, false, err));
 	}

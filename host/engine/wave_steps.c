@@ -27,14 +27,13 @@ cleanup:
 /* Changes of what attention or the MLP reads. */
 enum pb_status pb_step_pre_norm(struct pb_wave *w, struct pb_dev delta, size_t rows,
 				struct pb_dev base_row, struct pb_dev x0, struct pb_dev stats,
-				struct pb_dev weight, struct pb_dev y, bool operand, bool *left,
+				struct pb_dev weight, struct pb_dev y, bool operand,
 				struct pb_error *err)
 {
 	size_t D = w->e->arch.d_model;
 	struct pb_rows copy = {
 	    .n_rows = rows, .columns = D, .a = delta, .a_stride = D, .out = y, .out_stride = D};
 
-	*left = operand && !w->e->arch.no_pre_norm;
 	if (w->e->arch.no_pre_norm)
 		return pb_step_rows(w, PB_STAGE_NORM, &copy, err);
 	return pb_step_norm(w, delta, rows, base_row, x0, stats, weight, y, operand, err);
@@ -139,11 +138,11 @@ enum pb_status pb_step_mlp_in(struct pb_wave *w, size_t l, struct pb_dev delta, 
 	const struct pb_layer_weights *lw = &w->e->layers[l];
 	const struct pb_cache *c = &w->run->cache;
 	const struct pb_arch *a = &w->e->arch;
-	bool operand;
+	bool operand = pb_normed_operand(w);
 	enum pb_status status;
 
 	PB_TRY(pb_step_pre_norm(w, delta, rows, base_row, a->parallel ? c->x_pre[l] : c->x_mid[l],
-				c->stats2[l], lw->norm2_weight, w->m->n, true, &operand, err));
+				c->stats2[l], lw->norm2_weight, w->m->n, operand, err));
 	PB_TRY(pb_step_product(w, rows, lw->mlp_in, a->d_model, pb_h_width(a), w->m->n, a->d_model,
 			       operand, h, pb_h_width(a), false, err));
 cleanup:
