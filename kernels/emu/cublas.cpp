@@ -124,7 +124,7 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
 }
 
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t,
-					      cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
+					      cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t,
 					      cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
 					      cublasLtMatmulPreference_t preference, int asked,
 					      cublasLtMatmulHeuristicResult_t *results, int *found)
@@ -135,6 +135,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
 		/* what the algorithm relies on is held against the call */
 		results->algo.data[0] = preference->alignment;
 		results->algo.data[1] = preference->reductions;
+		results->algo.data[2] = a->rows;
+		results->algo.data[3] = a->columns;
 	}
 	return CUBLAS_STATUS_SUCCESS;
 }
@@ -306,6 +308,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
 		return CUBLAS_STATUS_INVALID_VALUE;
 	if (algo->data[1] != CUBLASLT_REDUCTION_SCHEME_NONE)
 		pb_emu_die("a product's reduction scheme is free: rows would depend on others");
+	if (algo->data[2] != a_layout->rows || algo->data[3] != a_layout->columns)
+		pb_emu_die("a product's algorithm is of a weight of another shape");
 	if (!aligned(a, a_layout, bytes) || !aligned(b, b_layout, bytes) ||
 	    !aligned(d, d_layout, bytes))
 		pb_emu_die("a product relies on an alignment of %zu bytes that its operands lack",
