@@ -54,6 +54,12 @@ $(call pc,PCRE2,libpcre2-8,-lpcre2-8)
 $(call pc,UTF8PROC,libutf8proc,-lutf8proc)
 $(call pc,CRYPTO,libcrypto,-lcrypto)
 $(call pc,CRITERION,criterion,-lcriterion)
+# MPI is taken where it is: several processes of one run, by a plugin.
+MPI_PC     := $(firstword $(foreach m,ompi-c mpich mpi-c,$(if $(shell $(PKG_CONFIG) --exists $(m) 2>/dev/null && echo yes),$(m))))
+MPI_CFLAGS ?= $(if $(MPI_PC),$(shell $(PKG_CONFIG) --cflags $(MPI_PC)),$(shell mpicc --showme:compile 2>/dev/null))
+MPI_LIBS   ?= $(if $(MPI_PC),$(shell $(PKG_CONFIG) --libs $(MPI_PC)),$(shell mpicc --showme:link 2>/dev/null))
+MPI_CFLAGS := $(MPI_CFLAGS)
+MPI_LIBS   := $(MPI_LIBS)
 DNNL_CFLAGS ?=
 DNNL_LIBS   ?= -ldnnl
 
@@ -130,11 +136,13 @@ NVCC_FLAGS  = -std=c++17 -O3 -Werror all-warnings -Xcompiler -Wall$(comma)-Wextr
 NVCC_EXACT := kernels/cuda/activation.cu kernels/cuda/edits.cu
 CUDA_LIB   ?= $(if $(NVCC),$(firstword $(wildcard $(dir $(NVCC))../lib64 $(dir $(NVCC))../lib)))
 CUDA_PLUGIN := $(if $(and $(NVCC),$(filter release,$(CONFIG))),$(BUILD)/libpatchbay_cuda.so)
+MPI_PLUGIN  := $(if $(strip $(MPI_LIBS)),$(BUILD)/libpatchbay_mpi.so)
 EMU_PLUGIN  := $(EMU)/libpatchbay_cuda_emulated.so
 
 # ---- sources -------------------------------------------------------------------------------------
 CLI_SRC    := $(wildcard host/cli/*.c)
-HOST_SRC   := $(filter-out $(CLI_SRC),$(wildcard host/*/*.c))
+PLUGIN_SRC := $(wildcard host/*/*_plugin.c)
+HOST_SRC   := $(filter-out $(CLI_SRC) $(PLUGIN_SRC),$(wildcard host/*/*.c))
 # Files in kernels/cpu that include cpu/isa.h hold arithmetic: they are compiled once for each
 # instruction set, and table.c chooses at run time. The others are compiled once.
 CPU_SRC    := $(wildcard kernels/cpu/*.c)
@@ -167,17 +175,17 @@ help: ## this list
 
 # ---- the library and the program -----------------------------------------------------------------
 .PHONY: build
-build: $(BUILD)/patchbay $(BUILD)/libpatchbay.so $(CUDA_PLUGIN) ## build/release/patchbay, libpatchbay.{a,so}, and the cuda plugin where nvcc is
+build: $(BUILD)/patchbay $(BUILD)/libpatchbay.so $(CUDA_PLUGIN) $(MPI_PLUGIN) ## build/release/patchbay, libpatchbay.{a,so}, and plugins where nvcc and MPI are
 
 .PHONY: emu
-emu: $(EMU)/patchbay $(EMU_PLUGIN) ## the program with its cuda backend on the emulated device, for tests: build/emu
+emu: $(EMU)/patchbay $(EMU_PLUGIN) $(MPI_PLUGIN:$(BUILD)/%=$(EMU)/%) ## the program with its cuda backend on the emulated device, for tests: build/emu
 
 # What a file was made with is remembered, so that other flags never meet old objects.
 # $(call remember,FILE,TEXT): FILE is written anew when TEXT is another
 differ   = $(subst x$(1)x,,x$(2)x)$(subst x$(2)x,,x$(1)x)
 remember = $(if $(call differ,$(strip $(file <$(1))),$(strip $(2))),$(shell mkdir -p $(dir $(1)))$(file >$(1),$(strip $(2))))
 ifneq ($(GOALS),)
-$(call remember,$(BUILD)/flags,$(CC) $(ALL_CFLAGS) $(CRITERION_CFLAGS) $(foreach i,$(ISAS),$(ISA_$(i))) $(EXACT))
+$(call remember,$(BUILD)/flags,$(CC) $(ALL_CFLAGS) $(MPI_CFLAGS) $(CRITERION_CFLAGS) $(foreach i,$(ISAS),$(ISA_$(i))) $(EXACT))
 $(call remember,$(EMU)/flags,$(CXX) $(EMU_FLAGS))
 $(if $(CUDA_PLUGIN),$(call remember,$(BUILD)/cuda-flags,$(NVCC) $(NVCC_FLAGS) $(NVCC_EXACT)))
 $(call remember,$(BUILD)/link-flags,$(CC) $(LDFLAGS) $(LIBS) $(CRITERION_LIBS) $(LIB_OBJ))
@@ -247,6 +255,13 @@ PLUGIN_LIBS = $(BUILD)/libpatchbay.a -Wl,--exclude-libs,ALL -Wl,--as-needed $(LI
 $(EMU_PLUGIN): $(EMU_OBJ) $(BUILD)/libpatchbay.a
 	$(call say,LD)
 	$(Q)$(CXX) -shared -fopenmp $(LDFLAGS_CONFIG) $(LDFLAGS) -o $@ $(EMU_OBJ) $(PLUGIN_LIBS) -lboost_context
+# How processes reach each other; MPI and nothing else is linked to it.
+$(BUILD)/obj/host/cluster/mpi_plugin.o: FILE_CFLAGS := $(MPI_CFLAGS) -fvisibility=hidden
+$(BUILD)/libpatchbay_mpi.so: $(BUILD)/obj/host/cluster/mpi_plugin.o $(BUILD)/libpatchbay.a
+	$(call link,-shared $< $(BUILD)/libpatchbay.a -Wl$(comma)--exclude-libs$(comma)ALL -Wl$(comma)--as-needed $(MPI_LIBS))
+$(EMU)/libpatchbay_mpi.so: $(BUILD)/libpatchbay_mpi.so
+	@mkdir -p $(@D)
+	$(Q)ln -f $< $@ 2>/dev/null || cp $< $@
 $(EMU)/patchbay: $(BUILD)/patchbay
 	@mkdir -p $(@D)
 	$(Q)ln -f $< $@ 2>/dev/null || cp $< $@
@@ -313,10 +328,10 @@ build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o $(FUZZ_OBJ)
 # ---- checks of the source ------------------------------------------------------------------------
 # clang-tidy reads what was compiled, with the same flags: a file is checked again when its object
 # is made again.
-TIDY_SRC   := $(HOST_SRC) $(CLI_SRC) $(CPU_ONCE) $(CPU_MULTI) $(TEST_SRC) $(TEST_HELPER) $(FUZZ_SRC) $(BENCH_SRC)
+TIDY_SRC   := $(HOST_SRC) $(if $(MPI_PLUGIN),$(PLUGIN_SRC)) $(CLI_SRC) $(CPU_ONCE) $(CPU_MULTI) $(TEST_SRC) $(TEST_HELPER) $(FUZZ_SRC) $(BENCH_SRC)
 TIDY_STAMP := $(TIDY_SRC:%=$(BUILD)/lint/%.tidy)
 # omp.h is gcc's where clang has none; its malloc attributes with arguments are unknown to clang.
-TIDY_FLAGS  = -std=c11 $(CPPFLAGS) $(LIB_CFLAGS) $(DEFINES) -fopenmp '-D__malloc__(...)=' \
+TIDY_FLAGS  = -std=c11 $(CPPFLAGS) $(LIB_CFLAGS) $(MPI_CFLAGS) $(DEFINES) -fopenmp '-D__malloc__(...)=' \
               -idirafter $(shell $(CC) -print-file-name=include)
 tidy_model  = $(if $(filter host/base/status.c,$<),,-include make/tidy.h)
 tidy_isa    = $(if $(filter $(CPU_MULTI),$<),$(ISA_$(lastword $(ISAS))))
@@ -420,8 +435,8 @@ install: build ## into PREFIX (/usr/local), below DESTDIR
 	install -m 644 $(BUILD)/libpatchbay.so $(DESTDIR)$(LIBDIR)/libpatchbay.so.$(VERSION)
 	ln -sf libpatchbay.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libpatchbay.so
-	@if [ -n "$(CUDA_PLUGIN)" ]; then install -d $(DESTDIR)$(PREFIX)/lib/patchbay && \
-		install -m 755 $(CUDA_PLUGIN) $(DESTDIR)$(PREFIX)/lib/patchbay/; fi
+	@if [ -n "$(CUDA_PLUGIN)$(MPI_PLUGIN)" ]; then install -d $(DESTDIR)$(PREFIX)/lib/patchbay && \
+		install -m 755 $(CUDA_PLUGIN) $(MPI_PLUGIN) $(DESTDIR)$(PREFIX)/lib/patchbay/; fi
 	install -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include/patchbay
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|; s|@LIBS@|$(LIBS)|' \
 		make/patchbay.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/patchbay.pc
@@ -435,5 +450,5 @@ deps: ## install what is missing from Debian packages, or print the line that do
 clean: ## remove build/release, build/asan, build/fuzz
 	rm -rf build/release build/emu build/asan build/fuzz build/deps
 
--include $(patsubst %.o,%.d,$(EMU_OBJ) $(EMU)/obj/tests/backend/emu_defects.cu.o $(CUDA_OBJ) $(LIB_OBJ) $(CLI_OBJ) $(TEST_HELPER_OBJ) \
+-include $(patsubst %.o,%.d,$(BUILD)/obj/host/cluster/mpi_plugin.o $(EMU_OBJ) $(EMU)/obj/tests/backend/emu_defects.cu.o $(CUDA_OBJ) $(LIB_OBJ) $(CLI_OBJ) $(TEST_HELPER_OBJ) \
          $(TEST_SRC:%.c=$(BUILD)/obj/%.o) $(BENCH_SRC:%.c=$(BUILD)/obj/%.o))

@@ -41,6 +41,7 @@ static inline struct pb_dev pb_dev_row(struct pb_dev d, size_t row, size_t colum
 }
 
 struct pb_device; /* one open device; begins with its table */
+struct pb_team;   /* cluster/team.h */
 struct pb_packed; /* a weight matrix in the layout that the device's products want */
 
 /* Positions of a wave's variant: its changed rows are `first` .. `length`-1 of its prompt. int32 so
@@ -380,6 +381,11 @@ struct pb_ops {
 	enum pb_status (*pack)(struct pb_device *dev, const struct pb_weight *views, size_t n,
 			       struct pb_packed **out, struct pb_error *err);
 	void (*unpack)(struct pb_device *dev, struct pb_packed *packed);
+	/* From here on pack() and upload() leave on every rank of the team what rank 0 gives them,
+	 * and the others' data is not read: all ranks call them in the same order. team NULL: no
+	 * longer. Where a device cannot (the cpu's weights stay where they are mapped) each rank
+	 * goes on reading its own. Collective; two ranks on one GPU are PB_ERR_INPUT. */
+	enum pb_status (*share)(struct pb_device *dev, struct pb_team *team, struct pb_error *err);
 
 	PB_EACH_OPERATION(PB_OPS_ENTRY)
 };

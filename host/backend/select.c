@@ -2,10 +2,9 @@
 #include "backend/backend.h"
 
 #include <dlfcn.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "base/plugin.h"
 
 const char *const pb_precision_names[PB_PRECISION_BF16 + 1] = {
     [PB_PRECISION_FP32] = "fp32", [PB_PRECISION_TF32] = "tf32", [PB_PRECISION_BF16] = "bf16"};
@@ -25,68 +24,27 @@ static bool table_is_full(const struct pb_ops *ops)
 /* ---- the plugin ------------------------------------------------------------------------------ */
 
 /* The emulated device is built for tests only and never installed; the real one needs a driver. */
-static const struct plugin {
-	const char *file;
-	bool needs_driver;
-} plugins[] = {{"libpatchbay_cuda_emulated.so", false}, {"libpatchbay_cuda.so", true}};
-#define N_PLUGINS (sizeof plugins / sizeof *plugins)
-
-/* Folder number `i` to look in: PB_PLUGIN_DIR, the program's own, the library folder beside it. */
-static bool plugin_folder(size_t i, char *out, size_t size)
-{
-	const char *given = getenv("PB_PLUGIN_DIR");
-	ssize_t n;
-	char *slash;
-
-	if (i == 0) {
-		snprintf(out, size, "%s", given ? given : "");
-		return true;
-	}
-	n = readlink("/proc/self/exe", out, size - 1);
-	if (i > 2 || n <= 0)
-		return false;
-	out[n] = '\0';
-	slash = strrchr(out, '/');
-	if (slash)
-		*slash = '\0';
-	n = (ssize_t)strlen(out);
-	if (i == 2)
-		snprintf(out + n, size - (size_t)n, "/../lib/patchbay");
-	return true;
-}
-
-static bool find_plugin(char *path, size_t size, const struct plugin **which)
-{
-	char folder[4096];
-
-	for (size_t i = 0; plugin_folder(i, folder, sizeof folder - 32); i++)
-		for (size_t p = 0; *folder && p < N_PLUGINS; p++) {
-			snprintf(path, size, "%s/%s", folder, plugins[p].file);
-			*which = &plugins[p];
-			if (access(path, R_OK) == 0)
-				return true;
-		}
-	return false;
-}
+static const char *const plugins[] = {"libpatchbay_cuda_emulated.so", "libpatchbay_cuda.so"};
+#define NEEDS_DRIVER 1 /* from this one on */
 
 /* *absent: there is no plugin, or no driver, so that nobody expects a GPU here. Where both are
  * there a library that the plugin needs may be missing, or the GPU be of no use. */
 static enum pb_status open_cuda(struct pb_device **out, enum pb_precision precision, bool *absent,
 				struct pb_error *err)
 {
-	const struct plugin *which = NULL;
 	pb_cuda_open_fn *open = NULL;
 	char path[4200];
+	size_t which;
 	void *symbol, *library;
 
 	*absent = true;
-	if (!find_plugin(path, sizeof path, &which))
+	if (!pb_plugin_find(plugins, sizeof plugins / sizeof *plugins, path, sizeof path, &which))
 		return pb_fail(err, PB_ERR_INPUT,
 			       "this build has no cuda backend (libpatchbay_cuda.so is neither "
 			       "beside the program nor in ../lib/patchbay): build it where nvcc "
 			       "is, set PB_PLUGIN_DIR, or use --backend cpu");
 	/* quickly, without CUDA's own libraries, where it cannot work */
-	if (which->needs_driver && !dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL))
+	if (which >= NEEDS_DRIVER && !dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL))
 		return pb_fail(err, PB_ERR_INPUT,
 			       "no NVIDIA driver is on this machine (libcuda.so.1): run on a node "
 			       "with a GPU, or use --backend cpu");

@@ -9,7 +9,8 @@
 #define TERMINAL_INTERVAL 0.1 /* seconds between two drawings of the bar */
 #define LOG_INTERVAL 30.0     /* seconds between two lines in a batch log */
 
-static bool quiet_log;
+static bool quiet_log, mute_log;
+static int rank_shown = -1;
 static bool bar_on_line; /* a bar stands on the terminal's current line */
 
 void pb_log_quiet(bool quiet)
@@ -17,15 +18,30 @@ void pb_log_quiet(bool quiet)
 	quiet_log = quiet;
 }
 
+void pb_log_mute(bool mute)
+{
+	mute_log = mute;
+}
+
+void pb_log_rank(int rank)
+{
+	rank_shown = rank;
+	mute_log = false;
+}
+
 /* One write a message, so that the lines of several processes do not mix. */
 __attribute__((format(printf, 2, 0))) static void write_message(const char *prefix,
 								const char *format, va_list args)
 {
-	char *text = NULL;
+	char *text = NULL, rank[32] = "";
 
+	if (mute_log)
+		return;
+	if (rank_shown >= 0)
+		snprintf(rank, sizeof rank, "rank %d: ", rank_shown);
 	if (vasprintf(&text, format, args) < 0)
 		text = NULL;
-	fprintf(stderr, "%spatchbay: %s%s\n", bar_on_line ? "\r\033[K" : "", prefix,
+	fprintf(stderr, "%spatchbay: %s%s%s\n", bar_on_line ? "\r\033[K" : "", rank, prefix,
 		text != NULL ? text : "(a message was lost: out of memory)");
 	bar_on_line = false;
 	free(text);
@@ -115,6 +131,8 @@ void pb_progress_add(struct pb_progress *p, double n)
 	double now;
 
 	p->done += n;
+	if (p->tick)
+		p->tick(p->context);
 	if (quiet_log)
 		return;
 	now = pb_seconds();

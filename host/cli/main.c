@@ -101,6 +101,14 @@ static enum pb_status close_output(struct pb_error *err)
 		       errno != 0 ? strerror(errno) : "an earlier write failed");
 }
 
+void pb_tell(struct pb_error *err)
+{
+	if (!err->told)
+		fprintf(stderr, "patchbay: %s\n",
+			err->message[0] != '\0' ? err->message : "failed without a message");
+	err->told = true;
+}
+
 int main(int argc, char **argv)
 {
 	static struct pb_error err;
@@ -117,7 +125,6 @@ int main(int argc, char **argv)
 	if (status == PB_OK)
 		status = closed;
 	if (status != PB_OK)
-		fprintf(stderr, "patchbay: %s\n",
-			err.message[0] != '\0' ? err.message : "failed without a message");
+		pb_tell(&err);
 	return pb_exit_status(status);
 }

@@ -5,6 +5,7 @@
 #include "cli/args.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
+#include "cluster/team.h"
 #include "patchbay/engine.h"
 
 /* What the command line says. */
@@ -85,35 +86,56 @@ cleanup:
 	return status;
 }
 
-static enum pb_status run(const char *path, const struct run_args *args, const char *command,
-			  struct pb_error *err)
+static enum pb_status read_config(struct pb_run_config *config, const char *path,
+				  const struct run_args *args, struct pb_error *err)
 {
-	const struct pb_run_options options = {.command = command,
-					       .memory = args->memory,
-					       .device_memory = args->device_memory,
-					       .device = args->device,
-					       .n_threads = (int)args->threads,
-					       .dry_run = args->dry_run,
-					       .force = args->force,
-					       .profile = args->profile,
-					       .quiet = args->quiet};
-	struct pb_run_config config;
 	enum pb_status status;
 
-	PB_TRY(pb_config_read(&config, path, args->sets.items, args->sets.n, args->output, err));
-	if (config.output == NULL && !args->dry_run) {
+	PB_TRY(pb_config_read(config, path, args->sets.items, args->sets.n, args->output, err));
+	if (config->output == NULL && !args->dry_run) {
 		status =
 		    pb_fail(err, PB_ERR_INPUT,
 			    "no output: %s (output): name the result file there, or with -o", path);
 		goto cleanup;
 	}
-	if (config.output != NULL)
-		PB_TRY(pb_output_check(config.output, err));
-	pb_log_quiet(args->quiet);
+	if (config->output != NULL)
+		PB_TRY(pb_output_check(config->output, err));
+cleanup:
+	return status;
+}
+
+static enum pb_status run(const char *path, const struct run_args *args, const char *command,
+			  struct pb_error *err)
+{
+	struct pb_run_options options = {.command = command,
+					 .memory = args->memory,
+					 .device_memory = args->device_memory,
+					 .device = args->device,
+					 .n_threads = (int)args->threads,
+					 .dry_run = args->dry_run,
+					 .force = args->force,
+					 .profile = args->profile,
+					 .quiet = args->quiet};
+	struct pb_run_config config = {0};
+	enum pb_status status;
+
+	PB_TRY(pb_team_open(&options.team, err));
+	/* until chunks are shared out all processes would say the same */
+	if (options.team->rank > 0) {
+		pb_log_mute(true);
+		options.quiet = true;
+	}
+	pb_log_quiet(options.quiet);
+	status = read_config(&config, path, args, err);
+	PB_TRY(pb_team_agree(options.team, status, err));
 	pb_signals_install();
 	PB_TRY(pb_experiment_run(&config, &options, err));
 cleanup:
 	pb_config_free(&config);
+	/* launchers end all processes when the first of them ends with an error */
+	if (status != PB_OK && options.team && options.team->size > 1)
+		pb_tell(err);
+	pb_team_close(options.team);
 	return status;
 }
 

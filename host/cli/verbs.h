@@ -4,6 +4,9 @@
 
 #include "patchbay/status.h"
 
+/* Print an error to stderr, unless it was told before. */
+void pb_tell(struct pb_error *err);
+
 enum pb_status pb_verb_run(int argc, char **argv, struct pb_error *err);
 enum pb_status pb_verb_prompts(int argc, char **argv, struct pb_error *err);
 enum pb_status pb_verb_info(int argc, char **argv, struct pb_error *err);

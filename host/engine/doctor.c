@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <utf8proc.h>
 
+#include "cluster/team.h"
 #include "engine/internal.h"
 
 static const char *or_none(const char *name)
@@ -56,6 +57,7 @@ enum pb_status pb_doctor(FILE *out, struct pb_error *err)
 	fprintf(out, "PCRE2         %s\n", pcre2);
 	fprintf(out, "utf8proc      %s\n", utf8proc_version());
 	fprintf(out, "OpenSSL       %s\n", OpenSSL_version(OPENSSL_VERSION_STRING));
+	pb_team_describe(out);
 	fprintf(out, "SLURM job     %s, array task %s\n", or_none("SLURM_JOB_ID"),
 		or_none("SLURM_ARRAY_TASK_ID"));
 	fprintf(out, "HF_HOME       %s\n", or_none("HF_HOME"));

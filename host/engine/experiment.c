@@ -19,6 +19,9 @@ static void run_free(struct pb_running *r)
 	free(r->model_folder);
 	pb_arena_free(&r->arena);
 	free(r->identity);
+	free(r->chunk_done);
+	if (r->team != r->options->team)
+		pb_team_close(r->team);
 }
 
 /* ---- prompts --------------------------------------------------------------------------------- */
@@ -71,8 +74,7 @@ cleanup:
 /* ---- what names the experiment -----------------------------------------------------------------
  */
 
-/* Tokens that argmax and rank look at: the tokenizer's, where the folder has one. */
-static size_t n_valid_tokens(const struct pb_running *r)
+size_t pb_running_n_tokens(const struct pb_running *r)
 {
 	size_t rows = r->model->arch.n_vocab;
 	size_t known = r->tokenizer ? pb_tokenizer_size(r->tokenizer) : rows;
@@ -87,7 +89,7 @@ static enum pb_status describe_experiment(struct pb_running *r, struct pb_error 
 	enum pb_status status;
 
 	PB_TRY(pb_identity_text(c, r->references, r->pairs.bos, r->plan.chunk_pairs,
-				n_valid_tokens(r), &r->identity, err));
+				pb_running_n_tokens(r), &r->identity, err));
 	if (gethostname(r->host, sizeof r->host - 1) != 0)
 		r->host[0] = '\0';
 	r->experiment = (struct pb_experiment){.output = c->output,
@@ -172,163 +174,6 @@ cleanup:
 	return status;
 }
 
-/* ---- chunks ---------------------------------------------------------------------------------- */
-
-static enum pb_status run_sweeps(struct pb_running *r, const struct pb_chunk_run *base,
-				 struct pb_chunk_values *values, size_t n_valid,
-				 struct pb_progress *progress, struct pb_error *err)
-{
-	const struct pb_experiment *x = &r->experiment;
-	enum pb_status status = PB_OK;
-
-	for (size_t s = 0; s < x->n_sweeps; s++) {
-		struct pb_sweep_work *work = &r->works[s];
-		struct pb_sweep_target target = {.work = work,
-						 .metrics = x->metrics,
-						 .max_candidates = pb_candidates_most(&r->pairs),
-						 .n_valid = n_valid,
-						 .values = &values->sweeps[s]};
-
-		work->run = base;
-		work->pairs = base->pairs;
-		work->first_pair = base->first_pair;
-		if (x->sweeps[s].intervention == PB_CONTROL)
-			PB_TRY(pb_sources_noise(&r->sources[s], &r->engine, work,
-						values->sweeps[s].control, err));
-		PB_TRY(pb_sweep_run(&r->engine, &r->memory, &target, progress, err));
-	}
-	for (size_t s = 0; s < x->n_sweeps; s++)
-		if (r->same_as[s] != SIZE_MAX)
-			pb_running_copy_known(r, s, values, base->n_pairs);
-cleanup:
-	return status;
-}
-
-static enum pb_status run_chunk(struct pb_running *r, size_t chunk, struct pb_progress *progress,
-				struct pb_error *err)
-{
-	const struct pb_experiment *x = &r->experiment;
-	size_t first = chunk * x->chunk_pairs, n_valid = n_valid_tokens(r);
-	size_t n = r->pairs.n - first < x->chunk_pairs ? r->pairs.n - first : x->chunk_pairs;
-	bool directions[PB_N_DIRECTIONS] = {false};
-	struct pb_chunk_values *values = NULL;
-	struct pb_chunk_run base = {0};
-	double start = pb_seconds();
-	enum pb_status status;
-
-	PB_TRY(pb_chunk_values_new(&values, x, chunk, err));
-	PB_TRY(pb_chunk_run_new(&base, &r->engine, &r->pairs, first, n, x->sweeps, x->n_sweeps,
-				x->save, n_valid, err));
-	pb_base_store(&base, values->base, &values->checks.logit_largest);
-	if (x->readings)
-		PB_TRY(pb_readings_chunk(&r->engine, &base, &r->pairs, x->readings, n_valid,
-					 values->readings, &values->checks.attribution_deviation,
-					 err));
-	if (x->save)
-		PB_TRY(pb_save_activations(&r->engine, &base, values, err));
-	for (size_t s = 0; s < x->n_sweeps; s++)
-		directions[x->sweeps[s].direction] = true;
-	PB_TRY(pb_check_resid_pre(&r->engine, &r->memory, &base, directions, n_valid,
-				  &values->checks, err));
-	PB_TRY(run_sweeps(r, &base, values, n_valid, progress, err));
-	PB_TRY(pb_check_variants(&r->engine, x, r->works, values, err));
-	values->isa = r->dev->ops->isa(r->dev);
-	values->seconds = pb_seconds() - start;
-	start = pb_seconds();
-	PB_TRY(pb_part_write(x, values, err));
-	r->engine.profile.seconds[PB_STAGE_WRITE] += pb_seconds() - start;
-cleanup:
-	for (size_t s = 0; s < x->n_sweeps; s++)
-		r->works[s].run = NULL;
-	pb_chunk_run_free(&base, &r->engine);
-	pb_chunk_values_free(values);
-	return status;
-}
-
-/* Less of a wave at a time, in the same shapes of products, so in the same bits. */
-static bool shrink_waves(struct pb_running *r, const struct pb_error *why)
-{
-	if (why->status != PB_ERR_MEMORY || !pb_wave_sizes_shrink(&r->plan.sizes))
-		return false;
-	pb_wave_memory_free(&r->memory, &r->engine);
-	pb_warn("%s; going on with waves of %zu rows", why->message, r->plan.sizes.rows_most);
-	return true;
-}
-
-/* The waves' memory: as planned, or as much of it as there is after all. */
-static enum pb_status make_waves(struct pb_running *r, struct pb_error *err)
-{
-	struct pb_error mine;
-	enum pb_status status;
-
-	do {
-		mine = (struct pb_error){0};
-		status = pb_wave_memory_new(&r->memory, &r->engine, &r->plan.sizes, &mine);
-	} while (status != PB_OK && shrink_waves(r, &mine));
-	return status == PB_OK ? status : pb_fail(err, status, "%s", mine.message);
-}
-
-static enum pb_status run_chunk_somehow(struct pb_running *r, size_t chunk,
-					struct pb_progress *progress, struct pb_error *err)
-{
-	struct pb_error mine;
-	enum pb_status status;
-
-	do {
-		mine = (struct pb_error){0};
-		status = r->memory.memory.address ? PB_OK : make_waves(r, &mine);
-		if (status == PB_OK)
-			status = run_chunk(r, chunk, progress, &mine);
-	} while (status != PB_OK && shrink_waves(r, &mine));
-	return status == PB_OK ? status : pb_fail(err, status, "%s", mine.message);
-}
-
-/* Every chunk that has no part yet. */
-static enum pb_status run_chunks(struct pb_running *r, struct pb_error *err)
-{
-	struct pb_progress progress;
-	double before = 0.0;
-	enum pb_status status = PB_OK;
-
-	pb_progress_begin(&progress, "patches", r->plan.n_variants);
-	for (size_t chunk = 0; chunk < r->plan.n_chunks; chunk++) {
-		bool done = false;
-
-		PB_TRY(pb_part_done(&r->experiment, chunk, &done, err));
-		if (done) {
-			/* the bar counts what is there already */
-			size_t first = chunk * r->plan.chunk_pairs;
-			size_t n = r->pairs.n - first < r->plan.chunk_pairs ? r->pairs.n - first
-									    : r->plan.chunk_pairs;
-
-			for (size_t s = 0; s < r->config->n_sweeps; s++) {
-				struct pb_sweep_work work = r->works[s];
-				struct pb_sweep_shape shape;
-
-				work.pairs = r->pairs.items + first;
-				work.first_pair = first;
-				PB_TRY(pb_sweep_shape(&work, 0, n, &shape, err));
-				before += (double)shape.n_variants;
-			}
-			pb_progress_add(&progress, before);
-			before = 0.0;
-			continue;
-		}
-		if (pb_stop_requested()) {
-			status =
-			    pb_fail(err, PB_ERR_STOPPED,
-				    "stopped after %zu of %zu chunks: %s: run the same command "
-				    "again to continue",
-				    chunk, r->plan.n_chunks, r->experiment.output);
-			goto cleanup;
-		}
-		PB_TRY(run_chunk_somehow(r, chunk, &progress, err));
-	}
-cleanup:
-	pb_progress_end(&progress);
-	return status;
-}
-
 static void print_profile(const struct pb_running *r, const struct pb_profile *p, FILE *out)
 {
 	double sweep = 0.0, rate = r->gemm_rate;
@@ -349,6 +194,113 @@ static void print_profile(const struct pb_running *r, const struct pb_profile *p
 			p->flops / sweep / rate);
 }
 
+/* ---- what rank 0 finds, for all -------------------------------------------------------------- */
+
+/* Rank 0 reads the whole model for its sum, and looks at the output. */
+static enum pb_status judge(struct pb_running *r, struct pb_error *err)
+{
+	enum pb_status status;
+
+	PB_TRY(pb_model_check_finite(r->model, err));
+	PB_TRY(pb_model_hash(r->model, err));
+	PB_TRY(describe_experiment(r, err));
+	PB_TRY(settle_output(r, &r->complete, err));
+	if (!r->complete && !r->replace)
+		PB_TRY(pb_running_look_for_parts(r, err));
+cleanup:
+	return status;
+}
+
+/* Other ranks take the model for rank 0's, and make sure that they have the same in hand. */
+static enum pb_status compare_identity(struct pb_running *r, const char *first,
+				       struct pb_error *err)
+{
+	char mine[PB_SHA256_HEX];
+	enum pb_status status = PB_OK;
+
+	if (r->team->rank == 0)
+		return PB_OK;
+	PB_TRY(describe_experiment(r, err));
+	PB_TRY(pb_experiment_hash(&r->experiment, mine, err));
+	if (strcmp(mine, first) != 0)
+		status = pb_fail(err, PB_ERR_INPUT,
+				 "the config, pairs or files that it reads are not those that rank "
+				 "0 reads: %s: give all ranks the same ones",
+				 r->config->output);
+cleanup:
+	return status;
+}
+
+static enum pb_status spread_verdict(struct pb_running *r, struct pb_error *err)
+{
+	struct pb_team *team = r->team;
+	char first[PB_SHA256_HEX] = "";
+	enum pb_status status = PB_OK;
+
+	if (team->rank == 0)
+		status = pb_experiment_hash(&r->experiment, first, err);
+	PB_TRY(pb_team_agree(team, status, err));
+	PB_TRY(team->ops->broadcast(team, first, sizeof first, 0, err));
+	PB_TRY(team->ops->broadcast(team, r->model->sha256, sizeof r->model->sha256, 0, err));
+	PB_TRY(team->ops->broadcast(team, &r->complete, sizeof r->complete, 0, err));
+	PB_TRY(team->ops->broadcast(team, r->chunk_done, r->plan.n_chunks, 0, err));
+	status = compare_identity(r, first, err);
+	status = pb_team_agree(team, status, err);
+cleanup:
+	return status;
+}
+
+/* ---- computing ------------------------------------------------------------------------------- */
+
+/* A rank that fails while weights are on their way would leave the others waiting for them. */
+static void leave_sharing(const struct pb_running *r, enum pb_status status,
+			  const struct pb_error *err)
+{
+	if (status == PB_OK || r->team->size == 1)
+		return;
+	fprintf(stderr, "patchbay: rank %d on %s: %s\n", r->team->rank, r->team->host,
+		err->message);
+	r->team->ops->abort(r->team, pb_exit_status(status));
+}
+
+static enum pb_status open_engine(struct pb_running *r, struct pb_error *err)
+{
+	const struct pb_ops *ops = r->dev->ops;
+	uint64_t n_resident = r->plan.n_resident ? r->plan.n_resident : UINT64_MAX;
+	enum pb_status status;
+
+	/* ranks that share weights ask for them in the same order */
+	PB_TRY(pb_team_smallest(r->team, n_resident, &n_resident, err));
+	r->plan.n_resident = n_resident == UINT64_MAX ? 0 : (size_t)n_resident;
+	PB_TRY(ops->share(r->dev, r->team, err));
+	status = pb_engine_open(&r->engine, r->dev, r->model, pb_running_longest(r),
+				r->plan.n_resident, err);
+	if (status == PB_OK)
+		status = ops->share(r->dev, NULL, err);
+	leave_sharing(r, status, err);
+cleanup:
+	return status;
+}
+
+/* All that comes before the first chunk. */
+static enum pb_status prepare(struct pb_running *r, struct pb_error *err)
+{
+	enum pb_status status;
+
+	r->engine.exact_times = r->options->profile;
+	PB_TRY(pb_running_make_sources(r, err));
+	/* they are of the run, not of a chunk: rank 0 writes them into the file */
+	if (r->config->readings && r->team->rank == 0)
+		PB_TRY(pb_readings_run(&r->engine, &r->pairs, r->config->readings,
+				       pb_running_n_tokens(r), r->config->task.seed, &r->readings,
+				       err));
+	PB_TRY(pb_running_make_waves(r, err));
+	if (r->team->rank == 0)
+		PB_TRY(make_room(r, err));
+cleanup:
+	return status;
+}
+
 /* Chunks, then the file; weights and caches are let go before it is assembled. */
 static enum pb_status compute(struct pb_running *r, struct pb_error *err)
 {
@@ -356,44 +308,59 @@ static enum pb_status compute(struct pb_running *r, struct pb_error *err)
 	double start;
 	enum pb_status status;
 
-	PB_TRY(pb_engine_open(&r->engine, r->dev, r->model, pb_running_longest(r),
-			      r->plan.n_resident, err));
-	r->engine.exact_times = r->options->profile;
-	PB_TRY(pb_running_make_sources(r, err));
-	if (r->config->readings)
-		PB_TRY(pb_readings_run(&r->engine, &r->pairs, r->config->readings,
-				       n_valid_tokens(r), r->config->task.seed, &r->readings, err));
-	PB_TRY(make_waves(r, err));
-	PB_TRY(make_room(r, err));
-	PB_TRY(run_chunks(r, err));
+	PB_TRY(open_engine(r, err));
+	status = prepare(r, err);
+	PB_TRY(pb_team_agree(r->team, status, err));
+	if (r->team->rank > 0)
+		pb_log_rank(r->team->rank);
+	PB_TRY(pb_running_take_chunks(r, err));
 	profile = r->engine.profile;
 	for (size_t s = 0; s < r->config->n_sweeps; s++)
 		pb_sources_drop(&r->sources[s], &r->engine);
 	pb_wave_memory_free(&r->memory, &r->engine);
 	pb_engine_close(&r->engine);
 	start = pb_seconds();
-	PB_TRY(pb_result_assemble(&r->experiment, err));
+	if (r->team->rank == 0)
+		status = pb_result_assemble(&r->experiment, err);
+	PB_TRY(pb_team_agree(r->team, status, err));
 	profile.seconds[PB_STAGE_WRITE] += pb_seconds() - start;
-	if (r->options->profile) {
+	if (r->options->profile && r->team->rank == 0) {
 		PB_TRY(pb_measure_gemm(r->dev, r->model, &r->gemm_rate, err));
 		print_profile(r, &profile, stdout);
 	}
 cleanup:
-	if (status != PB_OK)
+	if (status != PB_OK && r->team->rank == 0)
 		pb_parts_abandon(&r->experiment);
 	return status;
 }
 
-enum pb_status pb_experiment_run(const struct pb_run_config *config,
-				 const struct pb_run_options *options, struct pb_error *err)
+/* ---- the run --------------------------------------------------------------------------------- */
+
+/* What ranks of one machine have in common is divided among them. */
+static int threads_for(const struct pb_running *r)
 {
-	struct pb_running r = {.config = config, .options = options, .started = pb_seconds()};
-	size_t memory = options->memory ? options->memory : pb_memory_limit() / 5 * 4;
-	int threads = options->n_threads > 0 ? options->n_threads : pb_thread_limit();
-	bool done = false;
+	int most = pb_thread_limit(), mine = r->team->n_threads;
+
+	if (r->options->n_threads > 0)
+		return r->options->n_threads;
+	return mine > 0 && mine < most ? mine : most;
+}
+
+static size_t memory_for(const struct pb_running *r)
+{
+	if (r->options->memory)
+		return r->options->memory;
+	return pb_memory_limit() / 5 * 4 / (size_t)r->team->n_local;
+}
+
+/* All that is read and planned, the same on every rank. */
+static enum pb_status open_all(struct pb_running *r, struct pb_error *err)
+{
+	const struct pb_run_config *config = r->config;
+	const struct pb_run_options *options = r->options;
+	void *memory = NULL;
 	enum pb_status status;
 
-	pb_log_quiet(options->quiet);
 	if (!config->output && !options->dry_run) {
 		status = pb_fail(err, PB_ERR_INPUT,
 				 "no output is given: output: name a file there or with -o");
@@ -401,30 +368,59 @@ enum pb_status pb_experiment_run(const struct pb_run_config *config,
 	}
 	if (options->device)
 		PB_TRY(pb_gpu_model_check(options->device, err));
-	PB_TRY(pb_model_find(&r.model_folder, config->model_path, config->model_revision, err));
-	PB_TRY(pb_model_open(&r.model, r.model_folder, err));
-	PB_TRY(open_pairs(&r, err));
+	PB_TRY(pb_model_find(&r->model_folder, config->model_path, config->model_revision, err));
+	PB_TRY(pb_model_open(&r->model, r->model_folder, err));
+	PB_TRY(open_pairs(r, err));
 	/* a plan for a card needs none here */
-	PB_TRY(pb_device_open(&r.dev, options->device ? "cpu" : config->backend, threads,
+	PB_TRY(pb_device_open(&r->dev, options->device ? "cpu" : config->backend, threads_for(r),
 			      options->device ? PB_PRECISION_FP32 : config->precision, err));
-	PB_TRY(pb_running_open_sweeps(&r, err));
-	PB_TRY(pb_plan_make(&r.plan, r.dev, r.model, config, r.works, &r.pairs, r.references,
-			    pb_running_longest(&r), memory, options->device_memory, err));
+	PB_TRY(pb_running_open_sweeps(r, err));
+	PB_TRY(pb_plan_make(&r->plan, r->dev, r->model, config, r->works, &r->pairs, r->references,
+			    pb_running_longest(r), memory_for(r), options->device_memory, err));
+	PB_TRY(pb_alloc(&memory, r->plan.n_chunks, sizeof *r->chunk_done, "chunks", err));
+	r->chunk_done = memory;
+cleanup:
+	return status;
+}
+
+static enum pb_status print_plan(struct pb_running *r, struct pb_error *err)
+{
+	const struct pb_run_options *options = r->options;
+	enum pb_status status;
+
+	PB_TRY(pb_measure_gemm(r->dev, r->model, &r->gemm_rate, err));
+	pb_plan_print(&r->plan, r->config, r->works, &r->pairs, r->gemm_rate, stdout);
+	if (options->device)
+		pb_gpu_model_print(options->device, &r->model->arch, &r->plan, r->config->precision,
+				   r->pairs.max_length, stdout);
+cleanup:
+	return status;
+}
+
+enum pb_status pb_experiment_run(const struct pb_run_config *config,
+				 const struct pb_run_options *options, struct pb_error *err)
+{
+	struct pb_running r = {
+	    .config = config, .options = options, .team = options->team, .started = pb_seconds()};
+	enum pb_status status;
+
+	pb_log_quiet(options->quiet);
+	if (r.team == NULL)
+		PB_TRY(pb_team_alone(&r.team, err));
+	status = open_all(&r, err);
+	PB_TRY(pb_team_agree(r.team, status, err));
 	if (options->dry_run) {
-		PB_TRY(pb_measure_gemm(r.dev, r.model, &r.gemm_rate, err));
-		pb_plan_print(&r.plan, config, r.works, &r.pairs, r.gemm_rate, stdout);
-		if (options->device)
-			pb_gpu_model_print(options->device, &r.model->arch, &r.plan,
-					   config->precision, r.pairs.max_length, stdout);
+		if (r.team->rank == 0)
+			status = print_plan(&r, err);
 		goto cleanup;
 	}
-	PB_TRY(pb_model_check_finite(r.model, err));
-	PB_TRY(pb_model_hash(r.model, err));
-	PB_TRY(describe_experiment(&r, err));
-	PB_TRY(settle_output(&r, &done, err));
-	if (!done)
+	if (r.team->rank == 0)
+		status = judge(&r, err);
+	PB_TRY(pb_team_agree(r.team, status, err));
+	PB_TRY(spread_verdict(&r, err));
+	if (!r.complete)
 		PB_TRY(compute(&r, err));
-	if (!options->quiet)
+	if (!options->quiet && r.team->rank == 0)
 		PB_TRY(pb_result_print_summary(config->output, 10, stdout, err));
 cleanup:
 	run_free(&r);

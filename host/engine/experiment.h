@@ -2,6 +2,7 @@
 #ifndef PB_ENGINE_EXPERIMENT_H
 #define PB_ENGINE_EXPERIMENT_H
 
+#include "cluster/team.h"
 #include "engine/readings.h"
 #include "engine/sets.h"
 #include "engine/sweeps.h"
@@ -10,6 +11,7 @@
 struct pb_running {
 	const struct pb_run_config *config;
 	const struct pb_run_options *options;
+	struct pb_team *team;
 	char *model_folder; /* where model.path leads */
 	struct pb_model *model;
 	struct pb_tokenizer *tokenizer;
@@ -34,7 +36,9 @@ struct pb_running {
 	struct pb_reading_values readings;
 	struct pb_arena arena;
 	char *identity;
-	bool replace; /* --force: what is at the output makes room */
+	bool replace;        /* --force: what is at the output makes room */
+	bool complete;       /* a complete file of this experiment is there already */
+	uint8_t *chunk_done; /* [n_chunks]: had a part when the run began */
 	char host[256], pairs_sha256[PB_SHA256_HEX];
 	double gemm_rate, started;
 };
@@ -49,6 +53,19 @@ size_t pb_running_longest(const struct pb_running *r);
 /* Fill the cells of sweep s that another sweep of the chunk has computed. */
 void pb_running_copy_known(const struct pb_running *r, size_t s, struct pb_chunk_values *values,
 			   size_t n_pairs);
+/* Tokens that argmax and rank look at: the tokenizer's, where the folder has one. */
+size_t pb_running_n_tokens(const struct pb_running *r);
+
+/* ---- experiment_chunks.c --------------------------------------------------------------- */
+
+/* The waves' memory: as planned, or as much of it as there is after all. */
+enum pb_status pb_running_make_waves(struct pb_running *r, struct pb_error *err);
+/* Which chunks have a valid part already; damaged parts are removed. Rank 0 alone. */
+enum pb_status pb_running_look_for_parts(struct pb_running *r, struct pb_error *err);
+/* Compute the chunks that have no part, as many as this rank gets. All ranks return the same:
+ * PB_ERR_STOPPED where a stop was asked for on any of them. */
+enum pb_status pb_running_take_chunks(struct pb_running *r, struct pb_error *err);
+
 void pb_running_close_sweeps(struct pb_running *r);
 
 #endif

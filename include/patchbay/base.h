@@ -85,6 +85,10 @@ void pb_aside_end(struct pb_aside *aside);
 
 /* Messages to stderr, `patchbay: ...`. Quiet suppresses info, never warnings. */
 void pb_log_quiet(bool quiet);
+/* Of several processes that say the same one speaks: the others are mute, warnings included. */
+void pb_log_mute(bool mute);
+/* Messages begin with `rank N: ` from here on, and none is muted; -1: without. */
+void pb_log_rank(int rank);
 void pb_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void pb_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -94,6 +98,8 @@ struct pb_progress {
 	double total, done;
 	double started, last_shown; /* seconds, monotonic */
 	bool terminal;
+	void (*tick)(void *context); /* called at each addition; NULL: nothing is */
+	void *context;
 };
 void pb_progress_begin(struct pb_progress *p, const char *label, double total);
 void pb_progress_add(struct pb_progress *p, double n);

@@ -13,6 +13,8 @@
 extern "C" {
 #endif
 
+struct pb_team; /* processes that run together */
+
 /* What the command line adds to a config. */
 struct pb_run_options {
 	const char *command;  /* the command line, for the file */
@@ -24,6 +26,7 @@ struct pb_run_options {
 	bool force;           /* replace an output of a different experiment */
 	bool profile;         /* print the time by stage at the end */
 	bool quiet;
+	struct pb_team *team; /* the processes of this run; NULL: this one alone */
 };
 
 /* The whole experiment of a config: open the model, make or read the pairs, plan, run every chunk

@@ -2,6 +2,8 @@
 #ifndef PATCHBAY_STATUS_H
 #define PATCHBAY_STATUS_H
 
+#include <stdbool.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -22,6 +24,7 @@ enum pb_status {
  * without the leading `patchbay: ` and without a final newline. It may span lines. */
 struct pb_error {
 	enum pb_status status;
+	bool told; /* another process of the run prints the message; there is none here */
 	char message[PB_ERROR_MESSAGE_SIZE];
 };
 

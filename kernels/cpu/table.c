@@ -168,6 +168,14 @@ static const char *cpu_isa(struct pb_device *dev)
 }
 
 /* One entry an operation, by the list that declares them. */
+static enum pb_status cpu_share(struct pb_device *dev, struct pb_team *team, struct pb_error *err)
+{
+	(void)dev;
+	(void)team;
+	(void)err;
+	return PB_OK;
+}
+
 #define PB_CPU_ENTRY_V2(name, args) .name = pb_cpu_##name##_v2,
 #define PB_CPU_ENTRY_V3(name, args) .name = pb_cpu_##name##_v3,
 #define PB_CPU_ENTRY_V4(name, args) .name = pb_cpu_##name##_v4,
@@ -180,8 +188,8 @@ static const char *cpu_isa(struct pb_device *dev)
 		.prepare_bytes = cpu_prepare_bytes, .launches = cpu_ticket,                        \
 		.block_sizes = cpu_block_sizes, .element_bytes = cpu_element_bytes,                \
 		.memory = cpu_memory, .ticket = cpu_ticket, .wait = cpu_wait, .pack = pb_cpu_pack, \
-		.unpack = pb_cpu_unpack, .gemm = pb_cpu_gemm, .embed = pb_cpu_embed,               \
-		PB_EACH_KERNEL(entry)                                                              \
+		.unpack = pb_cpu_unpack, .share = cpu_share, .gemm = pb_cpu_gemm,                  \
+		.embed = pb_cpu_embed, PB_EACH_KERNEL(entry)                                       \
 	}
 
 struct isa {

@@ -15,7 +15,8 @@
 #define PB_WARP 32u
 #define PB_ALL_LANES 0xffffffffu
 
-struct pb_cuda_lt; /* gemm_cublas.cu */
+struct pb_cuda_lt;   /* gemm_cublas.cu */
+struct pb_cuda_nccl; /* share_nccl.cu */
 
 /* Pinned memory in sections: one is used again when what was copied from or to it is done. */
 #define PB_RING_SECTIONS 4
@@ -56,6 +57,7 @@ struct pb_cuda {
 	size_t allocated; /* bytes of device memory */
 	uint64_t n_launches;
 	struct pb_cuda_lt *gemm;
+	struct pb_cuda_nccl *nccl; /* while weights are shared */
 };
 
 static inline struct pb_cuda *pb_cuda_of(struct pb_device *dev)
@@ -105,6 +107,19 @@ enum pb_status pb_cuda_result(struct pb_cuda *cuda, size_t bytes, void **device,
 			      struct pb_error *err);
 enum pb_status pb_cuda_deliver(struct pb_cuda *cuda, void *device, void *to, size_t bytes,
 			       struct pb_error *err);
+
+/* Host bytes into device memory, of this rank alone. */
+enum pb_status pb_cuda_fill(struct pb_cuda *cuda, void *to, const void *from, size_t bytes,
+			    struct pb_error *err);
+
+/* ---- share_nccl.cu --------------------------------------------------------------------------- */
+
+enum pb_status pb_cuda_share(struct pb_device *, struct pb_team *, struct pb_error *);
+/* Whether weights come from another rank now. */
+bool pb_cuda_receives(const struct pb_cuda *cuda);
+/* While weights are shared: rank 0's bytes there to all. */
+enum pb_status pb_cuda_spread(struct pb_cuda *cuda, void *memory, size_t bytes,
+			      struct pb_error *err);
 
 enum pb_status pb_cuda_alloc(struct pb_device *, size_t, struct pb_dev *, struct pb_error *);
 void pb_cuda_release(struct pb_device *, struct pb_dev);

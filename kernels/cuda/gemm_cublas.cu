@@ -109,19 +109,18 @@ void pb_cuda_unpack(struct pb_device *dev, struct pb_packed *packed)
 	}
 }
 
-static enum pb_status upload_views(struct pb_device *dev, const struct pb_weight *views, size_t n,
+static enum pb_status upload_views(struct pb_cuda *cuda, const struct pb_weight *views, size_t n,
 				   struct pb_packed *packed, float *rows, struct pb_error *err)
 {
 	for (size_t i = 0; i < packed->n_in; i += PACK_ROWS) {
 		size_t count = packed->n_in - i < PACK_ROWS ? packed->n_in - i : PACK_ROWS, at = 0;
-		struct pb_dev to;
 
-		to.address = packed->full + i * packed->ld;
 		for (size_t v = 0; v < n; v++) {
 			pb_weight_rows(&views[v], i, count, rows + at, packed->ld);
 			at += pb_weight_n_out(&views[v]);
 		}
-		PB_DO(pb_cuda_upload(dev, to, rows, count * packed->ld * sizeof(float), err));
+		PB_DO(pb_cuda_fill(cuda, packed->full + i * packed->ld, rows,
+				   count * packed->ld * sizeof(float), err));
 	}
 	return PB_OK;
 }
@@ -149,13 +148,15 @@ static enum pb_status fill_packed(struct pb_cuda *cuda, const struct pb_weight *
 {
 	size_t count = packed->n_in * packed->ld;
 	void *rows = nullptr;
-	enum pb_status status;
+	enum pb_status status = PB_OK;
 
 	PB_CUDA(cudaMalloc((void **)&packed->full, count * sizeof(float)));
 	PB_DO(pb_alloc(&rows, PACK_ROWS * packed->ld, sizeof(float), "a weight's rows", err));
-	status = upload_views(&cuda->base, views, n, packed, (float *)rows, err);
+	if (!pb_cuda_receives(cuda))
+		status = upload_views(cuda, views, n, packed, (float *)rows, err);
 	free(rows);
 	PB_DO(status);
+	PB_DO(pb_cuda_spread(cuda, packed->full, count * sizeof(float), err));
 	if (cuda->gemm->precision == PB_PRECISION_BF16) {
 		PB_CUDA(cudaMalloc((void **)&packed->half, count * sizeof *packed->half));
 		PB_DO(round_rows(cuda, packed->full, packed->ld, packed->n_in, packed->ld,

@@ -130,11 +130,9 @@ enum pb_status pb_cuda_stage(struct pb_cuda *cuda, const void *data, size_t byte
 	return PB_OK;
 }
 
-enum pb_status pb_cuda_upload(struct pb_device *dev, struct pb_dev to, const void *from,
-			      size_t bytes, struct pb_error *err)
+enum pb_status pb_cuda_fill(struct pb_cuda *cuda, void *to, const void *from, size_t bytes,
+			    struct pb_error *err)
 {
-	struct pb_cuda *cuda = pb_cuda_of(dev);
-
 	for (size_t done = 0, n; done < bytes; done += n) {
 		size_t at = 0;
 
@@ -142,10 +140,20 @@ enum pb_status pb_cuda_upload(struct pb_device *dev, struct pb_dev to, const voi
 							      : cuda->up.section_bytes / 2;
 		PB_DO(ring_take(&cuda->up, cuda->stream, n, &at, err));
 		memcpy(cuda->up.host + at, (const char *)from + done, n);
-		PB_CUDA(cudaMemcpyAsync((char *)to.address + done, cuda->up.host + at, n,
+		PB_CUDA(cudaMemcpyAsync((char *)to + done, cuda->up.host + at, n,
 					cudaMemcpyHostToDevice, cuda->stream));
 	}
 	return PB_OK;
+}
+
+enum pb_status pb_cuda_upload(struct pb_device *dev, struct pb_dev to, const void *from,
+			      size_t bytes, struct pb_error *err)
+{
+	struct pb_cuda *cuda = pb_cuda_of(dev);
+
+	if (!pb_cuda_receives(cuda))
+		PB_DO(pb_cuda_fill(cuda, to.address, from, bytes, err));
+	return pb_cuda_spread(cuda, to.address, bytes, err);
 }
 
 /* ---- results --------------------------------------------------------------------------------- */

@@ -10,6 +10,7 @@ static void cuda_close(struct pb_device *dev)
 {
 	struct pb_cuda *cuda = pb_cuda_of(dev);
 
+	(void)pb_cuda_share(dev, nullptr, nullptr);
 	pb_cuda_gemm_close(cuda);
 	pb_cuda_memory_close(cuda);
 	free(cuda);
@@ -100,6 +101,7 @@ static struct pb_ops make_table()
 	ops.wait = pb_cuda_wait;
 	ops.pack = pb_cuda_pack;
 	ops.unpack = pb_cuda_unpack;
+	ops.share = pb_cuda_share;
 	PB_EACH_OPERATION(PB_CUDA_ENTRY)
 	return ops;
 }

@@ -668,6 +668,12 @@ cudaError_t cudaSetDevice(int device)
 		   : cudaErrorInvalidValue;
 }
 
+cudaError_t cudaDeviceGetPCIBusId(char *text, int size, int device)
+{
+	snprintf(text, (size_t)size, "emulated:%d", device);
+	return cudaSuccess;
+}
+
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *prop, int device)
 {
 	(void)device;
