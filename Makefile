@@ -28,6 +28,8 @@ endif
 Q   := $(if $(V),,@)
 say = $(if $(V),,@echo "  $(1)	$@")
 
+comma    := ,
+
 # ---- what this call needs ------------------------------------------------------------------------
 # Goals that compile nothing look for nothing.
 GOALS := $(filter-out help clean format deps,$(or $(MAKECMDGOALS),help))
@@ -66,10 +68,12 @@ DNNL_LIBS   ?= -ldnnl
 # Evaluated once, not at every use.
 CRITERION_CFLAGS := $(CRITERION_CFLAGS)
 CRITERION_LIBS   := $(CRITERION_LIBS)
+# oneDNN is opened when it is needed, where the linker would look for it.
+DNNL_PATH  := $(patsubst -L%,-Wl$(comma)-rpath$(comma)%,$(filter -L%,$(DNNL_LIBS)))
 LIB_CFLAGS := $(strip $(HDF5_CFLAGS) $(JANSSON_CFLAGS) $(FYAML_CFLAGS) $(PCRE2_CFLAGS) \
               $(UTF8PROC_CFLAGS) $(CRYPTO_CFLAGS) $(DNNL_CFLAGS))
 LIBS       := $(strip $(HDF5_LIBS) $(JANSSON_LIBS) $(FYAML_LIBS) $(PCRE2_LIBS) $(UTF8PROC_LIBS) \
-              $(CRYPTO_LIBS) $(DNNL_LIBS) -lm -ldl)
+              $(CRYPTO_LIBS) $(DNNL_PATH) -lm -ldl)
 endif
 
 DEPS := CC='$(CC)' CXX='$(CXX)' PKG_CONFIG='$(PKG_CONFIG)' PYTHON='$(PYTHON)' CPPFLAGS='$(CPPFLAGS)' \
@@ -94,7 +98,6 @@ FORCE:
 
 # ---- flags ---------------------------------------------------------------------------------------
 WARN     := -Wall -Wextra -Wshadow $(WERROR)
-comma    := ,
 OPT_release := -O2 -g
 OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
                -fno-omit-frame-pointer

@@ -8,6 +8,7 @@
  *
  * oneDNN has a fast kernel for contiguous rows only (strided ones fall to its reference code, fifty
  * times slower and with other bits), so strided panels go through a worker's own buffers too. */
+#include <dlfcn.h>
 #include <math.h>
 #include <omp.h>
 #include <oneapi/dnnl/dnnl.h>
@@ -19,6 +20,45 @@
 #define PANEL_MOST ((size_t)96)
 #define PANEL_MIDDLE ((size_t)48)
 #define PANEL_LEAST ((size_t)16)
+
+/* The library is opened when the backend is: programs that do not multiply here start without its
+ * 40 MB, and run where it is not. */
+#define PB_DNNL_EACH(X)                                                                            \
+	X(engine_create)                                                                           \
+	X(engine_destroy)                                                                          \
+	X(matmul_desc_init)                                                                        \
+	X(memory_create)                                                                           \
+	X(memory_desc_get_size)                                                                    \
+	X(memory_desc_init_by_strides)                                                             \
+	X(memory_desc_init_by_tag)                                                                 \
+	X(memory_destroy)                                                                          \
+	X(post_ops_append_sum)                                                                     \
+	X(post_ops_create)                                                                         \
+	X(post_ops_destroy)                                                                        \
+	X(primitive_attr_create)                                                                   \
+	X(primitive_attr_destroy)                                                                  \
+	X(primitive_attr_set_post_ops)                                                             \
+	X(primitive_attr_set_scratchpad_mode)                                                      \
+	X(primitive_create)                                                                        \
+	X(primitive_desc_create)                                                                   \
+	X(primitive_desc_destroy)                                                                  \
+	X(primitive_desc_query_md)                                                                 \
+	X(primitive_destroy)                                                                       \
+	X(primitive_execute)                                                                       \
+	X(reorder_primitive_desc_create)                                                           \
+	X(stream_create)                                                                           \
+	X(stream_destroy)                                                                          \
+	X(stream_wait)                                                                             \
+	X(version)
+#define PB_DNNL_MEMBER(name) __typeof__(dnnl_##name) *name;
+#define PB_DNNL_TAKE(name)                                                                         \
+	symbol = dlsym(library, "dnnl_" #name);                                                    \
+	memcpy(&dnnl.name, &symbol, sizeof symbol);                                                \
+	found = found && symbol;
+
+static struct {
+	PB_DNNL_EACH(PB_DNNL_MEMBER)
+} dnnl;
 
 struct pb_packed {
 	size_t n_in, n_out;
@@ -59,10 +99,10 @@ static enum pb_status check(dnnl_status_t got, const char *what, struct pb_error
 		       "oneDNN refused to %s (status %d)", what, (int)got);
 }
 
-const char *pb_cpu_gemm_library(void)
+static const char *library_name(void)
 {
 	static char text[48];
-	const dnnl_version_t *v = dnnl_version();
+	const dnnl_version_t *v = dnnl.version();
 
 	snprintf(text, sizeof text, "oneDNN %d.%d.%d", v->major, v->minor, v->patch);
 	return text;
@@ -76,7 +116,7 @@ static enum pb_status matrix(dnnl_memory_desc_t *md, size_t rows, size_t columns
 	dnnl_dims_t dims = {(dnnl_dim_t)rows, (dnnl_dim_t)columns};
 	dnnl_dims_t strides = {(dnnl_dim_t)columns, 1};
 
-	return check(dnnl_memory_desc_init_by_strides(md, 2, dims, dnnl_f32, strides),
+	return check(dnnl.memory_desc_init_by_strides(md, 2, dims, dnnl_f32, strides),
 		     "describe a matrix", err);
 }
 
@@ -93,26 +133,26 @@ static enum pb_status describe(struct pb_gemm_cache *cache, struct primitive *p,
 
 	PB_TRY(matrix(&p->x, p->rows, p->n_in, err));
 	PB_TRY(matrix(&p->y, p->rows, p->n_out, err));
-	PB_TRY(check(dnnl_memory_desc_init_by_strides(&p->b, 2, bias_dims, dnnl_f32, bias_strides),
+	PB_TRY(check(dnnl.memory_desc_init_by_strides(&p->b, 2, bias_dims, dnnl_f32, bias_strides),
 		     "describe a bias", err));
 	if (any_layout)
 		PB_TRY(
-		    check(dnnl_memory_desc_init_by_tag(&w, 2, dims, dnnl_f32, dnnl_format_tag_any),
+		    check(dnnl.memory_desc_init_by_tag(&w, 2, dims, dnnl_f32, dnnl_format_tag_any),
 			  "describe a weight", err));
-	PB_TRY(check(dnnl_matmul_desc_init(&op, &p->x, &w, p->bias ? &p->b : NULL, &p->y),
+	PB_TRY(check(dnnl.matmul_desc_init(&op, &p->x, &w, p->bias ? &p->b : NULL, &p->y),
 		     "describe a product", err));
-	PB_TRY(check(dnnl_primitive_attr_create(&attr), "create attributes", err));
-	PB_TRY(check(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user),
+	PB_TRY(check(dnnl.primitive_attr_create(&attr), "create attributes", err));
+	PB_TRY(check(dnnl.primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user),
 		     "set the scratchpad's owner", err));
-	PB_TRY(check(dnnl_post_ops_create(&post), "create post-operations", err));
+	PB_TRY(check(dnnl.post_ops_create(&post), "create post-operations", err));
 	if (p->accumulate)
-		PB_TRY(check(dnnl_post_ops_append_sum(post, 1.0f), "append a sum", err));
-	PB_TRY(check(dnnl_primitive_attr_set_post_ops(attr, post), "set post-operations", err));
-	PB_TRY(check(dnnl_primitive_desc_create(out, &op, attr, cache->engine, NULL),
+		PB_TRY(check(dnnl.post_ops_append_sum(post, 1.0f), "append a sum", err));
+	PB_TRY(check(dnnl.primitive_attr_set_post_ops(attr, post), "set post-operations", err));
+	PB_TRY(check(dnnl.primitive_desc_create(out, &op, attr, cache->engine, NULL),
 		     "plan a product", err));
 cleanup:
-	dnnl_post_ops_destroy(post);
-	dnnl_primitive_attr_destroy(attr);
+	dnnl.post_ops_destroy(post);
+	dnnl.primitive_attr_destroy(attr);
 	return status;
 }
 
@@ -133,9 +173,8 @@ static void widen(const struct pb_weight *views, size_t n, size_t n_in, size_t n
 	}
 }
 
-void pb_cpu_unpack(struct pb_device *dev, struct pb_packed *packed)
+static void library_unpack(struct pb_packed *packed)
 {
-	(void)dev;
 	if (packed) {
 		free(packed->data);
 		free(packed);
@@ -154,30 +193,30 @@ static enum pb_status reorder(struct pb_gemm_cache *cache, struct pb_packed *pac
 	enum pb_status status;
 
 	PB_TRY(matrix(&from, packed->n_in, packed->n_out, err));
-	PB_TRY(check(dnnl_reorder_primitive_desc_create(&desc, &from, cache->engine,
+	PB_TRY(check(dnnl.reorder_primitive_desc_create(&desc, &from, cache->engine,
 							&packed->layout, cache->engine, NULL),
 		     "plan a reorder", err));
-	PB_TRY(check(dnnl_primitive_create(&primitive, desc), "create a reorder", err));
-	PB_TRY(check(dnnl_memory_create(&source, &from, cache->engine, (void *)(uintptr_t)plain),
+	PB_TRY(check(dnnl.primitive_create(&primitive, desc), "create a reorder", err));
+	PB_TRY(check(dnnl.memory_create(&source, &from, cache->engine, (void *)(uintptr_t)plain),
 		     "wrap a weight", err));
-	PB_TRY(check(dnnl_memory_create(&target, &packed->layout, cache->engine, packed->data),
+	PB_TRY(check(dnnl.memory_create(&target, &packed->layout, cache->engine, packed->data),
 		     "wrap a packed weight", err));
 	args[0] = (dnnl_exec_arg_t){DNNL_ARG_FROM, source};
 	args[1] = (dnnl_exec_arg_t){DNNL_ARG_TO, target};
-	PB_TRY(check(dnnl_primitive_execute(primitive, stream, 2, args), "pack a weight", err));
-	PB_TRY(check(dnnl_stream_wait(stream), "wait for a weight", err));
+	PB_TRY(check(dnnl.primitive_execute(primitive, stream, 2, args), "pack a weight", err));
+	PB_TRY(check(dnnl.stream_wait(stream), "wait for a weight", err));
 cleanup:
-	dnnl_memory_destroy(source);
-	dnnl_memory_destroy(target);
-	dnnl_primitive_destroy(primitive);
-	dnnl_primitive_desc_destroy(desc);
+	dnnl.memory_destroy(source);
+	dnnl.memory_destroy(target);
+	dnnl.primitive_destroy(primitive);
+	dnnl.primitive_desc_destroy(desc);
 	return status;
 }
 
-enum pb_status pb_cpu_pack(struct pb_device *dev, const struct pb_weight *views, size_t n,
-			   struct pb_packed **out, struct pb_error *err)
+static enum pb_status library_pack(struct pb_cpu *cpu, const struct pb_weight *views, size_t n,
+				   struct pb_packed **out, struct pb_error *err)
 {
-	struct pb_gemm_cache *cache = pb_cpu_of(dev)->gemm;
+	struct pb_gemm_cache *cache = cpu->gemm;
 	struct primitive shape = {.rows = PANEL_MOST};
 	dnnl_primitive_desc_t desc = NULL;
 	struct pb_packed *packed = NULL;
@@ -192,8 +231,8 @@ enum pb_status pb_cpu_pack(struct pb_device *dev, const struct pb_weight *views,
 	shape.n_in = packed->n_in;
 	shape.n_out = packed->n_out;
 	PB_TRY(describe(cache, &shape, true, &desc, err));
-	packed->layout = *dnnl_primitive_desc_query_md(desc, dnnl_query_weights_md, 0);
-	packed->bytes = dnnl_memory_desc_get_size(&packed->layout);
+	packed->layout = *dnnl.primitive_desc_query_md(desc, dnnl_query_weights_md, 0);
+	packed->bytes = dnnl.memory_desc_get_size(&packed->layout);
 	packed->data = aligned_alloc(64, (packed->bytes + 63) / 64 * 64);
 	if (!packed->data) {
 		status = pb_fail(err, PB_ERR_MEMORY, "no memory for a packed weight of %zu bytes",
@@ -207,9 +246,9 @@ enum pb_status pb_cpu_pack(struct pb_device *dev, const struct pb_weight *views,
 	*out = packed;
 	packed = NULL;
 cleanup:
-	dnnl_primitive_desc_destroy(desc);
+	dnnl.primitive_desc_destroy(desc);
 	free(plain);
-	pb_cpu_unpack(dev, packed);
+	library_unpack(packed);
 	return status;
 }
 
@@ -260,13 +299,13 @@ static enum pb_status find(struct pb_cpu *cpu, const struct pb_gemm *op, size_t 
 	p.layout = op->w->layout;
 	omp_set_num_threads(1); /* each thread runs whole panels of its own */
 	PB_TRY(describe(cache, &p, false, &desc, err));
-	p.scratch = *dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
-	PB_TRY(check(dnnl_primitive_create(&p.handle, desc), "create a product", err));
+	p.scratch = *dnnl.primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
+	PB_TRY(check(dnnl.primitive_create(&p.handle, desc), "create a product", err));
 	for (int t = 0; t < cpu->n_threads; t++) {
 		struct worker *w = &cache->workers[t];
 
 		PB_TRY(grow(&w->scratch, &w->scratch_bytes,
-			    dnnl_memory_desc_get_size(&p.scratch) + 64, 1, err));
+			    dnnl.memory_desc_get_size(&p.scratch) + 64, 1, err));
 		PB_TRY(grow((void **)&w->x, &w->x_floats, PANEL_MOST * p.n_in, sizeof(float), err));
 		PB_TRY(
 		    grow((void **)&w->y, &w->y_floats, PANEL_MOST * p.n_out, sizeof(float), err));
@@ -278,8 +317,8 @@ static enum pb_status find(struct pb_cpu *cpu, const struct pb_gemm *op, size_t 
 cleanup:
 	omp_set_num_threads(threads);
 	if (status != PB_OK)
-		dnnl_primitive_destroy(p.handle);
-	dnnl_primitive_desc_destroy(desc);
+		dnnl.primitive_destroy(p.handle);
+	dnnl.primitive_desc_destroy(desc);
 	return status;
 }
 
@@ -292,27 +331,27 @@ static enum pb_status execute(struct pb_gemm_cache *cache, struct worker *w,
 	enum pb_status status;
 	int n = 0;
 
-	PB_TRY(check(dnnl_memory_create(&m[0], &p->x, cache->engine, (void *)(uintptr_t)x),
+	PB_TRY(check(dnnl.memory_create(&m[0], &p->x, cache->engine, (void *)(uintptr_t)x),
 		     "wrap x", err));
 	args[n++] = (dnnl_exec_arg_t){DNNL_ARG_SRC, m[0]};
-	PB_TRY(check(dnnl_memory_create(&m[1], &p->layout, cache->engine, op->w->data), "wrap W",
+	PB_TRY(check(dnnl.memory_create(&m[1], &p->layout, cache->engine, op->w->data), "wrap W",
 		     err));
 	args[n++] = (dnnl_exec_arg_t){DNNL_ARG_WEIGHTS, m[1]};
-	PB_TRY(check(dnnl_memory_create(&m[2], &p->y, cache->engine, y), "wrap y", err));
+	PB_TRY(check(dnnl.memory_create(&m[2], &p->y, cache->engine, y), "wrap y", err));
 	args[n++] = (dnnl_exec_arg_t){DNNL_ARG_DST, m[2]};
-	PB_TRY(check(dnnl_memory_create(&m[3], &p->scratch, cache->engine, w->scratch),
+	PB_TRY(check(dnnl.memory_create(&m[3], &p->scratch, cache->engine, w->scratch),
 		     "wrap the scratchpad", err));
 	args[n++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, m[3]};
 	if (p->bias) {
-		PB_TRY(check(dnnl_memory_create(&m[4], &p->b, cache->engine, op->bias.address),
+		PB_TRY(check(dnnl.memory_create(&m[4], &p->b, cache->engine, op->bias.address),
 			     "wrap the bias", err));
 		args[n++] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, m[4]};
 	}
-	PB_TRY(check(dnnl_primitive_execute(p->handle, w->stream, n, args), "run a product", err));
-	PB_TRY(check(dnnl_stream_wait(w->stream), "wait for a product", err));
+	PB_TRY(check(dnnl.primitive_execute(p->handle, w->stream, n, args), "run a product", err));
+	PB_TRY(check(dnnl.stream_wait(w->stream), "wait for a product", err));
 cleanup:
 	for (int i = 0; i < 5; i++)
-		dnnl_memory_destroy(m[i]);
+		dnnl.memory_destroy(m[i]);
 	return status;
 }
 
@@ -343,7 +382,7 @@ static enum pb_status panel(struct pb_gemm_cache *cache, struct worker *w,
 	return status;
 }
 
-size_t pb_cpu_gemm_worker_bytes(size_t n_in, size_t n_out)
+static size_t library_worker_bytes(size_t n_in, size_t n_out)
 {
 	/* a padded panel's rows, and oneDNN's scratchpad: some hundred KiB */
 	return PANEL_MOST * (n_in + n_out) * sizeof(float) + ((size_t)512 << 10);
@@ -364,9 +403,9 @@ static int threads_for(const struct pb_cpu *cpu, const struct pb_gemm *op)
 	return PB_WORTH_THREADS(op->m * op->w->n_in * op->w->n_out / 32) ? cpu->n_threads : 1;
 }
 
-enum pb_status pb_cpu_gemm(struct pb_device *dev, const struct pb_gemm *op, struct pb_error *err)
+static enum pb_status library_gemm(struct pb_cpu *cpu, const struct pb_gemm *op,
+				   struct pb_error *err)
 {
-	struct pb_cpu *cpu = pb_cpu_of(dev);
 	struct pb_gemm_cache *cache = cpu->gemm;
 	size_t height = panel_height(cpu, op->m), n_panels = op->m / height;
 	size_t whole = n_panels * height, rest = op->m - whole;
@@ -437,7 +476,7 @@ static enum pb_status test_rows(struct pb_cpu *cpu, struct pb_error *err)
 	for (size_t i = 0; i < rows * n_in; i++)
 		x[i] = cosf((float)i * 1.7f);
 	view.data = weights;
-	PB_TRY(pb_cpu_pack(&cpu->base, &view, 1, &packed, err));
+	PB_TRY(library_pack(cpu, &view, 1, &packed, err));
 	for (size_t h = 0; h < 3; h++) {
 		struct pb_gemm op = {.m = rows, .w = packed, .x_stride = n_in, .y_stride = n_out};
 		size_t index;
@@ -452,25 +491,25 @@ static enum pb_status test_rows(struct pb_cpu *cpu, struct pb_error *err)
 	}
 	cpu->gemm->rows_are_free = same;
 cleanup:
-	pb_cpu_unpack(&cpu->base, packed);
+	library_unpack(packed);
 	free(weights);
 	free(x);
 	free(y);
 	return status;
 }
 
-enum pb_status pb_cpu_gemm_open(struct pb_cpu *cpu, struct pb_error *err)
+static enum pb_status library_open(struct pb_cpu *cpu, struct pb_error *err)
 {
 	struct pb_gemm_cache *cache = NULL;
 	enum pb_status status;
 
 	PB_TRY(pb_alloc((void **)&cache, 1, sizeof *cache, "the products' state", err));
 	cpu->gemm = cache;
-	PB_TRY(check(dnnl_engine_create(&cache->engine, dnnl_cpu, 0), "open the processor", err));
+	PB_TRY(check(dnnl.engine_create(&cache->engine, dnnl_cpu, 0), "open the processor", err));
 	PB_TRY(pb_alloc((void **)&cache->workers, (size_t)cpu->n_threads, sizeof *cache->workers,
 			"the products' threads", err));
 	for (int t = 0; t < cpu->n_threads; t++)
-		PB_TRY(check(dnnl_stream_create(&cache->workers[t].stream, cache->engine,
+		PB_TRY(check(dnnl.stream_create(&cache->workers[t].stream, cache->engine,
 						dnnl_stream_default_flags),
 			     "create a stream", err));
 	PB_TRY(test_rows(cpu, err));
@@ -478,23 +517,47 @@ cleanup:
 	return status;
 }
 
-void pb_cpu_gemm_close(struct pb_cpu *cpu)
+static void library_close(struct pb_cpu *cpu)
 {
 	struct pb_gemm_cache *cache = cpu->gemm;
 
 	if (!cache)
 		return;
 	for (size_t i = 0; i < cache->n; i++)
-		dnnl_primitive_destroy(cache->items[i].handle);
+		dnnl.primitive_destroy(cache->items[i].handle);
 	free(cache->items);
 	for (int t = 0; cache->workers && t < cpu->n_threads; t++) {
-		dnnl_stream_destroy(cache->workers[t].stream);
+		dnnl.stream_destroy(cache->workers[t].stream);
 		free(cache->workers[t].scratch);
 		free(cache->workers[t].x);
 		free(cache->workers[t].y);
 	}
 	free(cache->workers);
-	dnnl_engine_destroy(cache->engine);
+	dnnl.engine_destroy(cache->engine);
 	free(cache);
 	cpu->gemm = NULL;
+}
+
+const struct pb_cpu_products *pb_cpu_dnnl(void)
+{
+	static const struct pb_cpu_products products = {.name = library_name,
+							.open = library_open,
+							.close = library_close,
+							.worker_bytes = library_worker_bytes,
+							.pack = library_pack,
+							.unpack = library_unpack,
+							.gemm = library_gemm};
+	static void *library;
+	char file[32];
+	void *symbol;
+	bool found = true;
+
+	/* of the version that this was compiled for: others have other types */
+	snprintf(file, sizeof file, "libdnnl.so.%d", DNNL_VERSION_MAJOR);
+	if (!library)
+		library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+	if (!library)
+		return NULL;
+	PB_DNNL_EACH(PB_DNNL_TAKE)
+	return found ? &products : NULL;
 }

@@ -5,12 +5,33 @@
 #include "backend/backend.h"
 
 struct pb_gemm_cache; /* gemm_dnnl.c: primitives and scratch */
+struct pb_cpu;
+
+/* How the backend multiplies. */
+struct pb_cpu_products {
+	const char *(*name)(void); /* "oneDNN 2.6.3" */
+	enum pb_status (*open)(struct pb_cpu *cpu, struct pb_error *err);
+	void (*close)(struct pb_cpu *cpu);
+	/* Upper bound of a thread's buffers for products of up to n_in inputs and n_out outputs. */
+	size_t (*worker_bytes)(size_t n_in, size_t n_out);
+	enum pb_status (*pack)(struct pb_cpu *cpu, const struct pb_weight *views, size_t n,
+			       struct pb_packed **out, struct pb_error *err);
+	void (*unpack)(struct pb_packed *packed);
+	enum pb_status (*gemm)(struct pb_cpu *cpu, const struct pb_gemm *op, struct pb_error *err);
+};
+/* By oneDNN; NULL where the library is not. */
+const struct pb_cpu_products *pb_cpu_dnnl(void);
+/* By code of our own (gemm_plain.c), for each instruction set. */
+const struct pb_cpu_products *pb_cpu_products_v2(void);
+const struct pb_cpu_products *pb_cpu_products_v3(void);
+const struct pb_cpu_products *pb_cpu_products_v4(void);
+const struct pb_cpu_products *pb_cpu_products_base(void);
 
 struct pb_cpu {
 	struct pb_device base;
 	int n_threads;
-	const char *isa;
-	char description[160];
+	char isa[48], description[192];
+	const struct pb_cpu_products *products;
 	/* Working memory of each thread, sized by prepare. */
 	float **scratch; /* [n_threads] */
 	size_t scratch_floats;
@@ -47,16 +68,5 @@ PB_EACH_KERNEL(PB_CPU_BASE)
 
 /* Operations without arithmetic of their own, compiled once. */
 enum pb_status pb_cpu_embed(struct pb_device *, const struct pb_embed *, struct pb_error *);
-enum pb_status pb_cpu_gemm(struct pb_device *, const struct pb_gemm *, struct pb_error *);
-enum pb_status pb_cpu_pack(struct pb_device *, const struct pb_weight *, size_t,
-			   struct pb_packed **, struct pb_error *);
-void pb_cpu_unpack(struct pb_device *, struct pb_packed *);
-
-enum pb_status pb_cpu_gemm_open(struct pb_cpu *cpu, struct pb_error *err);
-void pb_cpu_gemm_close(struct pb_cpu *cpu);
-/* Upper bound of a thread's buffers for products of up to n_in inputs and n_out outputs. */
-size_t pb_cpu_gemm_worker_bytes(size_t n_in, size_t n_out);
-/* "oneDNN 2.6.3" */
-const char *pb_cpu_gemm_library(void);
 
 #endif

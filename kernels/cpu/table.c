@@ -120,7 +120,7 @@ static size_t cpu_prepare_bytes(struct pb_device *dev, const struct pb_arch *arc
 	size_t widest = arch->n_vocab > h ? arch->n_vocab : h;
 
 	return (pb_cpu_scratch_floats(arch, max_length) * sizeof(float) +
-		pb_cpu_gemm_worker_bytes(arch->d_model + h, widest + arch->d_model)) *
+		pb_cpu_of(dev)->products->worker_bytes(arch->d_model + h, widest + arch->d_model)) *
 	       (size_t)pb_cpu_of(dev)->n_threads;
 }
 
@@ -150,7 +150,8 @@ static void cpu_close(struct pb_device *dev)
 {
 	struct pb_cpu *cpu = pb_cpu_of(dev);
 
-	pb_cpu_gemm_close(cpu);
+	if (cpu->products)
+		cpu->products->close(cpu);
 	for (int t = 0; cpu->scratch && t < cpu->n_threads; t++)
 		free(cpu->scratch[t]);
 	free(cpu->scratch);
@@ -168,6 +169,23 @@ static const char *cpu_isa(struct pb_device *dev)
 }
 
 /* One entry an operation, by the list that declares them. */
+static enum pb_status cpu_pack(struct pb_device *dev, const struct pb_weight *views, size_t n,
+			       struct pb_packed **out, struct pb_error *err)
+{
+	return pb_cpu_of(dev)->products->pack(pb_cpu_of(dev), views, n, out, err);
+}
+
+static void cpu_unpack(struct pb_device *dev, struct pb_packed *packed)
+{
+	pb_cpu_of(dev)->products->unpack(packed);
+}
+
+static enum pb_status cpu_gemm(struct pb_device *dev, const struct pb_gemm *op,
+			       struct pb_error *err)
+{
+	return pb_cpu_of(dev)->products->gemm(pb_cpu_of(dev), op, err);
+}
+
 static enum pb_status cpu_share(struct pb_device *dev, struct pb_team *team, struct pb_error *err)
 {
 	(void)dev;
@@ -187,21 +205,22 @@ static enum pb_status cpu_share(struct pb_device *dev, struct pb_team *team, str
 		.download = cpu_download, .zero = cpu_zero, .prepare = cpu_prepare,                \
 		.prepare_bytes = cpu_prepare_bytes, .launches = cpu_ticket,                        \
 		.block_sizes = cpu_block_sizes, .element_bytes = cpu_element_bytes,                \
-		.memory = cpu_memory, .ticket = cpu_ticket, .wait = cpu_wait, .pack = pb_cpu_pack, \
-		.unpack = pb_cpu_unpack, .share = cpu_share, .gemm = pb_cpu_gemm,                  \
-		.embed = pb_cpu_embed, PB_EACH_KERNEL(entry)                                       \
+		.memory = cpu_memory, .ticket = cpu_ticket, .wait = cpu_wait, .pack = cpu_pack,    \
+		.unpack = cpu_unpack, .share = cpu_share, .gemm = cpu_gemm, .embed = pb_cpu_embed, \
+		PB_EACH_KERNEL(entry)                                                              \
 	}
 
 struct isa {
 	const char *name;
 	struct pb_ops ops;
+	const struct pb_cpu_products *(*products)(void);
 };
 
 #if defined(__x86_64__)
 static const struct isa isas[] = {
-    {"x86-64-v4", PB_CPU_TABLE(PB_CPU_ENTRY_V4)},
-    {"x86-64-v3", PB_CPU_TABLE(PB_CPU_ENTRY_V3)},
-    {"x86-64-v2", PB_CPU_TABLE(PB_CPU_ENTRY_V2)},
+    {"x86-64-v4", PB_CPU_TABLE(PB_CPU_ENTRY_V4), pb_cpu_products_v4},
+    {"x86-64-v3", PB_CPU_TABLE(PB_CPU_ENTRY_V3), pb_cpu_products_v3},
+    {"x86-64-v2", PB_CPU_TABLE(PB_CPU_ENTRY_V2), pb_cpu_products_v2},
 };
 
 /* The features of the levels that compilers know by name; the rest of a level comes with them. */
@@ -219,7 +238,7 @@ static bool isa_runs(const char *name)
 	return strcmp(name, "x86-64-v4") == 0 ? v4 : strcmp(name, "x86-64-v3") == 0 ? v3 : v2;
 }
 #else
-static const struct isa isas[] = {{"base", PB_CPU_TABLE(PB_CPU_ENTRY_BASE)}};
+static const struct isa isas[] = {{"base", PB_CPU_TABLE(PB_CPU_ENTRY_BASE), pb_cpu_products_base}};
 
 static bool isa_runs(const char *name)
 {
@@ -248,6 +267,24 @@ static enum pb_status choose_isa(const struct isa **out, struct pb_error *err)
 			       wanted);
 	return pb_fail(err, PB_ERR_INPUT,
 		       "this processor is too old: x86-64-v2 (SSE4.2) is needed at least");
+}
+
+/* oneDNN where it is; PB_CPU_PRODUCTS=plain does without (for tests). */
+static void choose_products(struct pb_cpu *cpu, const struct isa *isa)
+{
+	const char *wanted = getenv("PB_CPU_PRODUCTS");
+	bool plain = wanted && strcmp(wanted, "plain") == 0;
+
+	cpu->products = plain ? NULL : pb_cpu_dnnl();
+	snprintf(cpu->isa, sizeof cpu->isa, "%s", isa->name);
+	if (cpu->products)
+		return;
+	cpu->products = isa->products();
+	/* other rounding than oneDNN's */
+	snprintf(cpu->isa, sizeof cpu->isa, "%s, own products", isa->name);
+	if (!plain)
+		pb_warn("oneDNN (libdnnl.so) is not on this machine: the cpu backend multiplies by "
+			"code of its own, which is slower");
 }
 
 static void processor_name(char *out, size_t size)
@@ -280,15 +317,15 @@ enum pb_status pb_cpu_open(struct pb_device **out, int n_threads, struct pb_erro
 	PB_TRY(choose_isa(&isa, err));
 	PB_TRY(pb_alloc((void **)&cpu, 1, sizeof *cpu, "the cpu backend", err));
 	cpu->base.ops = &isa->ops;
-	cpu->isa = isa->name;
+	choose_products(cpu, isa);
 	cpu->n_threads = n_threads;
 	omp_set_num_threads(n_threads);
 	PB_TRY(pb_alloc((void **)&cpu->scratch, (size_t)n_threads, sizeof *cpu->scratch,
 			"the cpu backend's threads", err));
-	PB_TRY(pb_cpu_gemm_open(cpu, err));
+	PB_TRY(cpu->products->open(cpu, err));
 	processor_name(name, sizeof name);
 	snprintf(cpu->description, sizeof cpu->description, "%s, %s, %d thread%s, %s", name,
-		 isa->name, n_threads, n_threads == 1 ? "" : "s", pb_cpu_gemm_library());
+		 isa->name, n_threads, n_threads == 1 ? "" : "s", cpu->products->name());
 	*out = &cpu->base;
 	cpu = NULL;
 cleanup:
