@@ -33,7 +33,7 @@ comma    := ,
 # ---- what this call needs ------------------------------------------------------------------------
 # Goals that compile nothing look for nothing.
 GOALS := $(filter-out help clean format deps,$(or $(MAKECMDGOALS),help))
-NEEDS := $(strip $(if $(GOALS),build) $(if $(filter test test-gpu unit asan emu tests-build lint% build/%,$(GOALS)),unit) \
+NEEDS := $(strip $(if $(GOALS),build) $(if $(filter test test-gpu unit asan emu bundle tests-build lint% build/%,$(GOALS)),unit) \
          $(if $(filter test test-gpu asan,$(GOALS)),test) $(if $(filter lint%,$(GOALS)),lint) \
          $(if $(filter fuzz%,$(GOALS)),fuzz) $(if $(filter demo-ioi,$(GOALS)),models) $(if $(filter bench-peers,$(GOALS)),peers))
 
@@ -428,6 +428,25 @@ bench-gpu: build $(BUILD)/bench/bench_gpu ## the sweep on a GPU at GPT-2 small's
 .PHONY: bench-peers
 bench-peers: build $(BENCH_BIN) ## the sweep against TransformerLens, in one run (installs it in build/peers)
 	PATCHBAY=$(CURDIR)/$(BUILD)/patchbay bench/run_peers.sh
+
+# A folder that can be put anywhere. Its programs find its libraries by where they lie themselves
+# (DT_RPATH, which counts for libraries' own libraries too); the tests share libpatchbay.so.
+BUNDLE      ?= build/bundle/patchbay-$(VERSION)-$(shell uname -m)
+BUNDLE_TEST := $(filter $(BUILD)/tests/backend/% $(BUILD)/tests/invariants/test_precision,$(TEST_BIN))
+bundle_path  = -Wl,--disable-new-dtags -Wl,-rpath,'$$ORIGIN/$(1)lib'
+
+.PHONY: bundle
+bundle: build tests-build $(BUILD)/bench/bench_gpu ## a folder for GPU nodes without these packages, under 40 MiB (BUNDLE_CUDA=1, BUNDLE_DNNL=1 for more)
+	@rm -rf '$(BUNDLE)'
+	@mkdir -p '$(BUNDLE)/lib' '$(BUNDLE)/bin/bench' $(sort $(foreach t,$(BUNDLE_TEST),'$(BUNDLE)/bin/$(dir $(t:$(BUILD)/%=%))'))
+	@cp $(BUILD)/libpatchbay.so '$(BUNDLE)/lib/$(SONAME)' && ln -s $(SONAME) '$(BUNDLE)/lib/libpatchbay.so'
+	@$(CC) -fopenmp $(LDFLAGS) -o '$(BUNDLE)/bin/patchbay' $(CLI_OBJ) $(BUILD)/libpatchbay.a $(LIBS) $(call bundle_path,../)
+	@$(CC) -fopenmp $(LDFLAGS) -o '$(BUNDLE)/bin/bench/bench_gpu' $(BUILD)/obj/bench/bench_gpu.o $(BUILD)/libpatchbay.a $(LIBS) $(call bundle_path,../../)
+	@set -e; for t in $(BUNDLE_TEST:$(BUILD)/tests/%=%); do \
+		$(CC) -fopenmp $(LDFLAGS) -o '$(BUNDLE)'/bin/tests/$$t $(BUILD)/obj/tests/$$t.o $(TEST_HELPER_OBJ) '$(BUNDLE)/lib/$(SONAME)' \
+			$(LIBS) $(CRITERION_LIBS) $(call bundle_path,../../../); done
+	@$(if $(CUDA_PLUGIN)$(MPI_PLUGIN),cp $(CUDA_PLUGIN) $(MPI_PLUGIN) '$(BUNDLE)/bin')
+	@CC='$(CC)' VERSION='$(VERSION)' CUDA_LIB='$(CUDA_LIB)' make/bundle.sh '$(BUNDLE)'
 
 .PHONY: install
 install: build ## into PREFIX (/usr/local), below DESTDIR
