@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "engine/experiment.h"
+#include "engine/writer.h"
 
 static enum pb_status run_sweeps(struct pb_running *r, const struct pb_chunk_run *base,
 				 struct pb_chunk_values *values, size_t n_valid,
@@ -33,8 +34,8 @@ cleanup:
 	return status;
 }
 
-static enum pb_status run_chunk(struct pb_running *r, size_t chunk, struct pb_progress *progress,
-				struct pb_error *err)
+static enum pb_status run_chunk(struct pb_running *r, size_t chunk, struct pb_writer *writer,
+				struct pb_progress *progress, struct pb_error *err)
 {
 	const struct pb_experiment *x = &r->experiment;
 	size_t first = chunk * x->chunk_pairs, n_valid = pb_running_n_tokens(r);
@@ -63,9 +64,8 @@ static enum pb_status run_chunk(struct pb_running *r, size_t chunk, struct pb_pr
 	PB_TRY(pb_check_variants(&r->engine, x, r->works, values, err));
 	values->isa = r->dev->ops->isa(r->dev);
 	values->seconds = pb_seconds() - start;
-	start = pb_seconds();
-	PB_TRY(pb_part_write(x, values, err));
-	r->engine.profile.seconds[PB_STAGE_WRITE] += pb_seconds() - start;
+	status = pb_writer_give(writer, values, err);
+	values = NULL;
 cleanup:
 	for (size_t s = 0; s < x->n_sweeps; s++)
 		r->works[s].run = NULL;
@@ -97,7 +97,8 @@ enum pb_status pb_running_make_waves(struct pb_running *r, struct pb_error *err)
 }
 
 static enum pb_status run_chunk_somehow(struct pb_running *r, size_t chunk,
-					struct pb_progress *progress, struct pb_error *err)
+					struct pb_writer *writer, struct pb_progress *progress,
+					struct pb_error *err)
 {
 	struct pb_error mine;
 	enum pb_status status;
@@ -106,7 +107,7 @@ static enum pb_status run_chunk_somehow(struct pb_running *r, size_t chunk,
 		mine = (struct pb_error){0};
 		status = r->memory.memory.address ? PB_OK : pb_running_make_waves(r, &mine);
 		if (status == PB_OK)
-			status = run_chunk(r, chunk, progress, &mine);
+			status = run_chunk(r, chunk, writer, progress, &mine);
 	} while (status != PB_OK && shrink_waves(r, &mine));
 	return status == PB_OK ? status : pb_fail(err, status, "%s", mine.message);
 }
@@ -207,7 +208,8 @@ static void tick(void *context)
 	team->ops->tick(team);
 }
 
-static enum pb_status take_chunks(struct pb_running *r, uint64_t *n_done, struct pb_error *err)
+static enum pb_status take_chunks(struct pb_running *r, struct pb_writer *writer,
+				  struct pb_error *err)
 {
 	struct pb_progress progress;
 	struct queue q = {0};
@@ -223,8 +225,7 @@ static enum pb_status take_chunks(struct pb_running *r, uint64_t *n_done, struct
 		pb_progress_add(&progress, before);
 	PB_TRY(queue_take(&q, r, &progress, &chunk, err));
 	while (chunk) {
-		PB_TRY(run_chunk_somehow(r, *chunk, &progress, err));
-		(*n_done)++;
+		PB_TRY(run_chunk_somehow(r, *chunk, writer, &progress, err));
 		PB_TRY(queue_take(&q, r, &progress, &chunk, err));
 	}
 cleanup:
@@ -261,13 +262,21 @@ cleanup:
 enum pb_status pb_running_take_chunks(struct pb_running *r, struct pb_error *err)
 {
 	struct pb_error ignored = {0};
-	uint64_t n_done = 0, n_all = 0;
-	enum pb_status status = take_chunks(r, &n_done, err);
+	struct pb_writer writer;
+	uint64_t n_all = 0;
+	enum pb_status status = pb_writer_start(&writer, &r->experiment, err), written;
+
+	if (status == PB_OK)
+		status = take_chunks(r, &writer, err);
+	written = pb_writer_end(&writer, err);
+	if (status == PB_OK)
+		status = written;
+	r->engine.profile.seconds[PB_STAGE_WRITE] += writer.seconds;
 
 	/* whatever is amiss here, the others finish what they have in hand, and no more */
 	if (status != PB_OK)
 		(void)r->team->ops->halt(r->team, &ignored);
-	if (tell_shares(r, n_done, &n_all, &ignored) != PB_OK)
+	if (tell_shares(r, writer.n_written, &n_all, &ignored) != PB_OK)
 		return pb_fail(err, ignored.status, "%s", ignored.message);
 	for (size_t chunk = 0; chunk < r->plan.n_chunks; chunk++)
 		n_all += r->chunk_done[chunk];

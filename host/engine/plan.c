@@ -410,9 +410,9 @@ enum pb_status pb_plan_make(struct pb_plan *plan, struct pb_device *dev,
 	       need.edit_bytes + need.source_bytes +
 	       pb_readings_bytes(a, pairs, c->readings, plan->chunk_pairs);
 	/* 36 MiB: HDF5's buffers, oneDNN's code as it is read and generated (most where AVX-512
-	 * is), thread stacks */
+	 * is), thread stacks; one chunk's results are written while the next one's come */
 	host = both + resident_now() + ((size_t)36 << 20) +
-	       result_bytes(a, c, works, pairs, plan->chunk_pairs);
+	       (plan->n_chunks > 1 ? 2 : 1) * result_bytes(a, c, works, pairs, plan->chunk_pairs);
 	PB_TRY(fit_all(plan, dev, model, &need, longest, host, both, err));
 	plan->wave_bytes = wave_bytes(a, plan, plan->sizes.rows_most, plan->sizes.variants_most);
 	plan->peak_bytes = plan->fixed_bytes + plan->wave_bytes;
