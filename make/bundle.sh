@@ -115,7 +115,8 @@ cat >"$out/README.txt" <<-END
 	  ./test-gpu                                  tests of the cuda backend (Python with numpy and h5py)
 	  ./bench-gpu                                 the sweep at GPT-2's shapes
 
-	It needs the C library of $(ldd --version | sed -n '1s/.* //p') or later. $(
+	It needs glibc $(for f in "$out"/bin/patchbay "$out"/bin/*.so "$out"/lib/*.so*; do readelf -V "$f"; done |
+		grep -o 'GLIBC_2\.[0-9.]*' | sort -Vu | tail -n 1 | cut -d_ -f2) or later. $(
 		if [ -n "${BUNDLE_CUDA:-}" ]; then
 			echo "CUDA's libraries and NCCL are in lib/; the driver is the machine's."
 		else
