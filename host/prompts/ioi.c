@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "patchbay/tokens.h"
+#include "prompts/one_token.h"
 #include "prompts/words.h"
 
 #define IOI_TASK UINT64_C(2) /* the task's number in pb_rng_seed */
@@ -76,26 +77,6 @@ enum pb_status pb_ioi_check(const struct pb_task_options *o, struct pb_error *er
 
 /* ---- names that are one token -------------------------------------------------------------- */
 
-/* Whether `name` adds one token to `before` and leaves the rest alone. */
-static enum pb_status is_one_token(const struct pb_tokenizer *tokenizer, const char *before,
-				   const char *name, bool *one, struct pb_error *err)
-{
-	char text[64];
-	int32_t *ids = NULL, *more = NULL;
-	size_t n = 0, n_more = 0;
-	int size = snprintf(text, sizeof text, "%s%s", before, name);
-	enum pb_status status;
-
-	*one = false;
-	PB_TRY(pb_tokenizer_encode(tokenizer, before, strlen(before), &ids, &n, err));
-	PB_TRY(pb_tokenizer_encode(tokenizer, text, (size_t)size, &more, &n_more, err));
-	*one = n_more == n + 1 && memcmp(ids, more, n * sizeof *ids) == 0;
-cleanup:
-	free(ids);
-	free(more);
-	return status;
-}
-
 enum pb_status pb_ioi_prepare(struct pb_task_options *o, struct pb_error *err)
 {
 	size_t n = 0;
@@ -105,7 +86,7 @@ enum pb_status pb_ioi_prepare(struct pb_task_options *o, struct pb_error *err)
 	for (size_t i = 0; o->tokenizer != NULL && i < N_NAMES; i++) {
 		bool one;
 
-		PB_TRY(is_one_token(o->tokenizer, "and", names[i], &one, err));
+		PB_TRY(pb_is_one_token(o->tokenizer, "and", names[i], &one, err));
 		n += one;
 		if (!one)
 			o->usable &= ~(UINT64_C(1) << i);
@@ -200,15 +181,6 @@ static void put_cell(json_t *line, const struct pb_task_options *o, const struct
 	pb_line_put(line, "index", json_integer((json_int_t)index), bad);
 }
 
-static json_t *candidates_value(const char *const *list, size_t n, bool *bad)
-{
-	json_t *value = json_array();
-
-	for (size_t i = 0; i < n; i++)
-		pb_line_push(value, json_string(list[i]), bad);
-	return value;
-}
-
 enum pb_status pb_ioi_prompt(const struct pb_task_options *o, uint64_t index, FILE *out,
 			     struct pb_error *err)
 {
@@ -224,7 +196,7 @@ enum pb_status pb_ioi_prompt(const struct pb_task_options *o, uint64_t index, FI
 	tell(&told, &p, p.io, p.s, p.s);
 	pb_line_put(line, "prompt", pb_line_text(&told.words), &bad);
 	pb_line_put(line, "answer", json_string(p.io), &bad);
-	pb_line_put(line, "candidates", candidates_value((const char *const[]){p.io, p.s}, 2, &bad),
+	pb_line_put(line, "candidates", pb_line_texts((const char *const[]){p.io, p.s}, 2, &bad),
 		    &bad);
 	put_cell(line, o, &p, index, &bad);
 	return pb_line_write(line, bad, out, err);
@@ -284,7 +256,7 @@ enum pb_status pb_ioi_pair(const struct pb_task_options *o, uint64_t index, FILE
 	pb_line_put(line, "foil", json_string(c.foil), &bad);
 	pb_line_put(
 	    line, "candidates",
-	    candidates_value((const char *const[]){p.io, p.s, c.foil}, c.foil == p.s ? 2 : 3, &bad),
+	    pb_line_texts((const char *const[]){p.io, p.s, c.foil}, c.foil == p.s ? 2 : 3, &bad),
 	    &bad);
 	put_cell(line, o, &p, index, &bad);
 	pb_line_put(line, "corrupt", json_string(pb_corruption_name(o->corrupt)), &bad);

@@ -46,6 +46,13 @@ const char *pb_corruption_name(enum pb_corruption corruption)
 	    [PB_CORRUPT_NAMES] = "names",
 	    [PB_CORRUPT_IO] = "io",
 	    [PB_CORRUPT_ABC] = "abc",
+	    [PB_CORRUPT_MATCHED] = "matched",
+	    [PB_CORRUPT_NOOP] = "noop",
+	    [PB_CORRUPT_SAME_ACTION] = "same_action",
+	    [PB_CORRUPT_TARGET] = "target",
+	    [PB_CORRUPT_PLACE] = "place",
+	    [PB_CORRUPT_YEAR] = "year",
+	    [PB_CORRUPT_SUBJECT] = "subject",
 	};
 
 	return names[corruption];
@@ -105,7 +112,7 @@ static enum pb_status generate(const struct pb_task_options *options, bool pairs
 			       size_t *size, struct pb_error *err)
 {
 	struct pb_task_options o = *options;
-	const struct pb_task *task;
+	const struct pb_task *task = NULL;
 	enum pb_status status;
 	FILE *out = NULL;
 
@@ -124,6 +131,8 @@ static enum pb_status generate(const struct pb_task_options *options, bool pairs
 	for (uint64_t k = 0; k < o.count; k++)
 		PB_TRY((pairs ? task->pair : task->prompt)(&o, k, out, err));
 cleanup:
+	if (task != NULL && task->release != NULL)
+		task->release(&o);
 	if (out != NULL && fclose(out) != 0 && status == PB_OK)
 		status =
 		    pb_fail(err, PB_ERR_MEMORY, "out of memory: the lines of task %s", task->name);

@@ -5,12 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+void pb_words_add_behind(struct pb_words *words, const char *role, const char *before,
+			 const char *text)
+{
+	assert(words->n < PB_WORDS_MAX);
+	words->items[words->n++] = (struct pb_word){text, role, before};
+}
+
 void pb_words_add(struct pb_words *words, const char *role, const char *text)
 {
-	bool joined = words->n == 0 || text[0] == '.' || text[0] == ',';
+	bool joined = words->n == 0 || strchr(".,:;!?", text[0]) != NULL;
 
-	assert(words->n < PB_WORDS_MAX);
-	words->items[words->n++] = (struct pb_word){text, role, joined};
+	pb_words_add_behind(words, role, joined ? "" : " ", text);
 }
 
 size_t pb_words_n_differences(const struct pb_words *a, const struct pb_words *b)
@@ -30,17 +36,17 @@ char *pb_words_text(const struct pb_words *words)
 	char *text;
 
 	for (size_t i = 0; i < words->n; i++)
-		size += strlen(words->items[i].text) + 1;
+		size += strlen(words->items[i].before) + strlen(words->items[i].text);
 	text = malloc(size);
 	if (text == NULL)
 		return NULL;
 	for (size_t i = 0; i < words->n; i++) {
-		size_t length = strlen(words->items[i].text);
+		const struct pb_word *w = &words->items[i];
+		size_t n_before = strlen(w->before), length = strlen(w->text);
 
-		if (!words->items[i].joined)
-			text[used++] = ' ';
-		memcpy(text + used, words->items[i].text, length);
-		used += length;
+		memcpy(text + used, w->before, n_before);
+		memcpy(text + used + n_before, w->text, length);
+		used += n_before + length;
 	}
 	text[used] = '\0';
 	return text;
@@ -56,6 +62,15 @@ void pb_line_put(json_t *line, const char *key, json_t *value, bool *bad)
 void pb_line_push(json_t *list, json_t *value, bool *bad)
 {
 	*bad |= json_array_append_new(list, value) != 0;
+}
+
+json_t *pb_line_texts(const char *const *texts, size_t n, bool *bad)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		pb_line_push(list, json_string(texts[i]), bad);
+	return list;
 }
 
 json_t *pb_line_text(const struct pb_words *words)

@@ -6,13 +6,13 @@
 
 #include "patchbay/base.h"
 
-#define PB_WORDS_MAX 192
+#define PB_WORDS_MAX 1536
 
 /* One word or punctuation mark. Text and role are literals or outlive the words. */
 struct pb_word {
 	const char *text;
 	const char *role;
-	bool joined; /* no space stands before it */
+	const char *before; /* what stands between it and the word before it, mostly " " or "" */
 };
 
 struct pb_words {
@@ -20,7 +20,10 @@ struct pb_words {
 	struct pb_word items[PB_WORDS_MAX];
 };
 
-/* Adds a word; the first one and marks (. ,) are joined to what is before them. */
+/* Adds a word behind `before`, which is white space or empty and outlives the words. */
+void pb_words_add_behind(struct pb_words *words, const char *role, const char *before,
+			 const char *text);
+/* Adds a word; the first one and marks (. , : ; ! ?) are joined to what is before them. */
 void pb_words_add(struct pb_words *words, const char *role, const char *text);
 
 /* Number of words that differ; (size_t)-1 when the texts have different numbers of words. */
@@ -38,6 +41,8 @@ void pb_line_push(json_t *list, json_t *value, bool *bad);
 
 /* The text of the words; their roles; {"word": i, "clean": ..., "corrupted": ...} of each word that
  * differs. */
+/* A list of texts. */
+json_t *pb_line_texts(const char *const *texts, size_t n, bool *bad);
 json_t *pb_line_text(const struct pb_words *words);
 json_t *pb_line_roles(const struct pb_words *words, bool *bad);
 json_t *pb_line_differences(const struct pb_words *clean, const struct pb_words *corrupted,

@@ -111,20 +111,43 @@ enum pb_corruption {
 	PB_CORRUPT_NAMES,
 	PB_CORRUPT_IO,
 	PB_CORRUPT_ABC,
+	/* dfa, adventure, box: the same clean prompt with a state and then with an action partner;
+	 * dfa: the two constructions of the paper */
+	PB_CORRUPT_MATCHED,
+	PB_CORRUPT_NOOP,
+	PB_CORRUPT_SAME_ACTION,
+	/* induction, docstring: what is to be copied; successor: where in the series; greater_than:
+	 * the first year; factual: of whom or what it is told */
+	PB_CORRUPT_TARGET,
+	PB_CORRUPT_PLACE,
+	PB_CORRUPT_YEAR,
+	PB_CORRUPT_SUBJECT,
 };
-#define PB_N_CORRUPTIONS (PB_CORRUPT_ABC + 1)
+#define PB_N_CORRUPTIONS (PB_CORRUPT_SUBJECT + 1)
+
+enum pb_dfa_mode { PB_DFA_STRICT, PB_DFA_PAPER };
+enum pb_series { PB_SERIES_DAYS, PB_SERIES_MONTHS, PB_SERIES_NUMBERS };
 const char *pb_corruption_name(enum pb_corruption corruption); /* "state", ... */
 
 /* Options of the tasks (each task uses its own; tasks.md has the meaning and ranges). */
 struct pb_task_options {
-	const char *name; /* "box" */
-	size_t boxes, moves;
-	size_t count; /* pairs (or evaluation prompts) to make */
+	const char *name;      /* "box" */
+	size_t boxes, moves;   /* box */
+	enum pb_dfa_mode mode; /* dfa */
+	size_t states, edges, actions,
+	    steps;                         /* dfa, steps: adventure too; 0 edges, actions: auto */
+	size_t people, clues;              /* fruit */
+	size_t rooms, objects, containers; /* adventure */
+	size_t length;                     /* words shown: induction, successor, docstring */
+	enum pb_series series;             /* successor */
+	const char *triples;               /* factual: a JSONL file */
+	size_t count;                      /* pairs (or evaluation prompts) to make */
 	enum pb_corruption corrupt;
 	uint64_t seed;
 	/* Names must be one token of it; NULL: whatever they are. Not owned. */
 	const struct pb_tokenizer *tokenizer;
 	uint64_t usable; /* set by the task's `prepare`: a bit for each of its names that is */
+	void *prepared;  /* what else `prepare` has made, and `release` lets go */
 };
 
 /* One row of the task table. */
@@ -142,8 +165,9 @@ struct pb_task {
 	enum pb_status (*check_pairs)(const struct pb_task_options *o, struct pb_error *err);
 	/* Once before the first line: what depends on the tokenizer; may be NULL. */
 	enum pb_status (*prepare)(struct pb_task_options *o, struct pb_error *err);
-	unsigned corruptions;             /* a bit for each that it has */
-	enum pb_corruption usual_corrupt; /* where none is asked for */
+	void (*release)(struct pb_task_options *o); /* after the last line; may be NULL */
+	unsigned corruptions;                       /* a bit for each that it has */
+	enum pb_corruption usual_corrupt;           /* where none is asked for */
 };
 
 #define PB_TASK_MAX_COUNT 1000000 /* pairs or prompts of one call */
