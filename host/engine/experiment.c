@@ -1,4 +1,5 @@
 /* The whole experiment of a config: model, pairs, plan, chunks, file. */
+#include <assert.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -409,6 +410,7 @@ enum pb_status pb_experiment_run(const struct pb_run_config *config,
 		PB_TRY(pb_team_alone(&r.team, err));
 	status = open_all(&r, err);
 	PB_TRY(pb_team_agree(r.team, status, err));
+	assert(r.model != NULL && r.dev != NULL);
 	if (options->dry_run) {
 		if (r.team->rank == 0)
 			status = print_plan(&r, err);

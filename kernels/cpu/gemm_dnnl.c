@@ -23,6 +23,7 @@
 
 /* The library is opened when the backend is: programs that do not multiply here start without its
  * 40 MB, and run where it is not. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): a name cannot stand in parentheses */
 #define PB_DNNL_EACH(X)                                                                            \
 	X(engine_create)                                                                           \
 	X(engine_destroy)                                                                          \
@@ -55,6 +56,8 @@
 	symbol = dlsym(library, "dnnl_" #name);                                                    \
 	memcpy(&dnnl.name, &symbol, sizeof symbol);                                                \
 	found = found && symbol;
+
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static struct {
 	PB_DNNL_EACH(PB_DNNL_MEMBER)

@@ -122,11 +122,11 @@ static void tile(const struct pb_gemm *op, size_t panel, size_t row, size_t coun
 	const float *x = pb_in(op->x) + row * op->x_stride, *bias = pb_in(op->bias);
 	const float *b = w->data + panel * w->n_in * PANEL;
 	size_t first = panel * PANEL, width = columns_of(w, panel);
-	float sums[TILE_ROWS * PANEL];
+	float sums[TILE_ROWS * PANEL] = {0};
 
 	for (size_t i = 0; i < w->n_in; i += TILE_INPUTS)
 		pb_mm(sums, PANEL, x + i, op->x_stride, b + i * width, width, count, width,
-		      w->n_in - i < TILE_INPUTS ? w->n_in - i : TILE_INPUTS, i > 0);
+		      w->n_in - i < TILE_INPUTS ? w->n_in - i : TILE_INPUTS, true);
 	for (size_t r = 0; r < count; r++) {
 		float *y = pb_out(op->y) + (row + r) * op->y_stride + first;
 
