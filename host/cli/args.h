@@ -38,7 +38,7 @@ struct pb_usage {
 	void (*more)(FILE *out); /* the rest of the help; may be NULL */
 };
 
-#define PB_MAX_OPTIONS 24
+#define PB_MAX_OPTIONS 32
 
 /* Parse argv (argv[0] is the verb). Operands are moved to the end of argv: *first is the index of
  * the first, argc - *first how many there are. --help prints the usage to stdout and sets *help.

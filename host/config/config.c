@@ -7,6 +7,8 @@
 
 #include "config/fit.h"
 #include "config/nearest.h"
+#include "config/task_text.h"
+#include "config/tree_parts.h"
 #include "config/value.h"
 
 #define MAX_FILE_SIZE ((size_t)1 << 20)
@@ -101,8 +103,7 @@ static const char *fallback_of(const struct pb_walk *w, const struct pb_key *key
 /* What to do instead of giving a key that does not fit, NULL: it fits. */
 static const char *misfit_of(const struct pb_walk *w, const struct pb_key *key, const void *base)
 {
-	if (key->task != NULL && w->config->task.name != NULL &&
-	    strcmp(key->task, w->config->task.name) != 0)
+	if (w->config->task.name != NULL && !pb_key_has_task(key, w->config->task.name))
 		return "this task has no such key: leave it out";
 	return key->misfit == NULL ? NULL : key->misfit(base);
 }
@@ -332,6 +333,41 @@ cleanup:
 	}
 	free(resolved);
 	free(text);
+	pb_arena_free(&tree);
+	if (status != PB_OK)
+		pb_config_free(out);
+	return status;
+}
+
+enum pb_status pb_task_read(struct pb_run_config *out, const char *name,
+			    const struct pb_task_text *texts, size_t n, struct pb_error *err)
+{
+	struct pb_walk w = {.config = out, .path = "patchbay prompts", .err = err};
+	struct pb_arena tree = {0};
+	struct pb_node *map = NULL;
+	char *resolved = NULL;
+	size_t resolved_size = 0;
+	struct margin margin = {"", false};
+	enum pb_status status;
+
+	*out = (struct pb_run_config){0};
+	w.resolved = open_memstream(&resolved, &resolved_size);
+	map = pb_tree_new(PB_NODE_MAP, w.path, &tree);
+	if (w.resolved == NULL || map == NULL) {
+		status = pb_walk_out_of_memory(&w);
+		goto cleanup;
+	}
+	PB_TRY(pb_tree_put_text(map, "name", name, "the task", &tree, err));
+	for (size_t i = 0; i < n; i++) {
+		PB_TRY(pb_tree_put_text(map, texts[i].key, texts[i].text, texts[i].origin, &tree,
+					err));
+		map->last->plain = true;
+	}
+	PB_TRY(read_keys(&w, "task", map, out, &margin));
+cleanup:
+	if (w.resolved != NULL)
+		(void)fclose(w.resolved); /* it is not kept */
+	free(resolved);
 	pb_arena_free(&tree);
 	if (status != PB_OK)
 		pb_config_free(out);

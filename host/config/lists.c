@@ -177,7 +177,7 @@ static enum pb_status read_metrics(const struct pb_walk *w, const struct pb_key 
 		if (status != PB_OK)
 			return status;
 		if (pb_metric_request(item->text) == 0)
-			return pb_value_fail_word(w, key, item, false);
+			return pb_value_fail_word(w, key, item);
 		*mask |= pb_metric_request(item->text);
 	}
 	fputc('[', w->resolved);

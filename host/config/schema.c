@@ -11,9 +11,13 @@ _Static_assert(sizeof(enum pb_bos) == sizeof(int), "an enum is an int");
 
 static const char *const bos_words[] = {
     [PB_BOS_AUTO] = "auto", [PB_BOS_TRUE] = "true", [PB_BOS_FALSE] = "false", NULL};
-static const char *const task_words[] = {"box", "ioi", NULL};
-static const char *const task_later[] = {"dfa",          "fruit",     "adventure",
-					 "greater_than", "induction", NULL};
+static const char *const task_words[] = {"box", "dfa", "ioi", NULL};
+static const char *const mode_words[] = {
+    [PB_DFA_STRICT] = "strict", [PB_DFA_PAPER] = "paper", NULL};
+static const char *const series_words[] = {[PB_SERIES_DAYS] = "days",
+					   [PB_SERIES_MONTHS] = "months",
+					   [PB_SERIES_NUMBERS] = "numbers",
+					   NULL};
 static const char *const corrupt_words[] = {[PB_CORRUPT_STATE] = "state",
 					    [PB_CORRUPT_ACTION] = "action",
 					    [PB_CORRUPT_DISTRACTOR] = "distractor",
@@ -21,8 +25,14 @@ static const char *const corrupt_words[] = {[PB_CORRUPT_STATE] = "state",
 					    [PB_CORRUPT_NAMES] = "names",
 					    [PB_CORRUPT_IO] = "io",
 					    [PB_CORRUPT_ABC] = "abc",
+					    [PB_CORRUPT_MATCHED] = "matched",
+					    [PB_CORRUPT_NOOP] = "noop",
+					    [PB_CORRUPT_SAME_ACTION] = "same_action",
+					    [PB_CORRUPT_TARGET] = "target",
+					    [PB_CORRUPT_PLACE] = "place",
+					    [PB_CORRUPT_YEAR] = "year",
+					    [PB_CORRUPT_SUBJECT] = "subject",
 					    NULL};
-static const char *const corrupt_later[] = {"matched", "noop", "same_action", NULL};
 static const char *const intervention_words[] = {
     [PB_PATCH] = "patch",     [PB_ZERO] = "zero",
     [PB_MEAN] = "mean",       [PB_RESAMPLE] = "resample",
@@ -89,20 +99,57 @@ const struct pb_key pb_keys[] = {
 	 .help = "put BOS in front of text prompts (auto: what the tokenizer does)"},
 
 	{.path = "task", .type = PB_KEY_SECTION, .presence = PB_KEY_ALTERNATIVE},
-	{.path = "task.name", .type = PB_KEY_NAME, .words = task_words, .later = task_later,
+	{.path = "task.name", .type = PB_KEY_NAME, .words = task_words,
 	 .offset = offsetof(struct pb_run_config, task.name),
 	 .help = "the task that makes the pairs"},
-	{.path = "task.boxes", .type = PB_KEY_COUNT, .least = 2, .most = 10, .task = "box",
+	{.path = "task.boxes", .type = PB_KEY_COUNT, .least = 2, .most = 10, .tasks = "box",
 	 .offset = offsetof(struct pb_run_config, task.boxes),
 	 .help = "boxes, and as many objects"},
-	{.path = "task.moves", .type = PB_KEY_COUNT, .least = 1, .most = 10, .task = "box",
+	{.path = "task.moves", .type = PB_KEY_COUNT, .least = 1, .most = 10, .tasks = "box",
 	 .offset = offsetof(struct pb_run_config, task.moves),
 	 .help = "moves of a story"},
+	{.path = "task.mode", .type = PB_KEY_WORD, .presence = PB_KEY_OPTIONAL, .fallback = "strict",
+	 .words = mode_words, .tasks = "dfa", .offset = offsetof(struct pb_run_config, task.mode),
+	 .help = "strict: what is asked has been told; paper: that paper's sampler"},
+	{.path = "task.states", .type = PB_KEY_COUNT, .least = 2, .most = 100, .tasks = "dfa",
+	 .offset = offsetof(struct pb_run_config, task.states), .help = "states of the automaton"},
+	{.path = "task.edges", .type = PB_KEY_AUTO, .presence = PB_KEY_OPTIONAL, .fallback = "auto",
+	 .least = 2, .most = 10000, .tasks = "dfa",
+	 .offset = offsetof(struct pb_run_config, task.edges),
+	 .help = "its edges (auto: two for each state)"},
+	{.path = "task.actions", .type = PB_KEY_AUTO, .presence = PB_KEY_OPTIONAL, .fallback = "auto",
+	 .least = 2, .most = 26, .tasks = "dfa",
+	 .offset = offsetof(struct pb_run_config, task.actions),
+	 .help = "its actions (auto: as few as the edges need)"},
+	{.path = "task.steps", .type = PB_KEY_COUNT, .least = 1, .most = 100,
+	 .tasks = "dfa adventure", .offset = offsetof(struct pb_run_config, task.steps),
+	 .help = "actions that are taken; the last one of dfa is asked for"},
+	{.path = "task.people", .type = PB_KEY_COUNT, .least = 2, .most = 36, .tasks = "fruit",
+	 .offset = offsetof(struct pb_run_config, task.people), .help = "people, and as many fruits"},
+	{.path = "task.clues", .type = PB_KEY_COUNT, .least = 0, .most = 36, .tasks = "fruit",
+	 .offset = offsetof(struct pb_run_config, task.clues), .help = "fruits that are given away"},
+	{.path = "task.rooms", .type = PB_KEY_COUNT, .least = 2, .most = 10, .tasks = "adventure",
+	 .offset = offsetof(struct pb_run_config, task.rooms), .help = "rooms of the house"},
+	{.path = "task.objects", .type = PB_KEY_COUNT, .least = 1, .most = 8, .tasks = "adventure",
+	 .offset = offsetof(struct pb_run_config, task.objects), .help = "objects in it"},
+	{.path = "task.containers", .type = PB_KEY_COUNT, .least = 0, .most = 6,
+	 .tasks = "adventure", .offset = offsetof(struct pb_run_config, task.containers),
+	 .help = "boxes and the like that can be opened"},
+	{.path = "task.length", .type = PB_KEY_COUNT, .least = 2, .most = 64,
+	 .tasks = "induction successor docstring",
+	 .offset = offsetof(struct pb_run_config, task.length),
+	 .help = "words before they repeat; items shown; arguments of the function"},
+	{.path = "task.series", .type = PB_KEY_WORD, .words = series_words, .tasks = "successor",
+	 .offset = offsetof(struct pb_run_config, task.series), .help = "what is counted"},
+	{.path = "task.triples", .type = PB_KEY_TEXT, .tasks = "factual",
+	 .offset = offsetof(struct pb_run_config, task.triples),
+	 .help = "a JSONL file of subjects, relations and objects"},
 	{.path = "task.pairs", .type = PB_KEY_COUNT, .presence = PB_KEY_OPTIONAL, .fallback = "100",
 	 .least = 1, .most = PB_TASK_MAX_COUNT, .offset = offsetof(struct pb_run_config, task.count),
 	 .help = "how many pairs to make"},
 	{.path = "task.corrupt", .type = PB_KEY_WORD, .presence = PB_KEY_OPTIONAL,
-	 .fallback = "box: state, ioi: s2", .default_of_task = usual_corruption, .words = corrupt_words, .later = corrupt_later,
+	 .fallback = "the task's usual one", .default_of_task = usual_corruption,
+	 .words = corrupt_words,
 	 .offset = offsetof(struct pb_run_config, task.corrupt),
 	 .help = "what differs between clean and corrupted"},
 	{.path = "task.seed", .type = PB_KEY_SEED, .presence = PB_KEY_OPTIONAL, .fallback = "0",
@@ -282,6 +329,20 @@ const char *pb_key_name(const struct pb_key *key)
 	const char *dot = strrchr(key->path, '.');
 
 	return dot == NULL ? key->path : dot + 1;
+}
+
+bool pb_key_has_task(const struct pb_key *key, const char *task)
+{
+	const size_t size = strlen(task);
+
+	for (const char *at = key->tasks; at != NULL && at[0] != '\0';) {
+		const size_t n = strcspn(at, " ");
+
+		if (n == size && strncmp(at, task, n) == 0)
+			return true;
+		at += n + strspn(at + n, " ");
+	}
+	return key->tasks == NULL;
 }
 
 bool pb_key_in_section(const struct pb_key *key, const char *section)

@@ -40,7 +40,6 @@ struct pb_key {
 	enum pb_key_presence presence;
 	const char *fallback;     /* as it would stand in the file */
 	const char *const *words; /* allowed, ended by NULL; "" where an enum's value has none */
-	const char *const *later; /* known to the design, not in this version, ended by NULL */
 	bool whole;               /* PB_KEY_WORDS: `all` and `none` are the list's ends */
 	double least, most;       /* range of numbers, both included */
 	size_t offset;            /* of the field in pb_run_config; in pb_sweep for sweep rows */
@@ -50,9 +49,9 @@ struct pb_key {
 	 * key must be given); `fallback` is then what --help says of it. */
 	const char *(*misfit)(const struct pb_sweep *sweep);
 	const char *(*default_of)(const struct pb_sweep *sweep);
-	/* Keys of a task, behind its name: the only task that has the key (NULL: all have it), and
-	 * a default that depends on the task. */
-	const char *task;
+	/* Keys of a task, behind its name: the tasks that have the key, with blanks between them
+	 * (NULL: all), and a default that depends on the task. */
+	const char *tasks;
 	const char *(*default_of_task)(const struct pb_task *task);
 	const char *help;
 };
@@ -69,6 +68,8 @@ const char *pb_key_words(const struct pb_key *key, char buffer[PB_WORDS_SIZE]);
 
 /* The name of a key within its section: "boxes" of "task.boxes". */
 const char *pb_key_name(const struct pb_key *key);
+/* Whether it is a key of the task's. */
+bool pb_key_has_task(const struct pb_key *key, const char *task);
 /* Whether the key stands directly in the section ("" is the whole file). */
 bool pb_key_in_section(const struct pb_key *key, const char *section);
 

@@ -150,12 +150,11 @@ bool pb_value_is_word(const char *const *words, const char *text, int *index)
 }
 
 enum pb_status pb_value_fail_word(const struct pb_walk *w, const struct pb_key *key,
-				  const struct pb_node *node, bool later)
+				  const struct pb_node *node)
 {
 	char what[128], advice[PB_WORDS_SIZE + 64], words[PB_WORDS_SIZE];
 
-	(void)snprintf(what, sizeof what, "%s '%.40s' %s", pb_key_name(key), node->text,
-		       later ? "is not available in this version" : "is not known");
+	(void)snprintf(what, sizeof what, "%s '%.40s' is not known", pb_key_name(key), node->text);
 	(void)snprintf(advice, sizeof advice, "available: %s", pb_key_words(key, words));
 	return pb_walk_fail(w, key, node, what, advice);
 }
@@ -165,7 +164,6 @@ enum pb_status pb_value_word(const struct pb_walk *w, const struct pb_key *key,
 {
 	char wanted[PB_WORDS_SIZE + 64], words[PB_WORDS_SIZE];
 	enum pb_status status;
-	int other;
 
 	(void)snprintf(wanted, sizeof wanted, "give one of: %s", pb_key_words(key, words));
 	status = pb_value_scalar(w, key, node, wanted);
@@ -173,7 +171,7 @@ enum pb_status pb_value_word(const struct pb_walk *w, const struct pb_key *key,
 		return status;
 	if (pb_value_is_word(key->words, node->text, index))
 		return PB_OK;
-	return pb_value_fail_word(w, key, node, pb_value_is_word(key->later, node->text, &other));
+	return pb_value_fail_word(w, key, node);
 }
 
 static enum pb_status read_text(const struct pb_walk *w, const struct pb_key *key,

@@ -13,7 +13,7 @@ enum pb_status pb_value_word(const struct pb_walk *w, const struct pb_key *key,
 			     const struct pb_node *node, int *index);
 bool pb_value_is_word(const char *const *words, const char *text, int *index);
 enum pb_status pb_value_fail_word(const struct pb_walk *w, const struct pb_key *key,
-				  const struct pb_node *node, bool later);
+				  const struct pb_node *node);
 enum pb_status pb_value_fail_range(const struct pb_walk *w, const struct pb_key *key,
 				   const struct pb_node *node);
 

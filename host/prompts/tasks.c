@@ -4,6 +4,7 @@
 
 #include "patchbay/pairs.h"
 #include "prompts/box.h"
+#include "prompts/dfa.h"
 #include "prompts/ioi.h"
 
 #define BIT(corruption) (1u << PB_CORRUPT_##corruption)
@@ -16,6 +17,16 @@ const struct pb_task pb_tasks[] = {
      .check = pb_box_check,
      .check_pairs = pb_box_check_pairs,
      .corruptions = BIT(STATE) | BIT(ACTION) | BIT(DISTRACTOR),
+     .usual_corrupt = PB_CORRUPT_STATE},
+    {.name = "dfa",
+     .summary = "a walk through an abstract automaton: to which state does it go next?",
+     .prompt = pb_dfa_prompt,
+     .pair = pb_dfa_pair,
+     .check = pb_dfa_check,
+     .check_pairs = pb_dfa_check_pairs,
+     .prepare = pb_dfa_prepare,
+     .corruptions =
+	 BIT(STATE) | BIT(ACTION) | BIT(DISTRACTOR) | BIT(MATCHED) | BIT(NOOP) | BIT(SAME_ACTION),
      .usual_corrupt = PB_CORRUPT_STATE},
     {.name = "ioi",
      .summary = "two people, one gives something to: the other (indirect object identification)",

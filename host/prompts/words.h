@@ -6,7 +6,7 @@
 
 #include "patchbay/base.h"
 
-#define PB_WORDS_MAX 1536
+#define PB_WORDS_MAX 2304
 
 /* One word or punctuation mark. Text and role are literals or outlive the words. */
 struct pb_word {

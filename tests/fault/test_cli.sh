@@ -43,7 +43,11 @@ expect 2 "did you mean --force?" "$patchbay" run --forse x.yaml
 expect 2 "--memory '8X'" "$patchbay" run --memory 8X x.yaml
 expect 2 "options contradict" "$patchbay" run --force --resume x.yaml
 expect 2 "no such pair exists" "$patchbay" prompts box --pairs 1 --boxes 2 --moves 1
-expect 2 "moves out of range" "$patchbay" prompts box --pairs 1 --boxes 3 --moves 11
+expect 2 "out of range: --moves (task.moves): give 1 to 10" "$patchbay" prompts box --pairs 1 --boxes 3 --moves 11
+expect 2 "edges out of range: 21 (task dfa): give 5 to 20" "$patchbay" prompts dfa --count 1 --states 5 --steps 5 --edges 21
+expect 2 "option does not fit: --states: task box" "$patchbay" prompts box --pairs 1 --states 3
+expect 2 "missing option: --states (task dfa)" "$patchbay" prompts dfa --pairs 1
+expect 2 "mode 'papers' is not known: --mode" "$patchbay" prompts dfa --count 1 --states 5 --steps 5 --mode papers
 expect 2 "did you mean 'box'?" "$patchbay" prompts bix --pairs 1
 expect 2 "nothing.here" "$patchbay" info nothing.here
 expect 2 "nothing.here" "$patchbay" verify nothing.here
