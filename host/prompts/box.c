@@ -31,12 +31,14 @@ cleanup:
 
 enum pb_status pb_box_check_pairs(const struct pb_task_options *o, struct pb_error *err)
 {
-	if (o->corrupt == PB_CORRUPT_STATE && o->boxes == 2)
+	if ((o->corrupt == PB_CORRUPT_STATE || o->corrupt == PB_CORRUPT_MATCHED) && o->boxes == 2)
 		return pb_fail(err, PB_ERR_INPUT,
-			       "no such pair exists: task box, corrupt state, 2 boxes, %zu moves: "
+			       "no such pair exists: task box, corrupt %s, 2 boxes, %zu moves: "
 			       "two objects must stay where they are and a third must move: give "
 			       "at least 3 boxes, or corrupt action",
-			       o->moves);
+			       pb_corruption_name(o->corrupt), o->moves);
+	if (o->corrupt == PB_CORRUPT_MATCHED)
+		return pb_task_check_even(o, err);
 	if (o->corrupt == PB_CORRUPT_DISTRACTOR && o->boxes == 2 && o->moves == 1)
 		return pb_fail(err, PB_ERR_INPUT,
 			       "no such pair exists: task box, corrupt distractor, 2 boxes, 1 "
@@ -111,6 +113,7 @@ enum pb_status pb_box_pair(const struct pb_task_options *o, uint64_t index, FILE
 	pb_line_put(line, "candidates", candidates_value(o->boxes, &bad), &bad);
 	put_cell(line, o, index, &bad);
 	pb_line_put(line, "corrupt", json_string(pb_corruption_name(o->corrupt)), &bad);
+	pb_line_matched(line, o->corrupt, index, &bad);
 	pb_line_put(line, "object", json_string(pb_box_object_name(pair.clean.query)), &bad);
 	pb_line_put(line, "changed", json_string(pair.changed), &bad);
 	pb_line_put(line, "move", json_integer(pair.move), &bad);

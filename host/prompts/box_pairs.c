@@ -205,6 +205,39 @@ static bool corrupt_distractor(struct pb_box_pair *pair, const struct pb_task_op
 	return substitute(pair, others[draw_below(rng, n)], false, 1u << story->query, rng);
 }
 
+/* One clean story with two partners: the queried object, which never moves, swaps places; or a move
+ * takes it instead of another object. */
+static bool corrupt_matched(struct pb_box_pair *pair, const struct pb_task_options *o,
+			    struct pb_rng *rng)
+{
+	struct pb_box_story *story = &pair->clean;
+	int moves[PB_BOX_MAX], n = 0;
+
+	if (!corrupt_state(pair, o, rng))
+		return false;
+	for (int t = 0; t < story->n_moves; t++) {
+		struct pb_box_story other = *story;
+
+		other.moves[t].object = story->query;
+		if (differ_by(story, &other, 1))
+			moves[n++] = t;
+	}
+	if (n == 0)
+		return false;
+	pair->action = *story;
+	pair->action_move = moves[draw_below(rng, n)];
+	pair->action.moves[pair->action_move].object = story->query;
+	return pb_box_answer_of(&pair->action) != pb_box_answer_of(story);
+}
+
+/* The second partner takes the first one's place. */
+static void take_action_partner(struct pb_box_pair *pair)
+{
+	pair->corrupted = pair->action;
+	pair->changed = "object";
+	pair->move = pair->action_move;
+}
+
 /* Draw until a pair is accepted. */
 enum pb_status pb_box_make_pair(struct pb_box_pair *pair, const struct pb_task_options *o,
 				uint64_t index, struct pb_error *err)
@@ -214,13 +247,18 @@ enum pb_status pb_box_make_pair(struct pb_box_pair *pair, const struct pb_task_o
 	    [PB_CORRUPT_STATE] = corrupt_state,
 	    [PB_CORRUPT_ACTION] = corrupt_action,
 	    [PB_CORRUPT_DISTRACTOR] = corrupt_distractor,
+	    [PB_CORRUPT_MATCHED] = corrupt_matched,
 	};
+	bool matched = o->corrupt == PB_CORRUPT_MATCHED;
 	struct pb_rng rng;
 
-	pb_box_stream_begin(&rng, o, PB_BOX_STREAM_PAIRS + (uint64_t)o->corrupt, index);
+	pb_box_stream_begin(&rng, o, PB_BOX_STREAM_PAIRS + (uint64_t)o->corrupt,
+			    matched ? index / 2 : index);
 	for (pair->attempts = 1; pair->attempts <= ATTEMPTS_MAX; pair->attempts++) {
 		if (!corruptions[o->corrupt](pair, o, &rng))
 			continue;
+		if (matched && index % 2 == 1)
+			take_action_partner(pair);
 		pair->answer = pb_box_answer_of(&pair->clean);
 		pair->foil = pb_box_answer_of(&pair->corrupted);
 		if (o->corrupt == PB_CORRUPT_DISTRACTOR) {

@@ -12,6 +12,9 @@ struct pb_box_pair {
 	const char *changed; /* "placement", "object", "box", "order" */
 	int move;            /* index of the (first) changed move, -1: the placement */
 	int attempts;
+	/* matched: the action partner of the same clean story, and its changed move */
+	struct pb_box_story action;
+	int action_move;
 };
 
 /* Streams of a cell: prompts are one, pairs one for each corruption. */

@@ -57,11 +57,6 @@ enum pb_status pb_dfa_check_pairs(const struct pb_task_options *o, struct pb_err
 	size_t states = noop ? 3 : 4, actions = noop ? 3 : 4, steps = noop ? 3 : 5;
 	const char *name = pb_corruption_name(o->corrupt);
 
-	if (o->corrupt == PB_CORRUPT_MATCHED && o->count % 2 != 0)
-		return pb_fail(err, PB_ERR_INPUT,
-			       "an odd number of pairs: %zu (task dfa, corrupt matched): each walk "
-			       "has two partners: give an even one",
-			       o->count);
 	if (!is_preset(o)) {
 		if (o->states < 3)
 			return pb_fail(
@@ -69,7 +64,7 @@ enum pb_status pb_dfa_check_pairs(const struct pb_task_options *o, struct pb_err
 			    "no such pair exists: task dfa, corrupt %s, %zu states: give "
 			    "at least 3",
 			    name, o->states);
-		return PB_OK;
+		return o->corrupt == PB_CORRUPT_MATCHED ? pb_task_check_even(o, err) : PB_OK;
 	}
 	if (o->edges != 0)
 		return pb_fail(err, PB_ERR_INPUT,
@@ -209,10 +204,7 @@ enum pb_status pb_dfa_pair(const struct pb_task_options *o, uint64_t index, FILE
 	pb_line_put(line, "candidates", candidates_value(o->states, &bad), &bad);
 	put_cell(line, o, index, &bad);
 	pb_line_put(line, "corrupt", json_string(pb_corruption_name(o->corrupt)), &bad);
-	if (o->corrupt == PB_CORRUPT_MATCHED) {
-		pb_line_put(line, "group", json_integer((json_int_t)(index / 2)), &bad);
-		pb_line_put(line, "partner", json_string(pb_corruption_name(pair.what)), &bad);
-	}
+	pb_line_matched(line, o->corrupt, index, &bad);
 	pb_line_put(line, "attempts", json_integer(pair.attempts), &bad);
 	put_facts(line, &pair.clean, pair.answer, &bad);
 	pb_line_put(line, "differences", pb_line_differences(&clean, &corrupted, &bad), &bad);

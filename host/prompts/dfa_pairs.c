@@ -138,7 +138,6 @@ static bool corrupt(struct pb_dfa_pair *pair, enum pb_corruption what, struct pb
 {
 	bool found;
 
-	pair->what = what;
 	if (what == PB_CORRUPT_DISTRACTOR)
 		return corrupt_distractor(pair, rng);
 	found = what == PB_CORRUPT_STATE ? corrupt_state(pair, rng) : corrupt_action(pair, rng);
@@ -249,7 +248,7 @@ void pb_dfa_make_preset(struct pb_dfa_pair *pair, const struct pb_task_options *
 {
 	int way = (int)(index % 2);
 
-	*pair = (struct pb_dfa_pair){.what = o->corrupt, .attempts = 1};
+	*pair = (struct pb_dfa_pair){.attempts = 1};
 	for (int i = 0; i < 2; i++) {
 		struct pb_dfa_story *story = i == 0 ? &pair->clean : &pair->corrupted;
 		struct pb_rng rng;

@@ -7,7 +7,6 @@
 struct pb_dfa_pair {
 	struct pb_dfa_story clean, corrupted;
 	int answer, foil;
-	enum pb_corruption what; /* state or action of a matched one */
 	int attempts;
 };
 

@@ -16,7 +16,7 @@ const struct pb_task pb_tasks[] = {
      .pair = pb_box_pair,
      .check = pb_box_check,
      .check_pairs = pb_box_check_pairs,
-     .corruptions = BIT(STATE) | BIT(ACTION) | BIT(DISTRACTOR),
+     .corruptions = BIT(STATE) | BIT(ACTION) | BIT(DISTRACTOR) | BIT(MATCHED),
      .usual_corrupt = PB_CORRUPT_STATE},
     {.name = "dfa",
      .summary = "a walk through an abstract automaton: to which state does it go next?",
@@ -84,6 +84,16 @@ enum pb_status pb_task_check_count(const struct pb_task_options *o, struct pb_er
 			       "seed out of range: %llu (task %s): give 0 to %lld",
 			       (unsigned long long)o->seed, o->name, (long long)INT64_MAX);
 	return PB_OK;
+}
+
+enum pb_status pb_task_check_even(const struct pb_task_options *o, struct pb_error *err)
+{
+	if (o->count % 2 == 0)
+		return PB_OK;
+	return pb_fail(err, PB_ERR_INPUT,
+		       "an odd number of pairs: %zu (task %s, corrupt matched): each clean prompt "
+		       "has two partners: give an even one",
+		       o->count, o->name);
 }
 
 static enum pb_status refuse_corruption(const struct pb_task *task, const char *name,

@@ -110,6 +110,16 @@ json_t *pb_line_differences(const struct pb_words *clean, const struct pb_words 
 	return list;
 }
 
+void pb_line_matched(json_t *line, enum pb_corruption corrupt, uint64_t index, bool *bad)
+{
+	enum pb_corruption partner = index % 2 == 0 ? PB_CORRUPT_STATE : PB_CORRUPT_ACTION;
+
+	if (corrupt != PB_CORRUPT_MATCHED)
+		return;
+	pb_line_put(line, "group", json_integer((json_int_t)(index / 2)), bad);
+	pb_line_put(line, "partner", json_string(pb_corruption_name(partner)), bad);
+}
+
 enum pb_status pb_line_write(json_t *line, bool bad, FILE *out, struct pb_error *err)
 {
 	char *text = bad ? NULL : json_dumps(line, JSON_COMPACT);

@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "patchbay/base.h"
+#include "patchbay/pairs.h"
 
 #define PB_WORDS_MAX 2304
 
@@ -47,6 +47,10 @@ json_t *pb_line_text(const struct pb_words *words);
 json_t *pb_line_roles(const struct pb_words *words, bool *bad);
 json_t *pb_line_differences(const struct pb_words *clean, const struct pb_words *corrupted,
 			    bool *bad);
+
+/* Of matched pairs (others: nothing): line 2k is the state partner of clean prompt k, line 2k + 1
+ * the action partner; "group": k, "partner": which. */
+void pb_line_matched(json_t *line, enum pb_corruption corrupt, uint64_t index, bool *bad);
 
 /* Writes the object as one line and gives it back. */
 enum pb_status pb_line_write(json_t *line, bool bad, FILE *out, struct pb_error *err);

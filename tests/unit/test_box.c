@@ -366,6 +366,27 @@ static void check_distractor(const struct reading *clean, const struct reading *
 
 static int n_changed_object, n_changed_box, n_candidates_foil;
 
+/* The state partner, or the action partner: in both clean prompts the queried object never moves.
+ */
+static void check_matched(const struct reading *clean, const struct reading *corrupted,
+			  const json_t *line, int n, int k)
+{
+	static char before[2048];
+
+	cr_assert_eq(integer_of(line, "group"), k / 2);
+	cr_assert_str_eq(text_of(line, "partner"), k % 2 == 0 ? "state" : "action");
+	cr_assert_eq(clean->last_move[clean->query], -1);
+	if (k % 2 == 0) {
+		check_state(clean, corrupted, n);
+		(void)snprintf(before, sizeof before, "%s", text_of(line, "clean"));
+		return;
+	}
+	cr_assert_str_eq(text_of(line, "clean"), before);
+	cr_assert_eq(n, 1);
+	cr_assert_neq(corrupted->last_move[clean->query], -1);
+	cr_assert_str_eq(text_of(line, "changed"), "object");
+}
+
 static void check_pair(const struct pb_task_options *o, const json_t *line, int k)
 {
 	const int n_boxes = (int)o->boxes, n_moves = (int)o->moves;
@@ -387,7 +408,9 @@ static void check_pair(const struct pb_task_options *o, const json_t *line, int 
 	n_changed_object += strcmp(text_of(line, "changed"), "object") == 0;
 	n_changed_box += strcmp(text_of(line, "changed"), "box") == 0;
 	n_candidates_foil += foil != (answer + 1) % n_boxes;
-	if (o->corrupt == PB_CORRUPT_STATE)
+	if (o->corrupt == PB_CORRUPT_MATCHED)
+		check_matched(&clean, &corrupted, line, n, k);
+	else if (o->corrupt == PB_CORRUPT_STATE)
 		check_state(&clean, &corrupted, n);
 	else if (o->corrupt == PB_CORRUPT_ACTION)
 		check_action(&clean, &corrupted, line, n);
@@ -398,8 +421,8 @@ static void check_pair(const struct pb_task_options *o, const json_t *line, int 
 /* Cells in which no such pair exists. */
 static bool impossible(size_t boxes, size_t moves, enum pb_corruption corrupt)
 {
-	return boxes == 2 &&
-	       (corrupt == PB_CORRUPT_STATE || (corrupt == PB_CORRUPT_DISTRACTOR && moves == 1));
+	return boxes == 2 && (corrupt == PB_CORRUPT_STATE || corrupt == PB_CORRUPT_MATCHED ||
+			      (corrupt == PB_CORRUPT_DISTRACTOR && moves == 1));
 }
 
 static void check_all_cells(enum pb_corruption corrupt)
@@ -428,6 +451,11 @@ Test(box, action_pairs_change_one_word_of_the_decisive_move)
 	check_all_cells(PB_CORRUPT_ACTION);
 	cr_assert(n_changed_object > 100 && n_changed_box > 100, "%d and %d", n_changed_object,
 		  n_changed_box);
+}
+
+Test(box, matched_pairs_share_their_clean_prompt)
+{
+	check_all_cells(PB_CORRUPT_MATCHED);
 }
 
 Test(box, distractor_pairs_change_a_word_that_does_not_matter)
