@@ -11,7 +11,7 @@ _Static_assert(sizeof(enum pb_bos) == sizeof(int), "an enum is an int");
 
 static const char *const bos_words[] = {
     [PB_BOS_AUTO] = "auto", [PB_BOS_TRUE] = "true", [PB_BOS_FALSE] = "false", NULL};
-static const char *const task_words[] = {"box", "dfa", "ioi", NULL};
+static const char *const task_words[] = {"box", "dfa", "ioi", "induction", "successor", NULL};
 static const char *const mode_words[] = {
     [PB_DFA_STRICT] = "strict", [PB_DFA_PAPER] = "paper", NULL};
 static const char *const series_words[] = {[PB_SERIES_DAYS] = "days",

@@ -5,7 +5,9 @@
 #include "patchbay/pairs.h"
 #include "prompts/box.h"
 #include "prompts/dfa.h"
+#include "prompts/induction.h"
 #include "prompts/ioi.h"
+#include "prompts/successor.h"
 
 #define BIT(corruption) (1u << PB_CORRUPT_##corruption)
 
@@ -36,6 +38,23 @@ const struct pb_task pb_tasks[] = {
      .prepare = pb_ioi_prepare,
      .corruptions = BIT(S2) | BIT(NAMES) | BIT(IO) | BIT(ABC),
      .usual_corrupt = PB_CORRUPT_S2},
+    {.name = "induction",
+     .summary = "random words that are repeated: what followed this one?",
+     .prompt = pb_induction_prompt,
+     .pair = pb_induction_pair,
+     .check = pb_induction_check,
+     .prepare = pb_induction_prepare,
+     .release = pb_induction_release,
+     .corruptions = BIT(TARGET) | BIT(DISTRACTOR),
+     .usual_corrupt = PB_CORRUPT_TARGET},
+    {.name = "successor",
+     .summary = "days, months or numbers in order: which is next?",
+     .prompt = pb_successor_prompt,
+     .pair = pb_successor_pair,
+     .check = pb_successor_check,
+     .prepare = pb_successor_prepare,
+     .corruptions = BIT(PLACE),
+     .usual_corrupt = PB_CORRUPT_PLACE},
     {.name = NULL},
 };
 

@@ -1,0 +1,224 @@
+/* The induction task: a sequence of random words, and its beginning once more. */
+#include "prompts/induction.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "prompts/one_token.h"
+#include "prompts/words.h"
+
+#define INDUCTION_TASK UINT64_C(7) /* the task's number in pb_rng_seed */
+#define LENGTH_LEAST 4
+#define LENGTH_MOST 64
+#define N_WORDS 128
+
+/* Each is one token behind a space in the tokenizers of GPT-2 and GPT-NeoX. */
+static const char *const vocabulary[N_WORDS] = {
+    " apple",   " river",  " stone",   " cloud",  " horse",   " table",  " green",    " light",
+    " paper",   " music",  " water",   " winter", " summer",  " garden", " window",   " doctor",
+    " letter",  " number", " picture", " island", " market",  " forest", " mountain", " valley",
+    " ocean",   " bridge", " castle",  " engine", " bottle",  " button", " candle",   " carpet",
+    " chair",   " corner", " cotton",  " desert", " dinner",  " dragon", " eagle",    " finger",
+    " flower",  " glass",  " guitar",  " hammer", " helmet",  " hotel",  " jacket",   " kitchen",
+    " ladder",  " lemon",  " library", " magnet", " mirror",  " monkey", " needle",   " orange",
+    " palace",  " pencil", " pepper",  " pillow", " planet",  " pocket", " prince",   " rabbit",
+    " ribbon",  " rocket", " saddle",  " school", " shadow",  " silver", " spider",   " spring",
+    " square",  " statue", " storm",   " street", " student", " sugar",  " sunset",   " sword",
+    " temple",  " ticket", " tiger",   " tower",  " train",   " tunnel", " turtle",   " umbrella",
+    " village", " violin", " wagon",   " wheel",  " wolf",    " yellow", " copper",   " marble",
+    " metal",   " tiny",   " brown",   " black",  " white",   " broad",  " clean",    " cloth",
+    " coast",   " color",  " court",   " crown",  " dance",   " earth",  " field",    " flame",
+    " floor",   " fruit",  " grass",   " heart",  " honey",   " house",  " iron",     " juice",
+    " knife",   " lake",   " leaf",    " lion",   " lock",    " meat",   " milk",     " moon",
+};
+
+/* The words that may be used, as indices. */
+struct usable {
+	size_t n;
+	uint32_t words[N_WORDS];
+};
+
+/* A round of `length` different words, of which the first `repeated` come again; word[length] is
+ * one more that is not among them. */
+struct sequence {
+	size_t length, repeated;
+	uint32_t word[LENGTH_MOST + 1];
+};
+
+/* ---- options ------------------------------------------------------------------------- */
+
+enum pb_status pb_induction_check(const struct pb_task_options *o, struct pb_error *err)
+{
+	if (o->length < LENGTH_LEAST || o->length > LENGTH_MOST)
+		return pb_fail(err, PB_ERR_INPUT,
+			       "length out of range: %zu (task induction): give %d to %d",
+			       o->length, LENGTH_LEAST, LENGTH_MOST);
+	return pb_task_check_count(o, err);
+}
+
+enum pb_status pb_induction_prepare(struct pb_task_options *o, struct pb_error *err)
+{
+	struct usable *usable = NULL;
+	enum pb_status status;
+
+	PB_TRY(pb_alloc(&o->prepared, 1, sizeof *usable, "the words of task induction", err));
+	usable = o->prepared;
+	for (uint32_t i = 0; i < N_WORDS; i++) {
+		bool one = true;
+
+		PB_TRY(pb_is_one_token(o->tokenizer, "again:", vocabulary[i], &one, err));
+		if (one)
+			usable->words[usable->n++] = i;
+	}
+	if (usable->n < o->length + 1)
+		status = pb_fail(err, PB_ERR_INPUT,
+				 "too few words: task induction: %zu of %d are one token of this "
+				 "model's tokenizer, %zu are needed: give a smaller length, or use "
+				 "another model",
+				 usable->n, N_WORDS, o->length + 1);
+cleanup:
+	return status;
+}
+
+void pb_induction_release(struct pb_task_options *o)
+{
+	free(o->prepared);
+	o->prepared = NULL;
+}
+
+/* ---- prompts ------------------------------------------------------------------------- */
+
+static void draw(struct sequence *s, const struct pb_task_options *o, struct pb_rng *rng)
+{
+	struct usable usable = *(const struct usable *)o->prepared;
+	/* a distractor needs a word behind the answer */
+	size_t most = o->corrupt == PB_CORRUPT_DISTRACTOR ? o->length - 2 : o->length - 1;
+
+	s->length = o->length;
+	for (size_t i = 0; i <= s->length; i++) {
+		size_t at = i + pb_rng_below(rng, usable.n - i);
+		uint32_t word = usable.words[at];
+
+		usable.words[at] = usable.words[i];
+		usable.words[i] = word;
+		s->word[i] = word;
+	}
+	s->repeated = 1 + pb_rng_below(rng, most);
+}
+
+static const char *word_of(const struct sequence *s, size_t i)
+{
+	return vocabulary[s->word[i]];
+}
+
+static void tell(struct pb_words *words, const struct sequence *s)
+{
+	words->n = 0;
+	pb_words_add(words, "opening", "Again");
+	pb_words_add(words, "opening", "and");
+	pb_words_add(words, "opening", "again");
+	pb_words_add(words, "opening", ":");
+	for (size_t i = 0; i < s->length; i++)
+		pb_words_add(words,
+			     i == s->repeated       ? "target"
+			     : i + 1 == s->repeated ? "before_target"
+						    : "first",
+			     word_of(s, i) + 1);
+	for (size_t i = 0; i < s->repeated; i++)
+		pb_words_add(words, i + 1 == s->repeated ? "end" : "repeat", word_of(s, i) + 1);
+}
+
+static void begin_stream(struct pb_rng *rng, const struct pb_task_options *o, uint64_t stream,
+			 uint64_t index)
+{
+	pb_rng_seed(rng, INDUCTION_TASK, stream << 32 | (uint64_t)o->length, o->seed, index);
+}
+
+/* more: a candidate that is not in the sequence, NULL: none. */
+static void put_cell(json_t *line, const struct pb_task_options *o, const struct sequence *s,
+		     const char *more, uint64_t index, bool *bad)
+{
+	json_t *candidates = json_array();
+
+	for (size_t i = 0; i < s->length; i++)
+		pb_line_push(candidates, json_string(word_of(s, i)), bad);
+	if (more != NULL)
+		pb_line_push(candidates, json_string(more), bad);
+	pb_line_put(line, "candidates", candidates, bad);
+	pb_line_put(line, "task", json_string("induction"), bad);
+	pb_line_put(line, "length", json_integer((json_int_t)o->length), bad);
+	pb_line_put(line, "seed", json_integer((json_int_t)o->seed), bad);
+	pb_line_put(line, "index", json_integer((json_int_t)index), bad);
+	pb_line_put(line, "repeated", json_integer((json_int_t)s->repeated), bad);
+}
+
+enum pb_status pb_induction_prompt(const struct pb_task_options *o, uint64_t index, FILE *out,
+				   struct pb_error *err)
+{
+	struct sequence s;
+	struct pb_words words;
+	struct pb_rng rng;
+	json_t *line = json_object();
+	bool bad = line == NULL;
+
+	begin_stream(&rng, o, 0, index);
+	draw(&s, o, &rng);
+	tell(&words, &s);
+	pb_line_put(line, "prompt", pb_line_text(&words), &bad);
+	pb_line_put(line, "answer", json_string(word_of(&s, s.repeated)), &bad);
+	put_cell(line, o, &s, NULL, index, &bad);
+	pb_line_put(line, "roles", pb_line_roles(&words, &bad), &bad);
+	return pb_line_write(line, bad, out, err);
+}
+
+/* ---- pairs --------------------------------------------------------------------------- */
+
+/* Another word in the place `at` of the first round: one that was not there. */
+static void replace(struct sequence *s, size_t at)
+{
+	s->word[at] = s->word[s->length];
+}
+
+/* Any word of the round but the answer, and but the one that is replaced. */
+static size_t draw_foil(const struct sequence *s, size_t replaced, struct pb_rng *rng)
+{
+	size_t at;
+
+	do
+		at = pb_rng_below(rng, s->length);
+	while (at == s->repeated || at == replaced);
+	return at;
+}
+
+enum pb_status pb_induction_pair(const struct pb_task_options *o, uint64_t index, FILE *out,
+				 struct pb_error *err)
+{
+	struct sequence clean, corrupted;
+	struct pb_words a, b;
+	struct pb_rng rng;
+	json_t *line = json_object();
+	bool bad = line == NULL;
+	size_t at, foil;
+
+	begin_stream(&rng, o, 1 + (uint64_t)o->corrupt, index);
+	draw(&clean, o, &rng);
+	corrupted = clean;
+	at = clean.repeated; /* target: what is to be copied */
+	if (o->corrupt == PB_CORRUPT_DISTRACTOR)
+		at += 1 + pb_rng_below(&rng, clean.length - clean.repeated - 1);
+	replace(&corrupted, at);
+	foil = o->corrupt == PB_CORRUPT_DISTRACTOR ? draw_foil(&clean, at, &rng) : at;
+	tell(&a, &clean);
+	tell(&b, &corrupted);
+	pb_line_put(line, "clean", pb_line_text(&a), &bad);
+	pb_line_put(line, "corrupted", pb_line_text(&b), &bad);
+	pb_line_put(line, "answer", json_string(word_of(&clean, clean.repeated)), &bad);
+	pb_line_put(line, "foil", json_string(word_of(&corrupted, foil)), &bad);
+	put_cell(line, o, &clean,
+		 o->corrupt == PB_CORRUPT_TARGET ? word_of(&corrupted, foil) : NULL, index, &bad);
+	pb_line_put(line, "corrupt", json_string(pb_corruption_name(o->corrupt)), &bad);
+	pb_line_put(line, "differences", pb_line_differences(&a, &b, &bad), &bad);
+	pb_line_put(line, "roles", pb_line_roles(&a, &bad), &bad);
+	return pb_line_write(line, bad, out, err);
+}
