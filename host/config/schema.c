@@ -11,7 +11,8 @@ _Static_assert(sizeof(enum pb_bos) == sizeof(int), "an enum is an int");
 
 static const char *const bos_words[] = {
     [PB_BOS_AUTO] = "auto", [PB_BOS_TRUE] = "true", [PB_BOS_FALSE] = "false", NULL};
-static const char *const task_words[] = {"box", "dfa", "ioi", "induction", "successor", NULL};
+static const char *const task_words[] = {"box", "dfa",       "fruit",     "adventure",
+					 "ioi", "induction", "successor", NULL};
 static const char *const mode_words[] = {
     [PB_DFA_STRICT] = "strict", [PB_DFA_PAPER] = "paper", NULL};
 static const char *const series_words[] = {[PB_SERIES_DAYS] = "days",
@@ -30,8 +31,6 @@ static const char *const corrupt_words[] = {[PB_CORRUPT_STATE] = "state",
 					    [PB_CORRUPT_SAME_ACTION] = "same_action",
 					    [PB_CORRUPT_TARGET] = "target",
 					    [PB_CORRUPT_PLACE] = "place",
-					    [PB_CORRUPT_YEAR] = "year",
-					    [PB_CORRUPT_SUBJECT] = "subject",
 					    NULL};
 static const char *const intervention_words[] = {
     [PB_PATCH] = "patch",     [PB_ZERO] = "zero",
@@ -136,14 +135,11 @@ const struct pb_key pb_keys[] = {
 	 .tasks = "adventure", .offset = offsetof(struct pb_run_config, task.containers),
 	 .help = "boxes and the like that can be opened"},
 	{.path = "task.length", .type = PB_KEY_COUNT, .least = 2, .most = 64,
-	 .tasks = "induction successor docstring",
+	 .tasks = "induction successor",
 	 .offset = offsetof(struct pb_run_config, task.length),
-	 .help = "words before they repeat; items shown; arguments of the function"},
+	 .help = "words before they repeat; items shown"},
 	{.path = "task.series", .type = PB_KEY_WORD, .words = series_words, .tasks = "successor",
 	 .offset = offsetof(struct pb_run_config, task.series), .help = "what is counted"},
-	{.path = "task.triples", .type = PB_KEY_TEXT, .tasks = "factual",
-	 .offset = offsetof(struct pb_run_config, task.triples),
-	 .help = "a JSONL file of subjects, relations and objects"},
 	{.path = "task.pairs", .type = PB_KEY_COUNT, .presence = PB_KEY_OPTIONAL, .fallback = "100",
 	 .least = 1, .most = PB_TASK_MAX_COUNT, .offset = offsetof(struct pb_run_config, task.count),
 	 .help = "how many pairs to make"},

@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "patchbay/pairs.h"
+#include "prompts/adventure.h"
 #include "prompts/box.h"
 #include "prompts/dfa.h"
+#include "prompts/fruit.h"
 #include "prompts/induction.h"
 #include "prompts/ioi.h"
 #include "prompts/successor.h"
@@ -29,6 +31,24 @@ const struct pb_task pb_tasks[] = {
      .prepare = pb_dfa_prepare,
      .corruptions =
 	 BIT(STATE) | BIT(ACTION) | BIT(DISTRACTOR) | BIT(MATCHED) | BIT(NOOP) | BIT(SAME_ACTION),
+     .usual_corrupt = PB_CORRUPT_STATE},
+    {.name = "fruit",
+     .summary = "each person gets a different fruit: which can the last one have?",
+     .prompt = pb_fruit_prompt,
+     .pair = pb_fruit_pair,
+     .check = pb_fruit_check,
+     .check_pairs = pb_fruit_check_pairs,
+     .prepare = pb_fruit_prepare,
+     .corruptions = BIT(STATE) | BIT(DISTRACTOR),
+     .usual_corrupt = PB_CORRUPT_STATE},
+    {.name = "adventure",
+     .summary = "rooms, objects and containers: where is it now, where are you, is it open?",
+     .prompt = pb_adventure_prompt,
+     .pair = pb_adventure_pair,
+     .check = pb_adventure_check,
+     .check_pairs = pb_adventure_check_pairs,
+     .prepare = pb_adventure_prepare,
+     .corruptions = BIT(STATE) | BIT(ACTION) | BIT(DISTRACTOR) | BIT(MATCHED),
      .usual_corrupt = PB_CORRUPT_STATE},
     {.name = "ioi",
      .summary = "two people, one gives something to: the other (indirect object identification)",
@@ -81,8 +101,6 @@ const char *pb_corruption_name(enum pb_corruption corruption)
 	    [PB_CORRUPT_SAME_ACTION] = "same_action",
 	    [PB_CORRUPT_TARGET] = "target",
 	    [PB_CORRUPT_PLACE] = "place",
-	    [PB_CORRUPT_YEAR] = "year",
-	    [PB_CORRUPT_SUBJECT] = "subject",
 	};
 
 	return names[corruption];

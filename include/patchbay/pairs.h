@@ -116,14 +116,11 @@ enum pb_corruption {
 	PB_CORRUPT_MATCHED,
 	PB_CORRUPT_NOOP,
 	PB_CORRUPT_SAME_ACTION,
-	/* induction, docstring: what is to be copied; successor: where in the series; greater_than:
-	 * the first year; factual: of whom or what it is told */
+	/* induction: what is to be copied; successor: where in the series */
 	PB_CORRUPT_TARGET,
 	PB_CORRUPT_PLACE,
-	PB_CORRUPT_YEAR,
-	PB_CORRUPT_SUBJECT,
 };
-#define PB_N_CORRUPTIONS (PB_CORRUPT_SUBJECT + 1)
+#define PB_N_CORRUPTIONS (PB_CORRUPT_PLACE + 1)
 
 enum pb_dfa_mode { PB_DFA_STRICT, PB_DFA_PAPER };
 enum pb_series { PB_SERIES_DAYS, PB_SERIES_MONTHS, PB_SERIES_NUMBERS };
@@ -138,9 +135,8 @@ struct pb_task_options {
 	    steps;                         /* dfa, steps: adventure too; 0 edges, actions: auto */
 	size_t people, clues;              /* fruit */
 	size_t rooms, objects, containers; /* adventure */
-	size_t length;                     /* words shown: induction, successor, docstring */
+	size_t length;                     /* words shown: induction, successor */
 	enum pb_series series;             /* successor */
-	const char *triples;               /* factual: a JSONL file */
 	size_t count;                      /* pairs (or evaluation prompts) to make */
 	enum pb_corruption corrupt;
 	uint64_t seed;
