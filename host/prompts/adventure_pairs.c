@@ -200,7 +200,6 @@ static void take_pair(struct pb_adventure_pair *pair, const struct trial *trial,
 	pair->foil = answer_of(trial, run);
 	pair->changed = action ? trial->action_changed : trial->state_changed;
 	pair->step = action ? trial->step : -1;
-	pair->partner = action ? PB_CORRUPT_ACTION : PB_CORRUPT_STATE;
 }
 
 static int draw_foil(const struct pb_adventure_pair *pair, struct pb_rng *rng)

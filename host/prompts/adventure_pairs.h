@@ -10,8 +10,7 @@ struct pb_adventure_pair {
 	/* what was changed: of the start "player", "object", "flag", "container" (its room); of a
 	 * step "direction", "object", "container" */
 	const char *changed;
-	int step;                   /* -1: the start */
-	enum pb_corruption partner; /* state or action of a matched one */
+	int step; /* -1: the start */
 	int attempts;
 };
 

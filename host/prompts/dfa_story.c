@@ -1,6 +1,7 @@
 /* Walks of the dfa task: drawing, reading and telling them. */
 #include "prompts/dfa_story.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* Each is one token behind a space in the tokenizers of GPT-2 and GPT-NeoX, and so is it in
@@ -64,6 +65,7 @@ size_t pb_dfa_actions(const struct pb_task_options *o)
 
 	if (o->actions != 0)
 		return o->actions;
+	assert(states >= 2);
 	if (o->corrupt == PB_CORRUPT_NOOP || o->corrupt == PB_CORRUPT_SAME_ACTION)
 		return 4;
 	/* In mode paper one state has a single edge. */
@@ -160,11 +162,12 @@ static void draw_strict(struct automaton *m, const struct pb_task_options *o, st
 static void draw_paper(struct automaton *m, const struct pb_task_options *o, struct pb_rng *rng)
 {
 	int order[PB_DFA_STATES], n = m->n_states - 1, left = (int)pb_dfa_edges(o) - 1;
-	bool later[PB_DFA_STATES];
+	bool later[PB_DFA_STATES] = {false};
 
 	for (int s = 0; s < m->n_states; s++)
 		order[s] = s;
 	shuffle(order, m->n_states, rng);
+	assert(n >= 1);
 	m->sink = order[n];
 	m->next[m->sink][draw_below(rng, m->n_actions)] = order[draw_below(rng, n)];
 	for (int i = 0; i < left; i++) {
@@ -188,7 +191,7 @@ static int draw_start(const struct automaton *m, struct pb_rng *rng)
 
 static int draw_action(const struct automaton *m, int state, struct pb_rng *rng)
 {
-	int list[PB_DFA_ACTIONS], n = 0;
+	int list[PB_DFA_ACTIONS] = {0}, n = 0;
 
 	for (int a = 0; a < m->n_actions; a++)
 		if (m->next[state][a] >= 0)

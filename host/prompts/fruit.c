@@ -110,7 +110,7 @@ static int draw_below(struct pb_rng *rng, int bound)
 /* One of those whose flag is not set, whose flag is set then. */
 static int draw_free(bool *taken, int n, struct pb_rng *rng)
 {
-	int list[N_FRUITS], n_free = 0, one;
+	int list[N_FRUITS] = {0}, n_free = 0, one;
 
 	for (int i = 0; i < n; i++)
 		if (!taken[i])
@@ -164,7 +164,7 @@ static int find_remaining(const struct story *s, bool *remains)
 
 static int first_remaining(const struct story *s)
 {
-	bool remains[N_FRUITS];
+	bool remains[N_FRUITS] = {false};
 	int i = 0;
 
 	(void)find_remaining(s, remains);
@@ -246,7 +246,7 @@ static void begin_stream(struct pb_rng *rng, const struct pb_task_options *o, ui
 static json_t *fruits_value(const struct story *s, bool all, bool *bad)
 {
 	json_t *list = json_array();
-	bool remains[N_FRUITS];
+	bool remains[N_FRUITS] = {false};
 
 	(void)find_remaining(s, remains);
 	for (int i = 0; i < s->n; i++)

@@ -1,6 +1,7 @@
 /* The induction task: a sequence of random words, and its beginning once more. */
 #include "prompts/induction.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,7 @@ static void draw(struct sequence *s, const struct pb_task_options *o, struct pb_
 	/* a distractor needs a word behind the answer */
 	size_t most = o->corrupt == PB_CORRUPT_DISTRACTOR ? o->length - 2 : o->length - 1;
 
+	assert(o->length >= LENGTH_LEAST && usable.n > o->length && usable.n <= N_WORDS);
 	s->length = o->length;
 	for (size_t i = 0; i <= s->length; i++) {
 		size_t at = i + pb_rng_below(rng, usable.n - i);
@@ -156,7 +158,7 @@ static void put_cell(json_t *line, const struct pb_task_options *o, const struct
 enum pb_status pb_induction_prompt(const struct pb_task_options *o, uint64_t index, FILE *out,
 				   struct pb_error *err)
 {
-	struct sequence s;
+	struct sequence s = {.length = 0};
 	struct pb_words words;
 	struct pb_rng rng;
 	json_t *line = json_object();
@@ -194,7 +196,7 @@ static size_t draw_foil(const struct sequence *s, size_t replaced, struct pb_rng
 enum pb_status pb_induction_pair(const struct pb_task_options *o, uint64_t index, FILE *out,
 				 struct pb_error *err)
 {
-	struct sequence clean, corrupted;
+	struct sequence clean = {.length = 0}, corrupted;
 	struct pb_words a, b;
 	struct pb_rng rng;
 	json_t *line = json_object();

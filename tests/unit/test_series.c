@@ -147,7 +147,7 @@ static const char *what_followed(const struct words *w, size_t *at)
 
 static void check_sequence(const json_t *line, const char *key, size_t length, const char *answer)
 {
-	struct words w;
+	struct words w = {.n = 0};
 	size_t repeated, at = 0;
 
 	split(&w, text_of(line, key));
@@ -255,7 +255,7 @@ static long next_of(enum pb_series series, long n)
 static void check_series(const json_t *line, const char *key, const struct pb_task_options *o,
 			 const char *answer)
 {
-	struct words w;
+	struct words w = {.n = 0};
 	long at;
 
 	split(&w, text_of(line, key));
