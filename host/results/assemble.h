@@ -66,6 +66,10 @@ void pb_pair_facts_judge(struct pb_pair_facts *facts, size_t n_pairs, const doub
 			 const double *corrupted);
 void pb_pair_facts_free(struct pb_pair_facts *facts);
 
+/* The scale of roles in a group, and their names; *axes is that dimension. */
+enum pb_status pb_role_names_write(const struct pb_layout *layout, hid_t group,
+				   const struct pb_pairs *pairs, struct pb_axes *axes,
+				   struct pb_error *err);
 /* The group /pairs. */
 enum pb_status pb_pairs_group_write(const struct pb_layout *layout, const struct pb_pairs *pairs,
 				    const struct pb_pair_facts *facts, struct pb_error *err);

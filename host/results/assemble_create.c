@@ -100,21 +100,6 @@ cleanup:
 
 /* ---- readings ---------------------------------------------------------------------------- */
 
-/* The scale of roles, and their names. */
-static enum pb_status write_roles(struct pb_assembly *a, hid_t readings, struct pb_axes *axes,
-				  struct pb_error *err)
-{
-	enum pb_status status;
-	const struct pb_pairs *pairs = a->e->pairs;
-
-	*axes = (struct pb_axes){.n = 1, .items = {{PB_DIM_ROLE, pairs->n_roles, readings}}};
-	PB_TRY(pb_axes_scales_write(axes, err));
-	PB_TRY(pb_field_write(&a->layout, readings, &pb_extra_fields[PB_EXTRA_ROLE_NAME], axes, "",
-			      (const void *)pairs->roles, err));
-cleanup:
-	return status;
-}
-
 static enum pb_status create_group_readings(struct pb_assembly *a, hid_t readings,
 					    enum pb_reading_group kind, struct pb_error *err)
 {
@@ -132,7 +117,7 @@ static enum pb_status create_group_readings(struct pb_assembly *a, hid_t reading
 		    !pb_experiment_reads(a->e, reading))
 			continue;
 		if (reading == PB_READ_ROLE_MASS)
-			PB_TRY(write_roles(a, readings, &roles, err));
+			PB_TRY(pb_role_names_write(&a->layout, readings, a->e->pairs, &roles, err));
 		for (side = 0; side < 2; side++) {
 			if (sides[side] < 0)
 				PB_TRY(pb_h5_group_create(&sides[side], group, pb_side_names[side],

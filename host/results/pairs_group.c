@@ -5,6 +5,7 @@
 
 #include "patchbay/base.h"
 #include "results/assemble.h"
+#include "results/layout.h"
 
 /* ---- facts ----------------------------------------------------------------------------- */
 
@@ -90,6 +91,12 @@ static const int32_t *candidates_of(const struct pb_pair *pair, size_t *n)
 {
 	*n = pair->n_candidates;
 	return pair->candidates;
+}
+
+static const int32_t *roles_of(const struct pb_pair *pair, size_t *n)
+{
+	*n = pair->roles == NULL ? 0 : pair->length;
+	return pair->roles;
 }
 
 /* A table of ids, -1 past each pair's own. */
@@ -184,6 +191,34 @@ cleanup:
 	return status;
 }
 
+enum pb_status pb_role_names_write(const struct pb_layout *layout, hid_t group,
+				   const struct pb_pairs *pairs, struct pb_axes *axes,
+				   struct pb_error *err)
+{
+	enum pb_status status;
+
+	*axes = (struct pb_axes){.n = 1, .items = {{PB_DIM_ROLE, pairs->n_roles, group}}};
+	PB_TRY(pb_axes_scales_write(axes, err));
+	PB_TRY(pb_field_write(layout, group, &pb_extra_fields[PB_EXTRA_ROLE_NAME], axes, "",
+			      (const void *)pairs->roles, err));
+cleanup:
+	return status;
+}
+
+static enum pb_status write_roles(const struct pb_layout *layout, hid_t group,
+				  const struct pb_pairs *pairs, struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	struct pb_axes axes;
+
+	if (pairs->n_roles == 0)
+		return PB_OK;
+	PB_TRY(write_ids(layout, group, pairs, PB_PAIRS_ROLES, roles_of, err));
+	PB_TRY(pb_role_names_write(layout, group, pairs, &axes, err));
+cleanup:
+	return status;
+}
+
 enum pb_status pb_pairs_group_write(const struct pb_layout *layout, const struct pb_pairs *pairs,
 				    const struct pb_pair_facts *facts, struct pb_error *err)
 {
@@ -197,6 +232,7 @@ enum pb_status pb_pairs_group_write(const struct pb_layout *layout, const struct
 	PB_TRY(write_ids(layout, group, pairs, PB_PAIRS_CLEAN_TOKENS, clean_of, err));
 	PB_TRY(write_ids(layout, group, pairs, PB_PAIRS_CORRUPTED_TOKENS, corrupted_of, err));
 	PB_TRY(write_ids(layout, group, pairs, PB_PAIRS_CANDIDATES, candidates_of, err));
+	PB_TRY(write_roles(layout, group, pairs, err));
 	status = write_columns(layout, group, pairs, facts, err);
 cleanup:
 	pb_h5_drop(group);

@@ -155,8 +155,16 @@ def check_pairs(file):
     differ = pairs["clean_tokens"][...] != pairs["corrupted_tokens"][...]
     expected = np.where(differ.any(1), differ.argmax(1), length)
     require(bool(np.all(first == expected)), "first_difference is wrong")
+    if "roles" in pairs:
+        roles, names = pairs["roles"][...], text(pairs["role_name"][...])
+        past = np.arange(roles.shape[1])[None, :] >= length[:, None]
+        require(bool(np.all(roles[past] == -1)), "roles past the end")
+        require(bool(np.all((roles >= -1) & (roles < len(names)))), "roles without a name")
+        require(set(roles[roles >= 0]) == set(range(len(names))), "names of no role")
     for extra in text(pairs["extra"][...]):
-        require(isinstance(json.loads(extra), dict), "extra is not a JSON object")
+        extra = json.loads(extra)
+        require(isinstance(extra, dict), "extra is not a JSON object")
+        require("task" not in extra or "roles" in pairs, "a task's pairs without roles")
     for name in ("clean_text", "corrupted_text", "answer_text", "foil_text"):
         require(len(text(pairs[name][...])) == len(length), "missing", name)
 
