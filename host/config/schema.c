@@ -11,8 +11,8 @@ _Static_assert(sizeof(enum pb_bos) == sizeof(int), "an enum is an int");
 
 static const char *const bos_words[] = {
     [PB_BOS_AUTO] = "auto", [PB_BOS_TRUE] = "true", [PB_BOS_FALSE] = "false", NULL};
-static const char *const task_words[] = {"box", "dfa",       "fruit",     "adventure",
-					 "ioi", "induction", "successor", NULL};
+static const char *const task_words[] = {"box",       "dfa",       "fruit",     "adventure", "ioi",
+					 "induction", "docstring", "successor", NULL};
 static const char *const mode_words[] = {
     [PB_DFA_STRICT] = "strict", [PB_DFA_PAPER] = "paper", NULL};
 static const char *const series_words[] = {[PB_SERIES_DAYS] = "days",
@@ -135,9 +135,9 @@ const struct pb_key pb_keys[] = {
 	 .tasks = "adventure", .offset = offsetof(struct pb_run_config, task.containers),
 	 .help = "boxes and the like that can be opened"},
 	{.path = "task.length", .type = PB_KEY_COUNT, .least = 2, .most = 64,
-	 .tasks = "induction successor",
+	 .tasks = "induction docstring successor",
 	 .offset = offsetof(struct pb_run_config, task.length),
-	 .help = "words before they repeat; items shown"},
+	 .help = "words before they repeat; arguments; items shown"},
 	{.path = "task.series", .type = PB_KEY_WORD, .words = series_words, .tasks = "successor",
 	 .offset = offsetof(struct pb_run_config, task.series), .help = "what is counted"},
 	{.path = "task.pairs", .type = PB_KEY_COUNT, .presence = PB_KEY_OPTIONAL, .fallback = "100",

@@ -6,39 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "prompts/one_token.h"
+#include "prompts/vocabulary.h"
 #include "prompts/words.h"
 
 #define INDUCTION_TASK UINT64_C(7) /* the task's number in pb_rng_seed */
 #define LENGTH_LEAST 4
 #define LENGTH_MOST 64
-#define N_WORDS 128
-
-/* Each is one token behind a space in the tokenizers of GPT-2 and GPT-NeoX. */
-static const char *const vocabulary[N_WORDS] = {
-    " apple",   " river",  " stone",   " cloud",  " horse",   " table",  " green",    " light",
-    " paper",   " music",  " water",   " winter", " summer",  " garden", " window",   " doctor",
-    " letter",  " number", " picture", " island", " market",  " forest", " mountain", " valley",
-    " ocean",   " bridge", " castle",  " engine", " bottle",  " button", " candle",   " carpet",
-    " chair",   " corner", " cotton",  " desert", " dinner",  " dragon", " eagle",    " finger",
-    " flower",  " glass",  " guitar",  " hammer", " helmet",  " hotel",  " jacket",   " kitchen",
-    " ladder",  " lemon",  " library", " magnet", " mirror",  " monkey", " needle",   " orange",
-    " palace",  " pencil", " pepper",  " pillow", " planet",  " pocket", " prince",   " rabbit",
-    " ribbon",  " rocket", " saddle",  " school", " shadow",  " silver", " spider",   " spring",
-    " square",  " statue", " storm",   " street", " student", " sugar",  " sunset",   " sword",
-    " temple",  " ticket", " tiger",   " tower",  " train",   " tunnel", " turtle",   " umbrella",
-    " village", " violin", " wagon",   " wheel",  " wolf",    " yellow", " copper",   " marble",
-    " metal",   " tiny",   " brown",   " black",  " white",   " broad",  " clean",    " cloth",
-    " coast",   " color",  " court",   " crown",  " dance",   " earth",  " field",    " flame",
-    " floor",   " fruit",  " grass",   " heart",  " honey",   " house",  " iron",     " juice",
-    " knife",   " lake",   " leaf",    " lion",   " lock",    " meat",   " milk",     " moon",
-};
-
-/* The words that may be used, as indices. */
-struct usable {
-	size_t n;
-	uint32_t words[N_WORDS];
-};
 
 /* A round of `length` different words, of which the first `repeated` come again; word[length] is
  * one more that is not among them. */
@@ -60,26 +33,7 @@ enum pb_status pb_induction_check(const struct pb_task_options *o, struct pb_err
 
 enum pb_status pb_induction_prepare(struct pb_task_options *o, struct pb_error *err)
 {
-	struct usable *usable = NULL;
-	enum pb_status status;
-
-	PB_TRY(pb_alloc(&o->prepared, 1, sizeof *usable, "the words of task induction", err));
-	usable = o->prepared;
-	for (uint32_t i = 0; i < N_WORDS; i++) {
-		bool one = true;
-
-		PB_TRY(pb_is_one_token(o->tokenizer, "again:", vocabulary[i], &one, err));
-		if (one)
-			usable->words[usable->n++] = i;
-	}
-	if (usable->n < o->length + 1)
-		status = pb_fail(err, PB_ERR_INPUT,
-				 "too few words: task induction: %zu of %d are one token of this "
-				 "model's tokenizer, %zu are needed: give a smaller length, or use "
-				 "another model",
-				 usable->n, N_WORDS, o->length + 1);
-cleanup:
-	return status;
+	return pb_vocabulary_prepare(o, "again:", o->length + 1, err);
 }
 
 void pb_induction_release(struct pb_task_options *o)
@@ -92,26 +46,18 @@ void pb_induction_release(struct pb_task_options *o)
 
 static void draw(struct sequence *s, const struct pb_task_options *o, struct pb_rng *rng)
 {
-	struct usable usable = *(const struct usable *)o->prepared;
 	/* a distractor needs a word behind the answer */
 	size_t most = o->corrupt == PB_CORRUPT_DISTRACTOR ? o->length - 2 : o->length - 1;
 
-	assert(o->length >= LENGTH_LEAST && usable.n > o->length && usable.n <= N_WORDS);
+	assert(o->length >= LENGTH_LEAST && o->length <= LENGTH_MOST);
 	s->length = o->length;
-	for (size_t i = 0; i <= s->length; i++) {
-		size_t at = i + pb_rng_below(rng, usable.n - i);
-		uint32_t word = usable.words[at];
-
-		usable.words[at] = usable.words[i];
-		usable.words[i] = word;
-		s->word[i] = word;
-	}
+	pb_vocabulary_draw(o->prepared, s->length + 1, s->word, rng);
 	s->repeated = 1 + pb_rng_below(rng, most);
 }
 
 static const char *word_of(const struct sequence *s, size_t i)
 {
-	return vocabulary[s->word[i]];
+	return pb_vocabulary[s->word[i]];
 }
 
 static void tell(struct pb_words *words, const struct sequence *s)

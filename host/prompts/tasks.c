@@ -6,6 +6,7 @@
 #include "prompts/adventure.h"
 #include "prompts/box.h"
 #include "prompts/dfa.h"
+#include "prompts/docstring.h"
 #include "prompts/fruit.h"
 #include "prompts/induction.h"
 #include "prompts/ioi.h"
@@ -65,6 +66,15 @@ const struct pb_task pb_tasks[] = {
      .check = pb_induction_check,
      .prepare = pb_induction_prepare,
      .release = pb_induction_release,
+     .corruptions = BIT(TARGET) | BIT(DISTRACTOR),
+     .usual_corrupt = PB_CORRUPT_TARGET},
+    {.name = "docstring",
+     .summary = "arguments of a function, documented in order: which is next?",
+     .prompt = pb_docstring_prompt,
+     .pair = pb_docstring_pair,
+     .check = pb_docstring_check,
+     .prepare = pb_docstring_prepare,
+     .release = pb_docstring_release,
      .corruptions = BIT(TARGET) | BIT(DISTRACTOR),
      .usual_corrupt = PB_CORRUPT_TARGET},
     {.name = "successor",
