@@ -11,8 +11,9 @@ _Static_assert(sizeof(enum pb_bos) == sizeof(int), "an enum is an int");
 
 static const char *const bos_words[] = {
     [PB_BOS_AUTO] = "auto", [PB_BOS_TRUE] = "true", [PB_BOS_FALSE] = "false", NULL};
-static const char *const task_words[] = {"box",       "dfa",       "fruit",     "adventure", "ioi",
-					 "induction", "docstring", "successor", NULL};
+static const char *const task_words[] = {
+    "box",          "dfa",       "fruit",     "adventure", "ioi",
+    "greater_than", "induction", "docstring", "successor", NULL};
 static const char *const mode_words[] = {
     [PB_DFA_STRICT] = "strict", [PB_DFA_PAPER] = "paper", NULL};
 static const char *const series_words[] = {[PB_SERIES_DAYS] = "days",
@@ -31,6 +32,7 @@ static const char *const corrupt_words[] = {[PB_CORRUPT_STATE] = "state",
 					    [PB_CORRUPT_SAME_ACTION] = "same_action",
 					    [PB_CORRUPT_TARGET] = "target",
 					    [PB_CORRUPT_PLACE] = "place",
+					    [PB_CORRUPT_YEAR] = "year",
 					    NULL};
 static const char *const intervention_words[] = {
     [PB_PATCH] = "patch",     [PB_ZERO] = "zero",

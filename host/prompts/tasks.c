@@ -8,6 +8,7 @@
 #include "prompts/dfa.h"
 #include "prompts/docstring.h"
 #include "prompts/fruit.h"
+#include "prompts/greater_than.h"
 #include "prompts/induction.h"
 #include "prompts/ioi.h"
 #include "prompts/successor.h"
@@ -59,6 +60,15 @@ const struct pb_task pb_tasks[] = {
      .prepare = pb_ioi_prepare,
      .corruptions = BIT(S2) | BIT(NAMES) | BIT(IO) | BIT(ABC),
      .usual_corrupt = PB_CORRUPT_S2},
+    {.name = "greater_than",
+     .summary = "something began in a year of this century: when did it end?",
+     .prompt = pb_greater_than_prompt,
+     .pair = pb_greater_than_pair,
+     .check = pb_greater_than_check,
+     .prepare = pb_greater_than_prepare,
+     .release = pb_greater_than_release,
+     .corruptions = BIT(YEAR),
+     .usual_corrupt = PB_CORRUPT_YEAR},
     {.name = "induction",
      .summary = "random words that are repeated: what followed this one?",
      .prompt = pb_induction_prompt,
@@ -111,6 +121,7 @@ const char *pb_corruption_name(enum pb_corruption corruption)
 	    [PB_CORRUPT_SAME_ACTION] = "same_action",
 	    [PB_CORRUPT_TARGET] = "target",
 	    [PB_CORRUPT_PLACE] = "place",
+	    [PB_CORRUPT_YEAR] = "year",
 	};
 
 	return names[corruption];

@@ -116,11 +116,13 @@ enum pb_corruption {
 	PB_CORRUPT_MATCHED,
 	PB_CORRUPT_NOOP,
 	PB_CORRUPT_SAME_ACTION,
-	/* induction: what is to be copied; successor: where in the series */
+	/* induction, docstring: what is to be copied; successor: where in the series;
+	 * greater_than: the first year */
 	PB_CORRUPT_TARGET,
 	PB_CORRUPT_PLACE,
+	PB_CORRUPT_YEAR,
 };
-#define PB_N_CORRUPTIONS (PB_CORRUPT_PLACE + 1)
+#define PB_N_CORRUPTIONS (PB_CORRUPT_YEAR + 1)
 
 enum pb_dfa_mode { PB_DFA_STRICT, PB_DFA_PAPER };
 enum pb_series { PB_SERIES_DAYS, PB_SERIES_MONTHS, PB_SERIES_NUMBERS };
