@@ -11,9 +11,9 @@ _Static_assert(sizeof(enum pb_bos) == sizeof(int), "an enum is an int");
 
 static const char *const bos_words[] = {
     [PB_BOS_AUTO] = "auto", [PB_BOS_TRUE] = "true", [PB_BOS_FALSE] = "false", NULL};
-static const char *const task_words[] = {
-    "box",          "dfa",       "fruit",     "adventure", "ioi",
-    "greater_than", "induction", "docstring", "successor", NULL};
+static const char *const task_words[] = {"box",       "dfa",          "fruit",     "adventure",
+					 "ioi",       "greater_than", "induction", "docstring",
+					 "successor", "factual",      NULL};
 static const char *const mode_words[] = {
     [PB_DFA_STRICT] = "strict", [PB_DFA_PAPER] = "paper", NULL};
 static const char *const series_words[] = {[PB_SERIES_DAYS] = "days",
@@ -33,6 +33,7 @@ static const char *const corrupt_words[] = {[PB_CORRUPT_STATE] = "state",
 					    [PB_CORRUPT_TARGET] = "target",
 					    [PB_CORRUPT_PLACE] = "place",
 					    [PB_CORRUPT_YEAR] = "year",
+					    [PB_CORRUPT_SUBJECT] = "subject",
 					    NULL};
 static const char *const intervention_words[] = {
     [PB_PATCH] = "patch",     [PB_ZERO] = "zero",
@@ -142,6 +143,9 @@ const struct pb_key pb_keys[] = {
 	 .help = "words before they repeat; arguments; items shown"},
 	{.path = "task.series", .type = PB_KEY_WORD, .words = series_words, .tasks = "successor",
 	 .offset = offsetof(struct pb_run_config, task.series), .help = "what is counted"},
+	{.path = "task.triples", .type = PB_KEY_TEXT, .tasks = "factual",
+	 .offset = offsetof(struct pb_run_config, task.triples),
+	 .help = "a JSONL file of relations, subjects and objects"},
 	{.path = "task.pairs", .type = PB_KEY_COUNT, .presence = PB_KEY_OPTIONAL, .fallback = "100",
 	 .least = 1, .most = PB_TASK_MAX_COUNT, .offset = offsetof(struct pb_run_config, task.count),
 	 .help = "how many pairs to make"},

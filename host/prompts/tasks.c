@@ -7,6 +7,7 @@
 #include "prompts/box.h"
 #include "prompts/dfa.h"
 #include "prompts/docstring.h"
+#include "prompts/factual.h"
 #include "prompts/fruit.h"
 #include "prompts/greater_than.h"
 #include "prompts/induction.h"
@@ -95,6 +96,15 @@ const struct pb_task pb_tasks[] = {
      .prepare = pb_successor_prepare,
      .corruptions = BIT(PLACE),
      .usual_corrupt = PB_CORRUPT_PLACE},
+    {.name = "factual",
+     .summary = "facts from a file of yours",
+     .prompt = pb_factual_prompt,
+     .pair = pb_factual_pair,
+     .check = pb_factual_check,
+     .prepare = pb_factual_prepare,
+     .release = pb_factual_release,
+     .corruptions = BIT(SUBJECT),
+     .usual_corrupt = PB_CORRUPT_SUBJECT},
     {.name = NULL},
 };
 
@@ -122,6 +132,7 @@ const char *pb_corruption_name(enum pb_corruption corruption)
 	    [PB_CORRUPT_TARGET] = "target",
 	    [PB_CORRUPT_PLACE] = "place",
 	    [PB_CORRUPT_YEAR] = "year",
+	    [PB_CORRUPT_SUBJECT] = "subject",
 	};
 
 	return names[corruption];

@@ -117,12 +117,13 @@ enum pb_corruption {
 	PB_CORRUPT_NOOP,
 	PB_CORRUPT_SAME_ACTION,
 	/* induction, docstring: what is to be copied; successor: where in the series;
-	 * greater_than: the first year */
+	 * greater_than: the first year; factual: what it is told of */
 	PB_CORRUPT_TARGET,
 	PB_CORRUPT_PLACE,
 	PB_CORRUPT_YEAR,
+	PB_CORRUPT_SUBJECT,
 };
-#define PB_N_CORRUPTIONS (PB_CORRUPT_YEAR + 1)
+#define PB_N_CORRUPTIONS (PB_CORRUPT_SUBJECT + 1)
 
 enum pb_dfa_mode { PB_DFA_STRICT, PB_DFA_PAPER };
 enum pb_series { PB_SERIES_DAYS, PB_SERIES_MONTHS, PB_SERIES_NUMBERS };
@@ -141,6 +142,7 @@ struct pb_task_options {
 	enum pb_series series;             /* successor */
 	size_t count;                      /* pairs (or evaluation prompts) to make */
 	enum pb_corruption corrupt;
+	const char *triples; /* factual: a JSONL file */
 	uint64_t seed;
 	/* Names must be one token of it; NULL: whatever they are. Not owned. */
 	const struct pb_tokenizer *tokenizer;
