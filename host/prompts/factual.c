@@ -41,9 +41,9 @@ void pb_factual_release(struct pb_task_options *o)
 
 /* ---- words --------------------------------------------------------------------------- */
 
-/* A prompt as words: texts of them lie in `copy`. */
+/* A prompt as words; their texts lie in the arena. */
 struct told {
-	char *copy;
+	struct pb_arena arena;
 	struct pb_words words;
 };
 
@@ -80,12 +80,11 @@ static enum pb_status tell(struct told *told, const char *pattern, const char *s
 	enum pb_status status = PB_OK;
 
 	told->words.n = 0;
-	told->copy = NULL;
 	if (text != NULL) {
 		size = strlen(text);
-		told->copy = to = malloc(2 * size + 2);
+		to = pb_arena_alloc(&told->arena, 2 * size + 2, 1);
 	}
-	if (told->copy == NULL) {
+	if (to == NULL) {
 		free(text);
 		return pb_fail(err, PB_ERR_MEMORY, "out of memory: a fact");
 	}
@@ -196,7 +195,7 @@ enum pb_status pb_factual_prompt(const struct pb_task_options *o, uint64_t index
 {
 	const struct pb_facts *f = o->prepared;
 	const struct pb_fact *fact;
-	struct told told;
+	struct told told = {.words = {.n = 0}};
 	struct pb_rng rng;
 	json_t *line = NULL;
 	bool bad;
@@ -214,7 +213,7 @@ enum pb_status pb_factual_prompt(const struct pb_task_options *o, uint64_t index
 	pb_line_put(line, "roles", pb_line_roles(&told.words, &bad), &bad);
 	status = pb_line_write(line, bad, out, err);
 cleanup:
-	free(told.copy);
+	pb_arena_free(&told.arena);
 	return status;
 }
 
@@ -239,7 +238,7 @@ enum pb_status pb_factual_pair(const struct pb_task_options *o, uint64_t index, 
 {
 	const struct pb_facts *f = o->prepared;
 	const struct pb_fact *fact = NULL, *other = NULL;
-	struct told clean = {.copy = NULL}, corrupted = {.copy = NULL};
+	struct told clean = {.words = {.n = 0}}, corrupted = {.words = {.n = 0}};
 	struct pb_rng rng;
 	json_t *line;
 	bool bad;
@@ -267,7 +266,7 @@ enum pb_status pb_factual_pair(const struct pb_task_options *o, uint64_t index, 
 	pb_line_put(line, "roles", pb_line_roles(&clean.words, &bad), &bad);
 	status = pb_line_write(line, bad, out, err);
 cleanup:
-	free(clean.copy);
-	free(corrupted.copy);
+	pb_arena_free(&clean.arena);
+	pb_arena_free(&corrupted.arena);
 	return status;
 }
