@@ -70,6 +70,8 @@ CRITERION_CFLAGS := $(CRITERION_CFLAGS)
 CRITERION_LIBS   := $(CRITERION_LIBS)
 # oneDNN is opened when it is needed, where the linker would look for it.
 DNNL_PATH  := $(patsubst -L%,-Wl$(comma)-rpath$(comma)%,$(filter -L%,$(DNNL_LIBS)))
+# (The leak sanitizer cannot look into it unless it was there from the start.)
+DNNL_PATH  += $(if $(filter asan,$(CONFIG)),-Wl$(comma)--no-as-needed $(DNNL_LIBS))
 LIB_CFLAGS := $(strip $(HDF5_CFLAGS) $(JANSSON_CFLAGS) $(FYAML_CFLAGS) $(PCRE2_CFLAGS) \
               $(UTF8PROC_CFLAGS) $(CRYPTO_CFLAGS) $(DNNL_CFLAGS))
 LIBS       := $(strip $(HDF5_LIBS) $(JANSSON_LIBS) $(FYAML_LIBS) $(PCRE2_LIBS) $(UTF8PROC_LIBS) \

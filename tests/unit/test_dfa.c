@@ -1,12 +1,8 @@
 /* The dfa task: walks are read back from their text by a reader that shares nothing with the
  * generator, and pairs differ where they say and nowhere else. */
-#include <criterion/criterion.h>
-#include <jansson.h>
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "patchbay/pairs.h"
+#include "support/task_lines.h"
 
 #define MAX_LABELS 128
 #define MAX_CLAUSES 256
@@ -109,35 +105,6 @@ static const char *asked(const struct walk *w, int *evidence)
 }
 
 /* ---- lines ---------------------------------------------------------------------------- */
-
-static json_t *generate(const struct pb_task_options *o, bool pairs, char **text)
-{
-	struct pb_error err = {0};
-	size_t size = 0;
-	json_t *lines = json_array();
-	char *rest = NULL, *copy;
-
-	cr_assert_eq((pairs ? pb_task_pairs : pb_task_prompts)(o, text, &size, &err), PB_OK, "%s",
-		     err.message);
-	copy = strdup(*text);
-	for (char *line = strtok_r(copy, "\n", &rest); line != NULL;
-	     line = strtok_r(NULL, "\n", &rest)) {
-		json_t *value = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
-
-		cr_assert_not_null(value);
-		json_array_append_new(lines, value);
-	}
-	free(copy);
-	return lines;
-}
-
-static const char *text_of(const json_t *line, const char *key)
-{
-	const char *text = json_string_value(json_object_get(line, key));
-
-	cr_assert_not_null(text, "key %s", key);
-	return text;
-}
 
 static bool flag_of(const json_t *line, const char *key)
 {
@@ -485,37 +452,27 @@ Test(dfa, the_papers_two_constructions)
  * word more is a token more: the distance to the evidence is in tokens. */
 Test(dfa, labels_are_single_tokens)
 {
-	static const char *const folders[] = {"gpt2", "neox"};
-	const char *root = getenv("PB_TOKENIZERS");
+	static const char *const names[] = {"gpt2", "neox"};
+	const struct pb_task_options o = {.name = "dfa",
+					  .states = 100,
+					  .edges = 110,
+					  .actions = 26,
+					  .steps = 60,
+					  .count = 40,
+					  .corrupt = PB_CORRUPT_DISTRACTOR};
 	size_t n = 0;
 
-	for (size_t f = 0; f < 2; f++) {
-		char *folder =
-		    pb_format("%s/%s", root != NULL ? root : "../shared/tokenizers", folders[f]);
-		struct pb_task_options o = {.name = "dfa",
-					    .states = 100,
-					    .edges = 110,
-					    .actions = 26,
-					    .steps = 60,
-					    .count = 40,
-					    .corrupt = PB_CORRUPT_DISTRACTOR};
-		struct pb_tokenizer *t = NULL;
+	for (size_t m = 0; m < 2; m++) {
+		struct pb_tokenizer *t = open_tokenizer(names[m]);
 		struct pb_pairs pairs = {0};
-		struct pb_error err = {0};
 		char *text = NULL;
 		json_t *lines;
 
-		if (!pb_is_directory(folder)) {
-			free(folder);
+		if (t == NULL)
 			continue;
-		}
 		n++;
-		cr_assert_eq(pb_tokenizer_open(&t, folder, &err), PB_OK, "%s", err.message);
-		o.tokenizer = t;
 		lines = generate(&o, true, &text);
-		cr_assert_eq(pb_pairs_parse(&pairs, text, strlen(text), "dfa", t, PB_BOS_FALSE,
-					    60000, 2048, &err),
-			     PB_OK, "%s", err.message);
+		parse_pairs(&pairs, o, t);
 		for (size_t i = 0; i < pairs.n; i++) {
 			const json_t *line = json_array_get(lines, i);
 			const struct pb_pair *p = &pairs.items[i];
@@ -531,7 +488,6 @@ Test(dfa, labels_are_single_tokens)
 		pb_tokenizer_close(t);
 		json_decref(lines);
 		free(text);
-		free(folder);
 	}
 	if (n == 0)
 		cr_skip_test("no tokenizers: set PB_TOKENIZERS");
@@ -542,65 +498,50 @@ Test(dfa, labels_are_single_tokens)
 Test(dfa, the_same_bytes_everywhere)
 {
 	struct pb_task_options o = cells[1];
-	char *few = NULL, *many = NULL, hex[PB_SHA256_HEX];
-	struct pb_error err = {0};
-	size_t n_few = 0, n_many = 0;
 
-	o.count = 20;
-	cr_assert_eq(pb_task_prompts(&o, &few, &n_few, &err), PB_OK);
 	o.count = 50;
-	cr_assert_eq(pb_task_prompts(&o, &many, &n_many, &err), PB_OK);
-	cr_assert(n_few < n_many && memcmp(few, many, n_few) == 0, "prompt k depends on others");
-	cr_assert_eq(pb_sha256_of(many, n_many, hex, &err), PB_OK);
-	cr_assert_str_eq(hex, "7f85336c186c13beb9b0dc5a72e2f889f1c4a41d8fb1f7865901d150880b7f64");
-	free(few);
-	free(many);
+	check_bytes(o, false, "7f85336c186c13beb9b0dc5a72e2f889f1c4a41d8fb1f7865901d150880b7f64");
 	o.mode = PB_DFA_PAPER;
 	o.corrupt = PB_CORRUPT_ACTION;
-	cr_assert_eq(pb_task_pairs(&o, &many, &n_many, &err), PB_OK, "%s", err.message);
-	cr_assert_eq(pb_sha256_of(many, n_many, hex, &err), PB_OK);
-	cr_assert_str_eq(hex, "8f3bf446003bc9bf9ec1fd285217ea378b91b3bb13407d6d1ca77fa7008ad8fc");
-	free(many);
+	check_bytes(o, true, "8f3bf446003bc9bf9ec1fd285217ea378b91b3bb13407d6d1ca77fa7008ad8fc");
 }
 
-static void refuse(struct pb_task_options o, bool pairs, const char *words)
+static void refuse_dfa(struct pb_task_options o, bool pairs, const char *words)
 {
-	struct pb_error err = {0};
-	char *text = NULL;
-	size_t size = 0;
-
 	o.name = "dfa";
 	if (o.count == 0)
 		o.count = 2;
-	cr_assert_eq((pairs ? pb_task_pairs : pb_task_prompts)(&o, &text, &size, &err),
-		     PB_ERR_INPUT);
-	cr_assert(strstr(err.message, words) != NULL, "'%s' lacks '%s'", err.message, words);
-	cr_assert_null(text);
+	refuse(o, pairs, words);
 }
 
 Test(dfa, what_cannot_be_is_refused)
 {
-	refuse((struct pb_task_options){.states = 1, .steps = 3}, false, "states out of range: 1");
-	refuse((struct pb_task_options){.states = 101, .steps = 3}, false, "give 2 to 100");
-	refuse((struct pb_task_options){.states = 5, .steps = 1}, false, "steps out of range");
-	refuse((struct pb_task_options){.states = 5, .steps = 101}, false, "steps out of range");
-	refuse((struct pb_task_options){.states = 5, .edges = 4, .steps = 5}, false,
-	       "edges out of range: 4 (task dfa): give 5 to 20");
-	refuse((struct pb_task_options){.states = 5, .edges = 21, .steps = 5}, false, "5 to 20");
-	refuse((struct pb_task_options){.states = 5, .edges = 16, .actions = 3, .steps = 5}, false,
-	       "5 to 15");
-	refuse((struct pb_task_options){.states = 5, .actions = 27, .steps = 5}, false, "actions");
-	refuse((struct pb_task_options){.states = 2, .steps = 9}, true, "give at least 3");
-	refuse(
+	refuse_dfa((struct pb_task_options){.states = 1, .steps = 3}, false,
+		   "states out of range: 1");
+	refuse_dfa((struct pb_task_options){.states = 101, .steps = 3}, false, "give 2 to 100");
+	refuse_dfa((struct pb_task_options){.states = 5, .steps = 1}, false, "steps out of range");
+	refuse_dfa((struct pb_task_options){.states = 5, .steps = 101}, false,
+		   "steps out of range");
+	refuse_dfa((struct pb_task_options){.states = 5, .edges = 4, .steps = 5}, false,
+		   "edges out of range: 4 (task dfa): give 5 to 20");
+	refuse_dfa((struct pb_task_options){.states = 5, .edges = 21, .steps = 5}, false,
+		   "5 to 20");
+	refuse_dfa((struct pb_task_options){.states = 5, .edges = 16, .actions = 3, .steps = 5},
+		   false, "5 to 15");
+	refuse_dfa((struct pb_task_options){.states = 5, .actions = 27, .steps = 5}, false,
+		   "actions");
+	refuse_dfa((struct pb_task_options){.states = 2, .steps = 9}, true, "give at least 3");
+	refuse_dfa(
 	    (struct pb_task_options){
 		.states = 5, .steps = 9, .count = 3, .corrupt = PB_CORRUPT_MATCHED},
 	    true, "an odd number of pairs");
-	refuse(
+	refuse_dfa(
 	    (struct pb_task_options){
 		.states = 5, .steps = 9, .edges = 9, .corrupt = PB_CORRUPT_NOOP},
 	    true, "edges");
-	refuse((struct pb_task_options){.states = 3, .steps = 9, .corrupt = PB_CORRUPT_SAME_ACTION},
-	       true, "at least 4 states");
-	refuse((struct pb_task_options){.states = 30, .steps = 3, .corrupt = PB_CORRUPT_STATE},
-	       true, "no pair was found");
+	refuse_dfa(
+	    (struct pb_task_options){.states = 3, .steps = 9, .corrupt = PB_CORRUPT_SAME_ACTION},
+	    true, "at least 4 states");
+	refuse_dfa((struct pb_task_options){.states = 30, .steps = 3, .corrupt = PB_CORRUPT_STATE},
+		   true, "no pair was found");
 }

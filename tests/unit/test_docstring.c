@@ -1,10 +1,6 @@
 /* The docstring task, read back from its text by a reader of its own. */
-#include <criterion/criterion.h>
-#include <jansson.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "patchbay/pairs.h"
+#include "support/task_lines.h"
 
 #define MAX 8
 
@@ -69,32 +65,6 @@ static const char *next_of(const struct function *f)
 	for (size_t i = 0; i < f->n_documented; i++)
 		cr_assert_str_eq(f->documented[i], f->argument[i]);
 	return f->argument[f->n_documented];
-}
-
-static json_t *generate(const struct pb_task_options *o, bool pairs, char **text)
-{
-	struct pb_error err = {0};
-	size_t size = 0;
-	json_t *lines = json_array();
-	char *rest = NULL, *copy;
-
-	cr_assert_eq((pairs ? pb_task_pairs : pb_task_prompts)(o, text, &size, &err), PB_OK, "%s",
-		     err.message);
-	copy = strdup(*text);
-	for (char *line = strtok_r(copy, "\n", &rest); line != NULL;
-	     line = strtok_r(NULL, "\n", &rest))
-		json_array_append_new(lines, json_loads(line, JSON_REJECT_DUPLICATES, NULL));
-	free(copy);
-	cr_assert_eq(json_array_size(lines), o->count);
-	return lines;
-}
-
-static const char *text_of(const json_t *line, const char *key)
-{
-	const char *text = json_string_value(json_object_get(line, key));
-
-	cr_assert_not_null(text, "key %s", key);
-	return text;
 }
 
 /* How many words of the two texts differ, all of them listed. */
@@ -186,74 +156,43 @@ Test(docstring, bytes_and_refusals)
 {
 	struct pb_task_options o = {
 	    .name = "docstring", .length = 4, .count = 40, .corrupt = PB_CORRUPT_TARGET};
-	char *text = NULL, *few = NULL, hex[PB_SHA256_HEX];
-	struct pb_error err = {0};
-	size_t size = 0, n_few = 0;
 
-	cr_assert_eq(pb_task_pairs(&o, &text, &size, &err), PB_OK);
-	cr_assert_eq(pb_sha256_of(text, size, hex, &err), PB_OK);
-	cr_assert_str_eq(hex, "9fd39b57483cc198f4690e6157407903e9b743f65954e3438ef362e5feb051d2");
-	o.count = 10;
-	cr_assert_eq(pb_task_pairs(&o, &few, &n_few, &err), PB_OK);
-	cr_assert(n_few < size && memcmp(text, few, n_few) == 0);
-	free(text);
-	free(few);
-	o.count = 40;
-	cr_assert_eq(pb_task_prompts(&o, &text, &size, &err), PB_OK);
-	cr_assert_eq(pb_sha256_of(text, size, hex, &err), PB_OK);
-	cr_assert_str_eq(hex, "dcb1a2455098d6ad53a3f5870f0477f63f5ce0522c79f9011bb39ead96bfe6fa");
-	free(text);
-	for (size_t length = 2; length <= 7; length += 5) {
-		o.length = length;
-		cr_assert_eq(pb_task_prompts(&o, &text, &size, &err), PB_ERR_INPUT);
-		cr_assert(strstr(err.message, "(task docstring): give 3 to 6") != NULL, "%s",
-			  err.message);
-	}
+	check_bytes(o, true, "9fd39b57483cc198f4690e6157407903e9b743f65954e3438ef362e5feb051d2");
+	check_bytes(o, false, "dcb1a2455098d6ad53a3f5870f0477f63f5ce0522c79f9011bb39ead96bfe6fa");
+	o.length = 2;
+	refuse(o, false, "(task docstring): give 3 to 6");
+	o.length = 7;
+	refuse(o, true, "(task docstring): give 3 to 6");
 }
 
 /* Names are one token where they stand, with a mark behind them or not, and roles find them. */
 Test(docstring, words_are_single_tokens)
 {
-	static const char *const folders[] = {"gpt2", "neox"};
-	const char *root = getenv("PB_TOKENIZERS");
+	static const char *const names[] = {"gpt2", "neox"};
+	const struct pb_task_options o = {
+	    .name = "docstring", .length = 6, .count = 200, .corrupt = PB_CORRUPT_TARGET};
 	size_t n = 0;
 
 	for (size_t m = 0; m < 2; m++) {
-		char *folder =
-		    pb_format("%s/%s", root != NULL ? root : "../shared/tokenizers", folders[m]);
-		struct pb_task_options o = {
-		    .name = "docstring", .length = 6, .count = 200, .corrupt = PB_CORRUPT_TARGET};
-		struct pb_tokenizer *t = NULL;
+		struct pb_tokenizer *t = open_tokenizer(names[m]);
 		struct pb_pairs pairs = {0};
-		struct pb_error err = {0};
-		char *text = NULL;
-		size_t size = 0;
 
-		if (pb_is_directory(folder)) {
-			n++;
-			cr_assert_eq(pb_tokenizer_open(&t, folder, &err), PB_OK, "%s", err.message);
-			o.tokenizer = t;
-			cr_assert_eq(pb_task_pairs(&o, &text, &size, &err), PB_OK, "%s",
-				     err.message);
-			cr_assert_eq(pb_pairs_parse(&pairs, text, size, "docstring", t,
-						    PB_BOS_FALSE, 60000, 2048, &err),
-				     PB_OK, "%s", err.message);
-			for (size_t i = 0; i < pairs.n; i++) {
-				const struct pb_pair *p = &pairs.items[i];
-				bool found = false;
+		if (t == NULL)
+			continue;
+		n++;
+		parse_pairs(&pairs, o, t);
+		for (size_t i = 0; i < pairs.n; i++) {
+			const struct pb_pair *p = &pairs.items[i];
+			bool found = false;
 
-				cr_assert_str_eq(pairs.roles[p->roles[p->length - 1]], "end");
-				for (size_t k = 0; k < p->length; k++)
-					found = found ||
-						(strcmp(pairs.roles[p->roles[k]], "target") == 0 &&
-						 p->clean[k] == p->answer);
-				cr_assert(found, "pair %zu", i);
-			}
-			pb_pairs_free(&pairs);
-			free(text);
-			pb_tokenizer_close(t);
+			cr_assert_str_eq(pairs.roles[p->roles[p->length - 1]], "end");
+			for (size_t k = 0; k < p->length; k++)
+				found = found || (strcmp(pairs.roles[p->roles[k]], "target") == 0 &&
+						  p->clean[k] == p->answer);
+			cr_assert(found, "pair %zu", i);
 		}
-		free(folder);
+		pb_pairs_free(&pairs);
+		pb_tokenizer_close(t);
 	}
 	if (n == 0)
 		cr_skip_test("no tokenizers: set PB_TOKENIZERS");

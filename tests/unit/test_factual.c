@@ -1,11 +1,7 @@
 /* The factual task: facts of a file, told by its templates. */
-#include <criterion/criterion.h>
-#include <jansson.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "patchbay/pairs.h"
+#include "support/task_lines.h"
 
 static const char *const subjects[] = {
     "France", "Germany", "Italy", "Spain", "the United Kingdom", "the Czech Republic", "Peru"};
@@ -52,14 +48,6 @@ static char *make_capitals(void)
 	return path;
 }
 
-static const char *text_of(const json_t *line, const char *key)
-{
-	const char *text = json_string_value(json_object_get(line, key));
-
-	cr_assert_not_null(text, "key %s", key);
-	return text;
-}
-
 /* The number of the fact that a prompt tells, by comparing it with every way of telling every one;
  * `by`: which template. */
 static size_t read_fact(const char *prompt, size_t *by)
@@ -82,24 +70,6 @@ static size_t read_fact(const char *prompt, size_t *by)
 static const char *object_of(size_t fact)
 {
 	return fact < N_FACTS ? objects[fact] : fact == N_FACTS ? "moo" : "baa";
-}
-
-static json_t *generate(const struct pb_task_options *o, bool pairs, char **text)
-{
-	struct pb_error err = {0};
-	size_t size = 0;
-	json_t *lines = json_array();
-	char *rest = NULL, *copy;
-
-	cr_assert_eq((pairs ? pb_task_pairs : pb_task_prompts)(o, text, &size, &err), PB_OK, "%s",
-		     err.message);
-	copy = strdup(*text);
-	for (char *line = strtok_r(copy, "\n", &rest); line != NULL;
-	     line = strtok_r(NULL, "\n", &rest))
-		json_array_append_new(lines, json_loads(line, JSON_REJECT_DUPLICATES, NULL));
-	free(copy);
-	cr_assert_eq(json_array_size(lines), o->count);
-	return lines;
 }
 
 static size_t count_spaces(const char *text)
@@ -172,16 +142,14 @@ Test(factual, pairs_are_of_one_relation_and_length)
 	free(path);
 }
 
-static void refuse(const char *lines, const char *words)
+static void refuse_file(const char *lines, const char *words)
 {
-	char *path = make_file(lines), *text = NULL;
-	struct pb_task_options o = {
-	    .name = "factual", .triples = path, .count = 1, .corrupt = PB_CORRUPT_SUBJECT};
-	struct pb_error err = {0};
-	size_t size = 0;
+	char *path = make_file(lines);
 
-	cr_assert_eq(pb_task_pairs(&o, &text, &size, &err), PB_ERR_INPUT, "%s", lines);
-	cr_assert(strstr(err.message, words) != NULL, "'%s' lacks '%s'", err.message, words);
+	refuse(
+	    (struct pb_task_options){
+		.name = "factual", .triples = path, .count = 1, .corrupt = PB_CORRUPT_SUBJECT},
+	    true, words);
 	(void)unlink(path);
 	free(path);
 }
@@ -190,58 +158,42 @@ static void refuse(const char *lines, const char *words)
 
 Test(factual, bad_files_are_refused_by_line)
 {
-	struct pb_task_options o = {.name = "factual", .count = 1};
-	struct pb_error err = {0};
-	char *text = NULL;
-	size_t size = 0;
-
-	refuse("", "no facts");
-	refuse(TEMPLATE "no json\n", ":2: ");
-	refuse("[1]\n", ":1: give keys and values in braces");
-	refuse("{\"subject\": \"a\", \"object\": \"b\"}\n", "missing key: /tmp/pb_facts_");
-	refuse(TEMPLATE "{\"relation\": \"r\", \"subject\": \"a\"}\n", ":2 (object): give a text");
-	refuse(TEMPLATE "{\"relation\": \"r\", \"subject\": 3, \"object\": \"b\"}\n",
-	       "wrong value");
-	refuse("{\"relation\": \"r\", \"template\": \"no place\"}\n", "bad template");
-	refuse("{\"relation\": \"r\", \"template\": \"{} and {} is\"}\n", "bad template");
-	refuse("{\"relation\": \"r\", \"template\": \"it is {}\"}\n", "bad template");
-	refuse("{\"relation\": \"r\", \"template\": \"The {} is \"}\n", "bad template");
-	refuse("{\"relation\": \"q\", \"subject\": \"a\", \"object\": \"b\"}\n" TEMPLATE,
-	       ":1: relation 'q' has none");
-	refuse(TEMPLATE "{\"relation\": \"r\", \"subject\": \"a\", \"object\": \"b\"}\n",
-	       "no pair was found");
-	refuse(TEMPLATE "{\"relation\": \"r\", \"subject\": \"a\\tb\", \"object\": \"b\"}\n"
-			"{\"relation\": \"r\", \"subject\": \"a\\tc\", \"object\": \"c\"}\n",
-	       "white space");
-	cr_assert_eq(pb_task_prompts(&o, &text, &size, &err), PB_ERR_INPUT);
-	cr_assert(strstr(err.message, "--triples FILE") != NULL, "%s", err.message);
+	refuse_file("", "no facts");
+	refuse_file(TEMPLATE "no json\n", ":2: ");
+	refuse_file("[1]\n", ":1: give keys and values in braces");
+	refuse_file("{\"subject\": \"a\", \"object\": \"b\"}\n", "missing key: /tmp/pb_facts_");
+	refuse_file(TEMPLATE "{\"relation\": \"r\", \"subject\": \"a\"}\n",
+		    ":2 (object): give a text");
+	refuse_file(TEMPLATE "{\"relation\": \"r\", \"subject\": 3, \"object\": \"b\"}\n",
+		    "wrong value");
+	refuse_file("{\"relation\": \"r\", \"template\": \"no place\"}\n", "bad template");
+	refuse_file("{\"relation\": \"r\", \"template\": \"{} and {} is\"}\n", "bad template");
+	refuse_file("{\"relation\": \"r\", \"template\": \"it is {}\"}\n", "bad template");
+	refuse_file("{\"relation\": \"r\", \"template\": \"The {} is \"}\n", "bad template");
+	refuse_file("{\"relation\": \"q\", \"subject\": \"a\", \"object\": \"b\"}\n" TEMPLATE,
+		    ":1: relation 'q' has none");
+	refuse_file(TEMPLATE "{\"relation\": \"r\", \"subject\": \"a\", \"object\": \"b\"}\n",
+		    "no pair was found");
+	refuse_file(TEMPLATE "{\"relation\": \"r\", \"subject\": \"a\\tb\", \"object\": \"b\"}\n"
+			     "{\"relation\": \"r\", \"subject\": \"a\\tc\", \"object\": \"c\"}\n",
+		    "white space");
+	refuse((struct pb_task_options){.name = "factual", .count = 1}, false, "--triples FILE");
 }
 
 /* With a tokenizer, subjects of other lengths are no partners, and objects of several tokens are
  * left out. */
 Test(factual, lengths_are_in_tokens)
 {
-	const char *root = getenv("PB_TOKENIZERS");
-	char *folder = pb_format("%s/gpt2", root != NULL ? root : "../shared/tokenizers");
-	char *path, *text = NULL;
 	struct pb_task_options o = {.name = "factual", .count = 300, .corrupt = PB_CORRUPT_SUBJECT};
-	struct pb_tokenizer *t = NULL;
+	struct pb_tokenizer *t = open_tokenizer("gpt2");
 	struct pb_pairs pairs = {0};
-	struct pb_error err = {0};
-	json_t *lines;
+	char *path;
 
-	if (!pb_is_directory(folder)) {
-		free(folder);
+	if (t == NULL)
 		cr_skip_test("no tokenizer of GPT-2: set PB_TOKENIZERS");
-	}
-	cr_assert_eq(pb_tokenizer_open(&t, folder, &err), PB_OK, "%s", err.message);
 	path = make_capitals();
 	o.triples = path;
-	o.tokenizer = t;
-	lines = generate(&o, true, &text);
-	cr_assert_eq(pb_pairs_parse(&pairs, text, strlen(text), "factual", t, PB_BOS_FALSE, 50257,
-				    1024, &err),
-		     PB_OK, "%s", err.message);
+	parse_pairs(&pairs, o, t);
 	for (size_t i = 0; i < pairs.n; i++) {
 		const struct pb_pair *p = &pairs.items[i];
 
@@ -252,9 +204,6 @@ Test(factual, lengths_are_in_tokens)
 	}
 	pb_pairs_free(&pairs);
 	pb_tokenizer_close(t);
-	json_decref(lines);
-	free(text);
 	(void)unlink(path);
 	free(path);
-	free(folder);
 }

@@ -1,10 +1,6 @@
 /* The fruit task, read back from its text by a reader of its own. */
-#include <criterion/criterion.h>
-#include <jansson.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "patchbay/pairs.h"
+#include "support/task_lines.h"
 
 #define MAX_WORDS 600
 #define MAX_PEOPLE 40
@@ -124,32 +120,6 @@ static bool remains(const struct story *s, const char *fruit)
 
 /* ---- lines ---------------------------------------------------------------------------- */
 
-static json_t *generate(const struct pb_task_options *o, bool pairs, char **text)
-{
-	struct pb_error err = {0};
-	size_t size = 0;
-	json_t *lines = json_array();
-	char *rest = NULL, *copy;
-
-	cr_assert_eq((pairs ? pb_task_pairs : pb_task_prompts)(o, text, &size, &err), PB_OK, "%s",
-		     err.message);
-	copy = strdup(*text);
-	for (char *line = strtok_r(copy, "\n", &rest); line != NULL;
-	     line = strtok_r(NULL, "\n", &rest))
-		json_array_append_new(lines, json_loads(line, JSON_REJECT_DUPLICATES, NULL));
-	free(copy);
-	cr_assert_eq(json_array_size(lines), o->count);
-	return lines;
-}
-
-static const char *text_of(const json_t *line, const char *key)
-{
-	const char *text = json_string_value(json_object_get(line, key));
-
-	cr_assert_not_null(text, "key %s", key);
-	return text;
-}
-
 /* The list is exactly what remains, in the story's order. */
 static void check_answers(const json_t *line, const struct story *s)
 {
@@ -246,92 +216,54 @@ Test(fruit, pairs_differ_where_they_say)
 		}
 }
 
-static void refuse(const struct pb_task_options *o, bool pairs, const char *words)
-{
-	struct pb_error err = {0};
-	char *text = NULL;
-	size_t size = 0;
-
-	cr_assert_eq((pairs ? pb_task_pairs : pb_task_prompts)(o, &text, &size, &err),
-		     PB_ERR_INPUT);
-	cr_assert(strstr(err.message, words) != NULL, "'%s' lacks '%s'", err.message, words);
-}
-
 Test(fruit, bytes_and_refusals)
 {
 	struct pb_task_options o = {
 	    .name = "fruit", .people = 6, .clues = 5, .count = 40, .corrupt = PB_CORRUPT_STATE};
-	char *text = NULL, *few = NULL, hex[PB_SHA256_HEX];
-	struct pb_error err = {0};
-	size_t size = 0, n_few = 0;
 
-	cr_assert_eq(pb_task_pairs(&o, &text, &size, &err), PB_OK);
-	cr_assert_eq(pb_sha256_of(text, size, hex, &err), PB_OK);
-	cr_assert_str_eq(hex, "946818841caac21d4ecf1da0af52f9ef31c2838e0d8a33c510e703da99f21488");
-	o.count = 10;
-	cr_assert_eq(pb_task_pairs(&o, &few, &n_few, &err), PB_OK);
-	cr_assert(n_few < size && memcmp(text, few, n_few) == 0);
-	free(text);
-	free(few);
+	check_bytes(o, true, "946818841caac21d4ecf1da0af52f9ef31c2838e0d8a33c510e703da99f21488");
 	o.clues = 3;
-	o.count = 40;
-	cr_assert_eq(pb_task_prompts(&o, &text, &size, &err), PB_OK);
-	cr_assert_eq(pb_sha256_of(text, size, hex, &err), PB_OK);
-	cr_assert_str_eq(hex, "6716156a1baf7d89a3d90553a2555ba1d2be9d8a6ef0232e21b77a2b400c0d16");
-	free(text);
-	refuse(&o, true, "more than one fruit remains: give 5 clues");
+	check_bytes(o, false, "6716156a1baf7d89a3d90553a2555ba1d2be9d8a6ef0232e21b77a2b400c0d16");
+	refuse(o, true, "more than one fruit remains: give 5 clues");
 	o.clues = 6;
-	refuse(&o, false, "clues out of range: 6 (task fruit, 6 people): give 0 to 5");
+	refuse(o, false, "clues out of range: 6 (task fruit, 6 people): give 0 to 5");
 	o.people = 1;
-	refuse(&o, false, "people out of range: 1 (task fruit): give 2 to 36");
+	refuse(o, false, "people out of range: 1 (task fruit): give 2 to 36");
 	o.people = 22;
-	refuse(&o, false, "21 of 36 fruits are one token of GPT-2's tokenizer: give at most 21");
+	refuse(o, false, "21 of 36 fruits are one token of GPT-2's tokenizer: give at most 21");
 	o.people = 2;
 	o.clues = 1;
 	o.corrupt = PB_CORRUPT_DISTRACTOR;
-	refuse(&o, true, "give at least 3");
+	refuse(o, true, "give at least 3");
 }
 
 /* GPT-2 has 21 of the fruits as one token, GPT-NeoX 15: more people are not available there. */
 Test(fruit, fruits_are_single_tokens)
 {
 	static const struct {
-		const char *folder;
+		const char *name;
 		size_t most;
 	} models[] = {{"gpt2", 21}, {"neox", 15}};
-	const char *root = getenv("PB_TOKENIZERS");
 	size_t n = 0;
 
 	for (size_t m = 0; m < 2; m++) {
-		char *folder = pb_format("%s/%s", root != NULL ? root : "../shared/tokenizers",
-					 models[m].folder);
 		struct pb_task_options o = {.name = "fruit",
 					    .people = models[m].most,
 					    .clues = models[m].most - 1,
 					    .count = 100,
 					    .corrupt = PB_CORRUPT_STATE};
-		struct pb_tokenizer *t = NULL;
+		struct pb_tokenizer *t = open_tokenizer(models[m].name);
 		struct pb_pairs pairs = {0};
-		struct pb_error err = {0};
-		char *text = NULL;
-		size_t size = 0;
 
-		if (pb_is_directory(folder)) {
-			n++;
-			cr_assert_eq(pb_tokenizer_open(&t, folder, &err), PB_OK, "%s", err.message);
-			o.tokenizer = t;
-			cr_assert_eq(pb_task_pairs(&o, &text, &size, &err), PB_OK, "%s",
-				     err.message);
-			cr_assert_eq(pb_pairs_parse(&pairs, text, size, "fruit", t, PB_BOS_FALSE,
-						    60000, 2048, &err),
-				     PB_OK, "%s", err.message);
-			pb_pairs_free(&pairs);
-			free(text);
-			o.people++;
-			refuse(&o, false, "are one token of this model's tokenizer");
-			pb_tokenizer_close(t);
-		}
-		free(folder);
+		if (t == NULL)
+			continue;
+		n++;
+		parse_pairs(&pairs, o, t);
+		pb_pairs_free(&pairs);
+		o.tokenizer = t;
+		o.people++;
+		refuse(o, false, "are one token of this model's tokenizer");
+		pb_tokenizer_close(t);
 	}
 	if (n == 0)
 		cr_skip_test("no tokenizers: set PB_TOKENIZERS");

@@ -1,36 +1,6 @@
 /* The greater_than task, read back from its text by a reader of its own. */
-#include <criterion/criterion.h>
-#include <jansson.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "patchbay/pairs.h"
-
-static json_t *generate(const struct pb_task_options *o, bool pairs, char **text)
-{
-	struct pb_error err = {0};
-	size_t size = 0;
-	json_t *lines = json_array();
-	char *rest = NULL, *copy;
-
-	cr_assert_eq((pairs ? pb_task_pairs : pb_task_prompts)(o, text, &size, &err), PB_OK, "%s",
-		     err.message);
-	copy = strdup(*text);
-	for (char *line = strtok_r(copy, "\n", &rest); line != NULL;
-	     line = strtok_r(NULL, "\n", &rest))
-		json_array_append_new(lines, json_loads(line, JSON_REJECT_DUPLICATES, NULL));
-	free(copy);
-	cr_assert_eq(json_array_size(lines), o->count);
-	return lines;
-}
-
-static const char *text_of(const json_t *line, const char *key)
-{
-	const char *text = json_string_value(json_object_get(line, key));
-
-	cr_assert_not_null(text, "key %s", key);
-	return text;
-}
+#include "support/task_lines.h"
 
 /* The two digits of the first year; the century is told twice. */
 static int read_story(const char *text, char event[16])
@@ -125,63 +95,38 @@ Test(greater_than, the_same_bytes_everywhere)
 {
 	struct pb_task_options o = {
 	    .name = "greater_than", .count = 40, .corrupt = PB_CORRUPT_YEAR};
-	char *text = NULL, *few = NULL, hex[PB_SHA256_HEX];
-	struct pb_error err = {0};
-	size_t size = 0, n_few = 0;
 
-	cr_assert_eq(pb_task_pairs(&o, &text, &size, &err), PB_OK);
-	cr_assert_eq(pb_sha256_of(text, size, hex, &err), PB_OK);
-	cr_assert_str_eq(hex, "33680a64651d98cff19f8b12b09229b560ac4734f735e834f7fa58e39380e844");
-	o.count = 10;
-	cr_assert_eq(pb_task_pairs(&o, &few, &n_few, &err), PB_OK);
-	cr_assert(n_few < size && memcmp(text, few, n_few) == 0);
-	free(text);
-	free(few);
+	check_bytes(o, true, "33680a64651d98cff19f8b12b09229b560ac4734f735e834f7fa58e39380e844");
 	o.corrupt = PB_CORRUPT_STATE;
-	cr_assert_eq(pb_task_pairs(&o, &text, &size, &err), PB_ERR_INPUT);
-	cr_assert(strstr(err.message, "give one of year") != NULL, "%s", err.message);
+	refuse(o, true, "give one of year");
 }
 
 /* Years that are one token, or cut elsewhere, are left out. */
 Test(greater_than, years_are_two_tokens)
 {
-	static const char *const folders[] = {"gpt2", "neox"};
-	const char *root = getenv("PB_TOKENIZERS");
+	static const char *const names[] = {"gpt2", "neox"};
+	const struct pb_task_options o = {
+	    .name = "greater_than", .count = 400, .corrupt = PB_CORRUPT_YEAR};
 	size_t n = 0;
 
 	for (size_t m = 0; m < 2; m++) {
-		char *folder =
-		    pb_format("%s/%s", root != NULL ? root : "../shared/tokenizers", folders[m]);
-		struct pb_task_options o = {
-		    .name = "greater_than", .count = 400, .corrupt = PB_CORRUPT_YEAR};
-		struct pb_tokenizer *t = NULL;
+		struct pb_tokenizer *t = open_tokenizer(names[m]);
 		struct pb_pairs pairs = {0};
-		struct pb_error err = {0};
-		char *text = NULL;
-		size_t size = 0;
 
-		if (pb_is_directory(folder)) {
-			n++;
-			cr_assert_eq(pb_tokenizer_open(&t, folder, &err), PB_OK, "%s", err.message);
-			o.tokenizer = t;
-			cr_assert_eq(pb_task_pairs(&o, &text, &size, &err), PB_OK, "%s",
-				     err.message);
-			cr_assert_eq(pb_pairs_parse(&pairs, text, size, "greater_than", t,
-						    PB_BOS_FALSE, 60000, 2048, &err),
-				     PB_OK, "%s", err.message);
-			for (size_t i = 0; i < pairs.n; i++) {
-				const struct pb_pair *p = &pairs.items[i];
+		if (t == NULL)
+			continue;
+		n++;
+		parse_pairs(&pairs, o, t);
+		for (size_t i = 0; i < pairs.n; i++) {
+			const struct pb_pair *p = &pairs.items[i];
 
-				cr_assert_eq(p->length, 12, "two tokens a year");
-				cr_assert_eq(p->first_difference, 7);
-				cr_assert_str_eq(pairs.roles[p->roles[7]], "first_year");
-				cr_assert_str_eq(pairs.roles[p->roles[11]], "end");
-			}
-			pb_pairs_free(&pairs);
-			free(text);
-			pb_tokenizer_close(t);
+			cr_assert_eq(p->length, 12, "two tokens a year");
+			cr_assert_eq(p->first_difference, 7);
+			cr_assert_str_eq(pairs.roles[p->roles[7]], "first_year");
+			cr_assert_str_eq(pairs.roles[p->roles[11]], "end");
 		}
-		free(folder);
+		pb_pairs_free(&pairs);
+		pb_tokenizer_close(t);
 	}
 	if (n == 0)
 		cr_skip_test("no tokenizers: set PB_TOKENIZERS");

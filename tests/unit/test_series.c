@@ -1,11 +1,7 @@
 /* The induction and successor tasks, read back from their text by a reader of its own. */
-#include <criterion/criterion.h>
 #include <ctype.h>
-#include <jansson.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "patchbay/pairs.h"
+#include "support/task_lines.h"
 
 #define MAX_WORDS 160
 
@@ -27,36 +23,6 @@ static void split(struct words *w, const char *text)
 		s += size;
 		s += *s == ' ';
 	}
-}
-
-static json_t *generate(const struct pb_task_options *o, bool pairs, char **text)
-{
-	struct pb_error err = {0};
-	size_t size = 0;
-	json_t *lines = json_array();
-	char *rest = NULL, *copy;
-
-	cr_assert_eq((pairs ? pb_task_pairs : pb_task_prompts)(o, text, &size, &err), PB_OK, "%s",
-		     err.message);
-	copy = strdup(*text);
-	for (char *line = strtok_r(copy, "\n", &rest); line != NULL;
-	     line = strtok_r(NULL, "\n", &rest)) {
-		json_t *value = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
-
-		cr_assert_not_null(value);
-		json_array_append_new(lines, value);
-	}
-	free(copy);
-	cr_assert_eq(json_array_size(lines), o->count);
-	return lines;
-}
-
-static const char *text_of(const json_t *line, const char *key)
-{
-	const char *text = json_string_value(json_object_get(line, key));
-
-	cr_assert_not_null(text, "key %s", key);
-	return text;
 }
 
 static bool is_candidate(const json_t *line, const char *text)
@@ -97,36 +63,6 @@ static size_t check_differences(const json_t *line)
 	}
 	cr_assert_eq(n, json_array_size(list));
 	return n;
-}
-
-static void check_hash(const struct pb_task_options *o, bool pairs, const char *expected)
-{
-	struct pb_task_options fewer = *o;
-	char *text = NULL, *beginning = NULL, hex[PB_SHA256_HEX];
-	struct pb_error err = {0};
-	size_t size = 0, n_beginning = 0;
-
-	cr_assert_eq((pairs ? pb_task_pairs : pb_task_prompts)(o, &text, &size, &err), PB_OK);
-	fewer.count = o->count / 2;
-	cr_assert_eq(
-	    (pairs ? pb_task_pairs : pb_task_prompts)(&fewer, &beginning, &n_beginning, &err),
-	    PB_OK);
-	cr_assert(n_beginning < size && memcmp(text, beginning, n_beginning) == 0);
-	cr_assert_eq(pb_sha256_of(text, size, hex, &err), PB_OK);
-	cr_assert_str_eq(hex, expected);
-	free(text);
-	free(beginning);
-}
-
-static void refuse(const struct pb_task_options *o, bool pairs, const char *words)
-{
-	struct pb_error err = {0};
-	char *text = NULL;
-	size_t size = 0;
-
-	cr_assert_eq((pairs ? pb_task_pairs : pb_task_prompts)(o, &text, &size, &err),
-		     PB_ERR_INPUT);
-	cr_assert(strstr(err.message, words) != NULL, "'%s' lacks '%s'", err.message, words);
 }
 
 /* ---- induction ------------------------------------------------------------------------ */
@@ -215,15 +151,15 @@ Test(induction, bytes_and_refusals)
 	struct pb_task_options o = {
 	    .name = "induction", .length = 12, .count = 40, .corrupt = PB_CORRUPT_TARGET};
 
-	check_hash(&o, false, "0e8a2287b642e936e960a918c63fab7f83500dbff406777e21d448b077850af1");
-	check_hash(&o, true, "409e18fcf2313966f271a63c1d5c64610544e1d647bfe31b8a1dc8fc9f8a073a");
+	check_bytes(o, false, "0e8a2287b642e936e960a918c63fab7f83500dbff406777e21d448b077850af1");
+	check_bytes(o, true, "409e18fcf2313966f271a63c1d5c64610544e1d647bfe31b8a1dc8fc9f8a073a");
 	o.length = 3;
-	refuse(&o, false, "length out of range: 3 (task induction): give 4 to 64");
+	refuse(o, false, "length out of range: 3 (task induction): give 4 to 64");
 	o.length = 65;
-	refuse(&o, false, "give 4 to 64");
+	refuse(o, false, "give 4 to 64");
 	o.length = 10;
 	o.corrupt = PB_CORRUPT_STATE;
-	refuse(&o, true, "give one of distractor, target");
+	refuse(o, true, "give one of distractor, target");
 }
 
 /* ---- successor ------------------------------------------------------------------------ */
@@ -317,13 +253,13 @@ Test(successor, bytes_and_refusals)
 				    .count = 40,
 				    .corrupt = PB_CORRUPT_PLACE};
 
-	check_hash(&o, false, "bddc8c44c0d884574dbc6245067cd7bfcc5d4513d65eded2b745de7b3c647f7c");
-	check_hash(&o, true, "82814d77175a814c9a0600c2770a6bdbc0cf6868b2b39ef546ada0404f4789b8");
+	check_bytes(o, false, "bddc8c44c0d884574dbc6245067cd7bfcc5d4513d65eded2b745de7b3c647f7c");
+	check_bytes(o, true, "82814d77175a814c9a0600c2770a6bdbc0cf6868b2b39ef546ada0404f4789b8");
 	o.length = 1;
-	refuse(&o, false, "length out of range: 1 (task successor, series numbers): give 2 to 10");
+	refuse(o, false, "length out of range: 1 (task successor, series numbers): give 2 to 10");
 	o.series = PB_SERIES_DAYS;
 	o.length = 7;
-	refuse(&o, false, "series days): give 2 to 6");
+	refuse(o, false, "series days): give 2 to 6");
 }
 
 /* ---- with tokenizers ------------------------------------------------------------------ */
@@ -331,49 +267,35 @@ Test(successor, bytes_and_refusals)
 static void check_tokens(const struct pb_tokenizer *t, struct pb_task_options o)
 {
 	struct pb_pairs pairs = {0};
-	struct pb_error err = {0};
-	char *text = NULL;
-	size_t size = 0;
 
-	o.tokenizer = t;
 	o.count = 200;
-	cr_assert_eq(pb_task_pairs(&o, &text, &size, &err), PB_OK, "%s", err.message);
-	cr_assert_eq(pb_pairs_parse(&pairs, text, size, o.name, t, PB_BOS_FALSE, 60000, 1024, &err),
-		     PB_OK, "%s", err.message);
+	parse_pairs(&pairs, o, t);
 	for (size_t i = 0; i < pairs.n; i++)
 		cr_assert_str_eq(pairs.roles[pairs.items[i].roles[pairs.items[i].length - 1]],
 				 "end");
 	pb_pairs_free(&pairs);
-	free(text);
 }
 
 Test(series, words_are_single_tokens)
 {
-	static const char *const folders[] = {"gpt2", "neox"};
-	const char *root = getenv("PB_TOKENIZERS");
+	static const char *const names[] = {"gpt2", "neox"};
 	size_t n = 0;
 
-	for (size_t f = 0; f < 2; f++) {
-		char *folder =
-		    pb_format("%s/%s", root != NULL ? root : "../shared/tokenizers", folders[f]);
-		struct pb_tokenizer *t = NULL;
-		struct pb_error err = {0};
+	for (size_t m = 0; m < 2; m++) {
+		struct pb_tokenizer *t = open_tokenizer(names[m]);
 
-		if (pb_is_directory(folder)) {
-			n++;
-			cr_assert_eq(pb_tokenizer_open(&t, folder, &err), PB_OK, "%s", err.message);
-			check_tokens(t, (struct pb_task_options){.name = "induction",
-								 .length = 64,
-								 .corrupt = PB_CORRUPT_TARGET});
-			for (int s = PB_SERIES_DAYS; s <= PB_SERIES_NUMBERS; s++)
-				check_tokens(t,
-					     (struct pb_task_options){.name = "successor",
-								      .series = (enum pb_series)s,
-								      .length = 5,
-								      .corrupt = PB_CORRUPT_PLACE});
-			pb_tokenizer_close(t);
-		}
-		free(folder);
+		if (t == NULL)
+			continue;
+		n++;
+		check_tokens(t, (struct pb_task_options){.name = "induction",
+							 .length = 64,
+							 .corrupt = PB_CORRUPT_TARGET});
+		for (int s = PB_SERIES_DAYS; s <= PB_SERIES_NUMBERS; s++)
+			check_tokens(t, (struct pb_task_options){.name = "successor",
+								 .series = (enum pb_series)s,
+								 .length = 5,
+								 .corrupt = PB_CORRUPT_PLACE});
+		pb_tokenizer_close(t);
 	}
 	if (n == 0)
 		cr_skip_test("no tokenizers: set PB_TOKENIZERS");
