@@ -232,6 +232,29 @@ cleanup:
 	return status;
 }
 
+/* `auto` may find a GPU on one node and none on another: chunks would differ in their bits. */
+static enum pb_status compare_backends(const struct pb_running *r, struct pb_error *err)
+{
+	struct pb_team *team = r->team;
+	char mine[16] = "", *all = NULL;
+	enum pb_status status;
+
+	(void)snprintf(mine, sizeof mine, "%s", r->dev->ops->name);
+	PB_TRY(pb_alloc((void **)&all, (size_t)team->size, sizeof mine, "a team", err));
+	PB_TRY(team->ops->gather(team, mine, sizeof mine, all, err));
+	for (int i = 1; i < team->size && status == PB_OK; i++)
+		if (strcmp(all + (size_t)i * sizeof mine, all) != 0)
+			status =
+			    pb_fail(err, PB_ERR_INPUT,
+				    "rank %d computes on %s and rank 0 on %s: give --backend %s, "
+				    "or start all ranks where there is a GPU",
+				    i, all + (size_t)i * sizeof mine, all,
+				    strcmp(all, "cpu") == 0 ? all : all + (size_t)i * sizeof mine);
+cleanup:
+	free(all);
+	return status;
+}
+
 static enum pb_status spread_verdict(struct pb_running *r, struct pb_error *err)
 {
 	struct pb_team *team = r->team;
@@ -246,6 +269,8 @@ static enum pb_status spread_verdict(struct pb_running *r, struct pb_error *err)
 	PB_TRY(team->ops->broadcast(team, &r->complete, sizeof r->complete, 0, err));
 	PB_TRY(team->ops->broadcast(team, r->chunk_done, r->plan.n_chunks, 0, err));
 	status = compare_identity(r, first, err);
+	PB_TRY(pb_team_agree(team, status, err));
+	status = compare_backends(r, err);
 	status = pb_team_agree(team, status, err);
 cleanup:
 	return status;

@@ -166,6 +166,9 @@ def on_emulated_devices(temp):
     check("without NCCL it says so", "each of 2 processes reads them" in log, log)
     complain("two ranks on one GPU", mpirun(2, EMULATED, config, temp / "shared.h5", *cuda),
              "ranks 0 and 1 compute on the same GPU", {"PB_EMU_DEVICES": "1"})
+    other = command(EMULATED, config, temp / "mixed.h5")
+    complain("ranks on other backends", ["mpirun", "-n", "1", *other, *cuda, ":", "-n", "1", *other,
+                                         "--backend", "cpu"], "rank 1 computes on cpu and rank 0 on cuda")
     # one rank's device has too little memory: seen beforehand, or while weights are on their way
     for mib, options, status, words in ((70, [], 2, "not enough memory on the GPU"),
                                         (55, ["--device-memory", "4G"], 1, "no memory left")):
