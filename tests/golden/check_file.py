@@ -160,7 +160,7 @@ def check_pairs(file):
         past = np.arange(roles.shape[1])[None, :] >= length[:, None]
         require(bool(np.all(roles[past] == -1)), "roles past the end")
         require(bool(np.all((roles >= -1) & (roles < len(names)))), "roles without a name")
-        require(set(roles[roles >= 0]) == set(range(len(names))), "names of no role")
+        require(len(set(names)) == len(names), "a role's name twice")
     for extra in text(pairs["extra"][...]):
         extra = json.loads(extra)
         require(isinstance(extra, dict), "extra is not a JSON object")
