@@ -9,23 +9,15 @@
 
 /* ---- options ------------------------------------------------------------------------------- */
 
-static enum pb_status check_range(const char *option, size_t value, size_t least, size_t most,
-				  struct pb_error *err)
-{
-	if (value >= least && value <= most)
-		return PB_OK;
-	return pb_fail(err, PB_ERR_INPUT, "%s out of range: %zu (task adventure): give %zu to %zu",
-		       option, value, least, most);
-}
-
 enum pb_status pb_adventure_check(const struct pb_task_options *o, struct pb_error *err)
 {
 	enum pb_status status;
 
-	PB_TRY(check_range("rooms", o->rooms, 2, PB_ADVENTURE_ROOMS, err));
-	PB_TRY(check_range("objects", o->objects, 1, PB_ADVENTURE_OBJECTS, err));
-	PB_TRY(check_range("containers", o->containers, 0, PB_ADVENTURE_CONTAINERS, err));
-	PB_TRY(check_range("steps", o->steps, 1, PB_ADVENTURE_STEPS, err));
+	PB_TRY(pb_task_check_range(o, "rooms", o->rooms, 2, PB_ADVENTURE_ROOMS, err));
+	PB_TRY(pb_task_check_range(o, "objects", o->objects, 1, PB_ADVENTURE_OBJECTS, err));
+	PB_TRY(
+	    pb_task_check_range(o, "containers", o->containers, 0, PB_ADVENTURE_CONTAINERS, err));
+	PB_TRY(pb_task_check_range(o, "steps", o->steps, 1, PB_ADVENTURE_STEPS, err));
 	status = pb_task_check_count(o, err);
 cleanup:
 	return status;

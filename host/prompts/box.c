@@ -9,21 +9,12 @@
 
 /* ---- options ------------------------------------------------------------------------- */
 
-static enum pb_status check_range(const char *option, size_t value, size_t least, size_t most,
-				  struct pb_error *err)
-{
-	if (value >= least && value <= most)
-		return PB_OK;
-	return pb_fail(err, PB_ERR_INPUT, "%s out of range: %zu (task box): give %zu to %zu",
-		       option, value, least, most);
-}
-
 enum pb_status pb_box_check(const struct pb_task_options *o, struct pb_error *err)
 {
 	enum pb_status status;
 
-	PB_TRY(check_range("boxes", o->boxes, 2, PB_BOX_MAX, err));
-	PB_TRY(check_range("moves", o->moves, 1, PB_BOX_MAX, err));
+	PB_TRY(pb_task_check_range(o, "boxes", o->boxes, 2, PB_BOX_MAX, err));
+	PB_TRY(pb_task_check_range(o, "moves", o->moves, 1, PB_BOX_MAX, err));
 	status = pb_task_check_count(o, err);
 cleanup:
 	return status;

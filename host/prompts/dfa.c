@@ -14,24 +14,15 @@ static bool is_preset(const struct pb_task_options *o)
 
 /* ---- options ------------------------------------------------------------------------- */
 
-static enum pb_status check_range(const char *option, size_t value, size_t least, size_t most,
-				  struct pb_error *err)
-{
-	if (value >= least && value <= most)
-		return PB_OK;
-	return pb_fail(err, PB_ERR_INPUT, "%s out of range: %zu (task dfa): give %zu to %zu",
-		       option, value, least, most);
-}
-
 enum pb_status pb_dfa_check(const struct pb_task_options *o, struct pb_error *err)
 {
 	size_t n = o->states, least, most, actions;
 	enum pb_status status;
 
-	PB_TRY(check_range("states", n, 2, PB_DFA_STATES, err));
-	PB_TRY(check_range("steps", o->steps, 2, PB_DFA_STEPS, err));
+	PB_TRY(pb_task_check_range(o, "states", n, 2, PB_DFA_STATES, err));
+	PB_TRY(pb_task_check_range(o, "steps", o->steps, 2, PB_DFA_STEPS, err));
 	if (o->actions != 0)
-		PB_TRY(check_range("actions", o->actions, 2, PB_DFA_ACTIONS, err));
+		PB_TRY(pb_task_check_range(o, "actions", o->actions, 2, PB_DFA_ACTIONS, err));
 	actions = o->actions != 0 ? o->actions : PB_DFA_ACTIONS;
 	if (actions > n - 1 && o->mode == PB_DFA_STRICT)
 		actions = n - 1; /* targets of a state are different states */
@@ -39,7 +30,7 @@ enum pb_status pb_dfa_check(const struct pb_task_options *o, struct pb_error *er
 	least = n;
 	most = o->mode == PB_DFA_STRICT ? n * actions : (n - 1) * actions + 1;
 	if (o->edges != 0)
-		PB_TRY(check_range("edges", o->edges, least, most, err));
+		PB_TRY(pb_task_check_range(o, "edges", o->edges, least, most, err));
 	else if (pb_dfa_edges(o) > most)
 		status = pb_fail(err, PB_ERR_INPUT,
 				 "too few actions: %zu for %zu states (task dfa): give more, or "

@@ -155,6 +155,15 @@ enum pb_status pb_task_check_count(const struct pb_task_options *o, struct pb_er
 	return PB_OK;
 }
 
+enum pb_status pb_task_check_range(const struct pb_task_options *o, const char *option,
+				   size_t value, size_t least, size_t most, struct pb_error *err)
+{
+	if (value >= least && value <= most)
+		return PB_OK;
+	return pb_fail(err, PB_ERR_INPUT, "%s out of range: %zu (task %s): give %zu to %zu", option,
+		       value, o->name, least, most);
+}
+
 enum pb_status pb_task_check_even(const struct pb_task_options *o, struct pb_error *err)
 {
 	if (o->count % 2 == 0)

@@ -178,6 +178,9 @@ const struct pb_task *pb_task_find(const char *name);
 
 /* Refuse a count or seed out of range: for the tasks' `check`. */
 enum pb_status pb_task_check_count(const struct pb_task_options *o, struct pb_error *err);
+/* Refuse an option's value out of its range. */
+enum pb_status pb_task_check_range(const struct pb_task_options *o, const char *option,
+				   size_t value, size_t least, size_t most, struct pb_error *err);
 /* Refuse an odd number of matched pairs: each clean prompt has two. */
 enum pb_status pb_task_check_even(const struct pb_task_options *o, struct pb_error *err);
 /* All that is wrong with the options: of a task's pairs, or of its evaluation prompts. */
