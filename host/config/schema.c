@@ -5,36 +5,22 @@
 #include <string.h>
 
 #include "config/fit.h"
+#include "prompts/task_names.h"
 
 /* Enums are written as int by their word's index. */
 _Static_assert(sizeof(enum pb_bos) == sizeof(int), "an enum is an int");
 
 static const char *const bos_words[] = {
     [PB_BOS_AUTO] = "auto", [PB_BOS_TRUE] = "true", [PB_BOS_FALSE] = "false", NULL};
-static const char *const task_words[] = {"box",       "dfa",          "fruit",     "adventure",
-					 "ioi",       "greater_than", "induction", "docstring",
-					 "successor", "factual",      NULL};
+#define WORD(task) #task,
+static const char *const task_words[] = {PB_EACH_TASK(WORD) NULL};
+#undef WORD
 static const char *const mode_words[] = {
     [PB_DFA_STRICT] = "strict", [PB_DFA_PAPER] = "paper", NULL};
 static const char *const series_words[] = {[PB_SERIES_DAYS] = "days",
 					   [PB_SERIES_MONTHS] = "months",
 					   [PB_SERIES_NUMBERS] = "numbers",
 					   NULL};
-static const char *const corrupt_words[] = {[PB_CORRUPT_STATE] = "state",
-					    [PB_CORRUPT_ACTION] = "action",
-					    [PB_CORRUPT_DISTRACTOR] = "distractor",
-					    [PB_CORRUPT_S2] = "s2",
-					    [PB_CORRUPT_NAMES] = "names",
-					    [PB_CORRUPT_IO] = "io",
-					    [PB_CORRUPT_ABC] = "abc",
-					    [PB_CORRUPT_MATCHED] = "matched",
-					    [PB_CORRUPT_NOOP] = "noop",
-					    [PB_CORRUPT_SAME_ACTION] = "same_action",
-					    [PB_CORRUPT_TARGET] = "target",
-					    [PB_CORRUPT_PLACE] = "place",
-					    [PB_CORRUPT_YEAR] = "year",
-					    [PB_CORRUPT_SUBJECT] = "subject",
-					    NULL};
 static const char *const intervention_words[] = {
     [PB_PATCH] = "patch",     [PB_ZERO] = "zero",
     [PB_MEAN] = "mean",       [PB_RESAMPLE] = "resample",
@@ -151,7 +137,7 @@ const struct pb_key pb_keys[] = {
 	 .help = "how many pairs to make"},
 	{.path = "task.corrupt", .type = PB_KEY_WORD, .presence = PB_KEY_OPTIONAL,
 	 .fallback = "the task's usual one", .default_of_task = usual_corruption,
-	 .words = corrupt_words,
+	 .words = pb_corruption_names,
 	 .offset = offsetof(struct pb_run_config, task.corrupt),
 	 .help = "what differs between clean and corrupted"},
 	{.path = "task.seed", .type = PB_KEY_SEED, .presence = PB_KEY_OPTIONAL, .fallback = "0",

@@ -158,12 +158,11 @@ enum pb_status pb_adventure_prompt(const struct pb_task_options *o, uint64_t ind
 	pb_adventure_draw_query(&run, &rng);
 	answer = pb_adventure_answer(&story.query, &run.now);
 	pb_adventure_words_of(&story, &words);
-	pb_line_put(line, "prompt", pb_line_text(&words), &bad);
-	pb_line_put(line, "answer", json_string(pb_adventure_answer_text(&story, answer)), &bad);
+	pb_line_prompt(line, &words, pb_adventure_answer_text(&story, answer), &bad);
 	pb_line_put(line, "candidates", candidates_value(&story, &bad), &bad);
 	put_cell(line, o, index, &bad);
 	put_facts(line, &story, &bad);
-	pb_line_put(line, "roles", pb_line_roles(&words, &bad), &bad);
+	pb_line_roles(line, &words, &bad);
 	return pb_line_write(line, bad, out, err);
 }
 
@@ -182,21 +181,15 @@ enum pb_status pb_adventure_pair(const struct pb_task_options *o, uint64_t index
 	bad = line == NULL;
 	pb_adventure_words_of(&pair.clean, &clean);
 	pb_adventure_words_of(&pair.corrupted, &corrupted);
-	pb_line_put(line, "clean", pb_line_text(&clean), &bad);
-	pb_line_put(line, "corrupted", pb_line_text(&corrupted), &bad);
-	pb_line_put(line, "answer", json_string(pb_adventure_answer_text(&pair.clean, pair.answer)),
-		    &bad);
-	pb_line_put(line, "foil", json_string(pb_adventure_answer_text(&pair.clean, pair.foil)),
-		    &bad);
+	pb_line_pair(line, &clean, &corrupted, pb_adventure_answer_text(&pair.clean, pair.answer),
+		     pb_adventure_answer_text(&pair.clean, pair.foil), &bad);
 	pb_line_put(line, "candidates", candidates_value(&pair.clean, &bad), &bad);
 	put_cell(line, o, index, &bad);
-	pb_line_put(line, "corrupt", json_string(pb_corruption_name(o->corrupt)), &bad);
-	pb_line_matched(line, o->corrupt, index, &bad);
+	pb_line_corrupt(line, o, index, &bad);
 	put_facts(line, &pair.clean, &bad);
 	pb_line_put(line, "changed", json_string(pair.changed), &bad);
 	pb_line_put(line, "step", json_integer(pair.step), &bad);
 	pb_line_put(line, "attempts", json_integer(pair.attempts), &bad);
-	pb_line_put(line, "differences", pb_line_differences(&clean, &corrupted, &bad), &bad);
-	pb_line_put(line, "roles", pb_line_roles(&clean, &bad), &bad);
+	pb_line_differences(line, &clean, &corrupted, &bad);
 	return pb_line_write(line, bad, out, err);
 }

@@ -72,8 +72,7 @@ enum pb_status pb_box_prompt(const struct pb_task_options *o, uint64_t index, FI
 	pb_box_draw_story(&story, o, &rng);
 	pb_box_words_of(&story, &words);
 	last_move = pb_box_last_move(&story, story.query);
-	pb_line_put(line, "prompt", pb_line_text(&words), &bad);
-	pb_line_put(line, "answer", json_string(pb_box_answer(pb_box_answer_of(&story))), &bad);
+	pb_line_prompt(line, &words, pb_box_answer(pb_box_answer_of(&story)), &bad);
 	pb_line_put(line, "candidates", candidates_value(o->boxes, &bad), &bad);
 	put_cell(line, o, index, &bad);
 	pb_line_put(line, "object", json_string(pb_box_object_name(story.query)), &bad);
@@ -97,19 +96,15 @@ enum pb_status pb_box_pair(const struct pb_task_options *o, uint64_t index, FILE
 	bad = line == NULL;
 	pb_box_words_of(&pair.clean, &clean);
 	pb_box_words_of(&pair.corrupted, &corrupted);
-	pb_line_put(line, "clean", pb_line_text(&clean), &bad);
-	pb_line_put(line, "corrupted", pb_line_text(&corrupted), &bad);
-	pb_line_put(line, "answer", json_string(pb_box_answer(pair.answer)), &bad);
-	pb_line_put(line, "foil", json_string(pb_box_answer(pair.foil)), &bad);
+	pb_line_pair(line, &clean, &corrupted, pb_box_answer(pair.answer), pb_box_answer(pair.foil),
+		     &bad);
 	pb_line_put(line, "candidates", candidates_value(o->boxes, &bad), &bad);
 	put_cell(line, o, index, &bad);
-	pb_line_put(line, "corrupt", json_string(pb_corruption_name(o->corrupt)), &bad);
-	pb_line_matched(line, o->corrupt, index, &bad);
+	pb_line_corrupt(line, o, index, &bad);
 	pb_line_put(line, "object", json_string(pb_box_object_name(pair.clean.query)), &bad);
 	pb_line_put(line, "changed", json_string(pair.changed), &bad);
 	pb_line_put(line, "move", json_integer(pair.move), &bad);
 	pb_line_put(line, "attempts", json_integer(pair.attempts), &bad);
-	pb_line_put(line, "differences", pb_line_differences(&clean, &corrupted, &bad), &bad);
-	pb_line_put(line, "roles", pb_line_roles(&clean, &bad), &bad);
+	pb_line_differences(line, &clean, &corrupted, &bad);
 	return pb_line_write(line, bad, out, err);
 }

@@ -160,12 +160,11 @@ enum pb_status pb_dfa_prompt(const struct pb_task_options *o, uint64_t index, FI
 	pb_dfa_draw(&story, o, &rng);
 	answer = story.target[story.n_clauses - 1];
 	pb_dfa_words_of(&story, &words);
-	pb_line_put(line, "prompt", pb_line_text(&words), &bad);
-	pb_line_put(line, "answer", json_string(pb_dfa_state(answer)), &bad);
+	pb_line_prompt(line, &words, pb_dfa_state(answer), &bad);
 	pb_line_put(line, "candidates", candidates_value(o->states, &bad), &bad);
 	put_cell(line, o, index, &bad);
 	put_facts(line, &story, answer, &bad);
-	pb_line_put(line, "roles", pb_line_roles(&words, &bad), &bad);
+	pb_line_roles(line, &words, &bad);
 	return pb_line_write(line, bad, out, err);
 }
 
@@ -188,17 +187,13 @@ enum pb_status pb_dfa_pair(const struct pb_task_options *o, uint64_t index, FILE
 	bad = line == NULL;
 	pb_dfa_words_of(&pair.clean, &clean);
 	pb_dfa_words_of(&pair.corrupted, &corrupted);
-	pb_line_put(line, "clean", pb_line_text(&clean), &bad);
-	pb_line_put(line, "corrupted", pb_line_text(&corrupted), &bad);
-	pb_line_put(line, "answer", json_string(pb_dfa_state(pair.answer)), &bad);
-	pb_line_put(line, "foil", json_string(pb_dfa_state(pair.foil)), &bad);
+	pb_line_pair(line, &clean, &corrupted, pb_dfa_state(pair.answer), pb_dfa_state(pair.foil),
+		     &bad);
 	pb_line_put(line, "candidates", candidates_value(o->states, &bad), &bad);
 	put_cell(line, o, index, &bad);
-	pb_line_put(line, "corrupt", json_string(pb_corruption_name(o->corrupt)), &bad);
-	pb_line_matched(line, o->corrupt, index, &bad);
+	pb_line_corrupt(line, o, index, &bad);
 	pb_line_put(line, "attempts", json_integer(pair.attempts), &bad);
 	put_facts(line, &pair.clean, pair.answer, &bad);
-	pb_line_put(line, "differences", pb_line_differences(&clean, &corrupted, &bad), &bad);
-	pb_line_put(line, "roles", pb_line_roles(&clean, &bad), &bad);
+	pb_line_differences(line, &clean, &corrupted, &bad);
 	return pb_line_write(line, bad, out, err);
 }

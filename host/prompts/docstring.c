@@ -153,10 +153,9 @@ enum pb_status pb_docstring_prompt(const struct pb_task_options *o, uint64_t ind
 	begin_stream(&rng, o, 0, index);
 	draw(&f, o, &rng);
 	tell(&words, &f);
-	pb_line_put(line, "prompt", pb_line_text(&words), &bad);
-	pb_line_put(line, "answer", json_string(argument(&f, f.documented)), &bad);
+	pb_line_prompt(line, &words, argument(&f, f.documented), &bad);
 	put_cell(line, o, &f, NULL, index, &bad);
-	pb_line_put(line, "roles", pb_line_roles(&words, &bad), &bad);
+	pb_line_roles(line, &words, &bad);
 	return pb_line_write(line, bad, out, err);
 }
 
@@ -196,13 +195,9 @@ enum pb_status pb_docstring_pair(const struct pb_task_options *o, uint64_t index
 			  : argument(&corrupted, clean.documented);
 	tell(&a, &clean);
 	tell(&b, &corrupted);
-	pb_line_put(line, "clean", pb_line_text(&a), &bad);
-	pb_line_put(line, "corrupted", pb_line_text(&b), &bad);
-	pb_line_put(line, "answer", json_string(argument(&clean, clean.documented)), &bad);
-	pb_line_put(line, "foil", json_string(foil), &bad);
+	pb_line_pair(line, &a, &b, argument(&clean, clean.documented), foil, &bad);
 	put_cell(line, o, &clean, distractor ? NULL : foil, index, &bad);
-	pb_line_put(line, "corrupt", json_string(pb_corruption_name(o->corrupt)), &bad);
-	pb_line_put(line, "differences", pb_line_differences(&a, &b, &bad), &bad);
-	pb_line_put(line, "roles", pb_line_roles(&a, &bad), &bad);
+	pb_line_corrupt(line, o, index, &bad);
+	pb_line_differences(line, &a, &b, &bad);
 	return pb_line_write(line, bad, out, err);
 }

@@ -207,10 +207,9 @@ enum pb_status pb_factual_prompt(const struct pb_task_options *o, uint64_t index
 	PB_TRY(tell(&told, f->relations[fact->relation].templates[template], fact->subject, err));
 	line = json_object();
 	bad = line == NULL;
-	pb_line_put(line, "prompt", pb_line_text(&told.words), &bad);
-	pb_line_put(line, "answer", json_string(fact->object), &bad);
+	pb_line_prompt(line, &told.words, fact->object, &bad);
 	put_cell(line, o, fact, NULL, index, &bad);
-	pb_line_put(line, "roles", pb_line_roles(&told.words, &bad), &bad);
+	pb_line_roles(line, &told.words, &bad);
 	status = pb_line_write(line, bad, out, err);
 cleanup:
 	pb_arena_free(&told.arena);
@@ -253,17 +252,11 @@ enum pb_status pb_factual_pair(const struct pb_task_options *o, uint64_t index, 
 	PB_TRY(tell(&corrupted, pattern, other->subject, err));
 	line = json_object();
 	bad = line == NULL;
-	pb_line_put(line, "clean", pb_line_text(&clean.words), &bad);
-	pb_line_put(line, "corrupted", pb_line_text(&corrupted.words), &bad);
-	pb_line_put(line, "answer", json_string(fact->object), &bad);
-	pb_line_put(line, "foil", json_string(other->object), &bad);
+	pb_line_pair(line, &clean.words, &corrupted.words, fact->object, other->object, &bad);
 	put_cell(line, o, fact, other->object, index, &bad);
-	pb_line_put(line, "corrupt", json_string(pb_corruption_name(o->corrupt)), &bad);
+	pb_line_corrupt(line, o, index, &bad);
 	pb_line_put(line, "corrupted_subject", json_string(other->subject), &bad);
-	if (clean.words.n == corrupted.words.n) /* as many tokens may be more or fewer words */
-		pb_line_put(line, "differences",
-			    pb_line_differences(&clean.words, &corrupted.words, &bad), &bad);
-	pb_line_put(line, "roles", pb_line_roles(&clean.words, &bad), &bad);
+	pb_line_differences(line, &clean.words, &corrupted.words, &bad);
 	status = pb_line_write(line, bad, out, err);
 cleanup:
 	pb_arena_free(&clean.arena);

@@ -280,11 +280,10 @@ enum pb_status pb_fruit_prompt(const struct pb_task_options *o, uint64_t index, 
 	begin_stream(&rng, o, 0, index);
 	draw_story(&s, o, &rng);
 	tell(&words, &s);
-	pb_line_put(line, "prompt", pb_line_text(&words), &bad);
 	/* the first of those that remain stands for the set */
-	pb_line_put(line, "answer", json_string(fruit_of(&s, first_remaining(&s))), &bad);
+	pb_line_prompt(line, &words, fruit_of(&s, first_remaining(&s)), &bad);
 	put_cell(line, o, &s, index, &bad);
-	pb_line_put(line, "roles", pb_line_roles(&words, &bad), &bad);
+	pb_line_roles(line, &words, &bad);
 	return pb_line_write(line, bad, out, err);
 }
 
@@ -346,14 +345,10 @@ enum pb_status pb_fruit_pair(const struct pb_task_options *o, uint64_t index, FI
 	tell(&b, &corrupted);
 	line = json_object();
 	bad = line == NULL;
-	pb_line_put(line, "clean", pb_line_text(&a), &bad);
-	pb_line_put(line, "corrupted", pb_line_text(&b), &bad);
-	pb_line_put(line, "answer", json_string(fruit_of(&clean, answer)), &bad);
-	pb_line_put(line, "foil", json_string(fruit_of(&clean, foil)), &bad);
+	pb_line_pair(line, &a, &b, fruit_of(&clean, answer), fruit_of(&clean, foil), &bad);
 	put_cell(line, o, &clean, index, &bad);
-	pb_line_put(line, "corrupt", json_string(pb_corruption_name(o->corrupt)), &bad);
+	pb_line_corrupt(line, o, index, &bad);
 	pb_line_put(line, "attempts", json_integer(attempts), &bad);
-	pb_line_put(line, "differences", pb_line_differences(&a, &b, &bad), &bad);
-	pb_line_put(line, "roles", pb_line_roles(&a, &bad), &bad);
+	pb_line_differences(line, &a, &b, &bad);
 	return pb_line_write(line, bad, out, err);
 }

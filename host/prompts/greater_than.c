@@ -133,20 +133,21 @@ static void tell(struct pb_words *words, const struct story *s, const char *year
 	pb_words_add(words, "end", s->end);
 }
 
-static json_t *year_value(size_t year)
+/* The two digits of a year, in `text`. */
+#define YEAR_SIZE 4
+static const char *year_text(size_t year, char text[YEAR_SIZE])
 {
-	char text[4];
-
-	(void)snprintf(text, sizeof text, "%02zu", year);
-	return json_string(text);
+	(void)snprintf(text, YEAR_SIZE, "%02zu", year);
+	return text;
 }
 
 static json_t *years_value(const size_t *list, size_t n, bool *bad)
 {
 	json_t *value = json_array();
+	char text[YEAR_SIZE];
 
 	for (size_t i = 0; i < n; i++)
-		pb_line_push(value, year_value(list[i]), bad);
+		pb_line_push(value, json_string(year_text(list[i], text)), bad);
 	return value;
 }
 
@@ -170,12 +171,12 @@ static void put_cell(json_t *line, const struct pb_task_options *o, const struct
 	pb_line_put(line, "first_year", json_string(s->year), bad);
 }
 
-static size_t draw_year(const struct pb_task_options *o, const struct story *s, size_t from,
-			size_t to, struct pb_rng *rng)
+static void draw_year(const struct pb_task_options *o, const struct story *s, size_t from,
+		      size_t to, char text[YEAR_SIZE], struct pb_rng *rng)
 {
 	size_t list[N_YEARS], n = list_years(o->prepared, s->century, from, to, list);
 
-	return list[pb_rng_below(rng, n)];
+	(void)year_text(list[pb_rng_below(rng, n)], text);
 }
 
 enum pb_status pb_greater_than_prompt(const struct pb_task_options *o, uint64_t index, FILE *out,
@@ -184,16 +185,17 @@ enum pb_status pb_greater_than_prompt(const struct pb_task_options *o, uint64_t 
 	struct story s;
 	struct pb_words words;
 	struct pb_rng rng;
+	char answer[YEAR_SIZE];
 	json_t *line = json_object();
 	bool bad = line == NULL;
 
 	begin_stream(&rng, o, 0, index);
 	draw(&s, o, &rng);
 	tell(&words, &s, s.year);
-	pb_line_put(line, "prompt", pb_line_text(&words), &bad);
-	pb_line_put(line, "answer", year_value(draw_year(o, &s, s.first + 1, N_YEARS, &rng)), &bad);
+	draw_year(o, &s, s.first + 1, N_YEARS, answer, &rng);
+	pb_line_prompt(line, &words, answer, &bad);
 	put_cell(line, o, &s, index, &bad);
-	pb_line_put(line, "roles", pb_line_roles(&words, &bad), &bad);
+	pb_line_roles(line, &words, &bad);
 	return pb_line_write(line, bad, out, err);
 }
 
@@ -203,6 +205,7 @@ enum pb_status pb_greater_than_pair(const struct pb_task_options *o, uint64_t in
 	struct story s;
 	struct pb_words clean, corrupted;
 	struct pb_rng rng;
+	char answer[YEAR_SIZE], foil[YEAR_SIZE];
 	json_t *line = json_object();
 	bool bad = line == NULL;
 
@@ -210,14 +213,12 @@ enum pb_status pb_greater_than_pair(const struct pb_task_options *o, uint64_t in
 	draw(&s, o, &rng);
 	tell(&clean, &s, s.year);
 	tell(&corrupted, &s, s.corrupted);
-	pb_line_put(line, "clean", pb_line_text(&clean), &bad);
-	pb_line_put(line, "corrupted", pb_line_text(&corrupted), &bad);
-	pb_line_put(line, "answer", year_value(draw_year(o, &s, s.first + 1, N_YEARS, &rng)), &bad);
-	pb_line_put(line, "foil", year_value(draw_year(o, &s, 2, s.first, &rng)), &bad);
+	draw_year(o, &s, s.first + 1, N_YEARS, answer, &rng);
+	draw_year(o, &s, 2, s.first, foil, &rng);
+	pb_line_pair(line, &clean, &corrupted, answer, foil, &bad);
 	put_cell(line, o, &s, index, &bad);
-	pb_line_put(line, "corrupt", json_string(pb_corruption_name(o->corrupt)), &bad);
+	pb_line_corrupt(line, o, index, &bad);
 	pb_line_put(line, "foil_is_right", json_false(), &bad);
-	pb_line_put(line, "differences", pb_line_differences(&clean, &corrupted, &bad), &bad);
-	pb_line_put(line, "roles", pb_line_roles(&clean, &bad), &bad);
+	pb_line_differences(line, &clean, &corrupted, &bad);
 	return pb_line_write(line, bad, out, err);
 }

@@ -113,10 +113,9 @@ enum pb_status pb_induction_prompt(const struct pb_task_options *o, uint64_t ind
 	begin_stream(&rng, o, 0, index);
 	draw(&s, o, &rng);
 	tell(&words, &s);
-	pb_line_put(line, "prompt", pb_line_text(&words), &bad);
-	pb_line_put(line, "answer", json_string(word_of(&s, s.repeated)), &bad);
+	pb_line_prompt(line, &words, word_of(&s, s.repeated), &bad);
 	put_cell(line, o, &s, NULL, index, &bad);
-	pb_line_put(line, "roles", pb_line_roles(&words, &bad), &bad);
+	pb_line_roles(line, &words, &bad);
 	return pb_line_write(line, bad, out, err);
 }
 
@@ -159,14 +158,11 @@ enum pb_status pb_induction_pair(const struct pb_task_options *o, uint64_t index
 	foil = o->corrupt == PB_CORRUPT_DISTRACTOR ? draw_foil(&clean, at, &rng) : at;
 	tell(&a, &clean);
 	tell(&b, &corrupted);
-	pb_line_put(line, "clean", pb_line_text(&a), &bad);
-	pb_line_put(line, "corrupted", pb_line_text(&b), &bad);
-	pb_line_put(line, "answer", json_string(word_of(&clean, clean.repeated)), &bad);
-	pb_line_put(line, "foil", json_string(word_of(&corrupted, foil)), &bad);
+	pb_line_pair(line, &a, &b, word_of(&clean, clean.repeated), word_of(&corrupted, foil),
+		     &bad);
 	put_cell(line, o, &clean,
 		 o->corrupt == PB_CORRUPT_TARGET ? word_of(&corrupted, foil) : NULL, index, &bad);
-	pb_line_put(line, "corrupt", json_string(pb_corruption_name(o->corrupt)), &bad);
-	pb_line_put(line, "differences", pb_line_differences(&a, &b, &bad), &bad);
-	pb_line_put(line, "roles", pb_line_roles(&a, &bad), &bad);
+	pb_line_corrupt(line, o, index, &bad);
+	pb_line_differences(line, &a, &b, &bad);
 	return pb_line_write(line, bad, out, err);
 }

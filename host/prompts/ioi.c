@@ -194,8 +194,7 @@ enum pb_status pb_ioi_prompt(const struct pb_task_options *o, uint64_t index, FI
 	begin_stream(&rng, o, 0, index);
 	draw_prompt(&p, o, &taken, &rng);
 	tell(&told, &p, p.io, p.s, p.s);
-	pb_line_put(line, "prompt", pb_line_text(&told.words), &bad);
-	pb_line_put(line, "answer", json_string(p.io), &bad);
+	pb_line_prompt(line, &told.words, p.io, &bad);
 	pb_line_put(line, "candidates", pb_line_texts((const char *const[]){p.io, p.s}, 2, &bad),
 		    &bad);
 	put_cell(line, o, &p, index, &bad);
@@ -250,18 +249,13 @@ enum pb_status pb_ioi_pair(const struct pb_task_options *o, uint64_t index, FILE
 	c = corrupt(o, &p, &taken, &rng);
 	tell(&clean, &p, p.io, p.s, p.s);
 	tell(&corrupted, &p, c.io, c.s1, c.s2);
-	pb_line_put(line, "clean", pb_line_text(&clean.words), &bad);
-	pb_line_put(line, "corrupted", pb_line_text(&corrupted.words), &bad);
-	pb_line_put(line, "answer", json_string(p.io), &bad);
-	pb_line_put(line, "foil", json_string(c.foil), &bad);
+	pb_line_pair(line, &clean.words, &corrupted.words, p.io, c.foil, &bad);
 	pb_line_put(
 	    line, "candidates",
 	    pb_line_texts((const char *const[]){p.io, p.s, c.foil}, c.foil == p.s ? 2 : 3, &bad),
 	    &bad);
 	put_cell(line, o, &p, index, &bad);
-	pb_line_put(line, "corrupt", json_string(pb_corruption_name(o->corrupt)), &bad);
-	pb_line_put(line, "differences", pb_line_differences(&clean.words, &corrupted.words, &bad),
-		    &bad);
-	pb_line_put(line, "roles", pb_line_roles(&clean.words, &bad), &bad);
+	pb_line_corrupt(line, o, index, &bad);
+	pb_line_differences(line, &clean.words, &corrupted.words, &bad);
 	return pb_line_write(line, bad, out, err);
 }

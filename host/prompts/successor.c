@@ -145,10 +145,9 @@ enum pb_status pb_successor_prompt(const struct pb_task_options *o, uint64_t ind
 	begin_stream(&rng, o, 0, index);
 	start = pb_rng_below(&rng, n_starts(o));
 	tell(&words, &t, o, start);
-	pb_line_put(line, "prompt", pb_line_text(&words), &bad);
-	pb_line_put(line, "answer", json_string(item(&t, o->series, start + o->length)), &bad);
+	pb_line_prompt(line, &words, item(&t, o->series, start + o->length), &bad);
 	put_cell(line, &t, o, index, &bad);
-	pb_line_put(line, "roles", pb_line_roles(&words, &bad), &bad);
+	pb_line_roles(line, &words, &bad);
 	return pb_line_write(line, bad, out, err);
 }
 
@@ -170,13 +169,10 @@ enum pb_status pb_successor_pair(const struct pb_task_options *o, uint64_t index
 	other += other >= start;
 	tell(&clean, &t, o, start);
 	tell(&corrupted, &t, o, other);
-	pb_line_put(line, "clean", pb_line_text(&clean), &bad);
-	pb_line_put(line, "corrupted", pb_line_text(&corrupted), &bad);
-	pb_line_put(line, "answer", json_string(item(&t, o->series, start + o->length)), &bad);
-	pb_line_put(line, "foil", json_string(item(&t, o->series, other + o->length)), &bad);
+	pb_line_pair(line, &clean, &corrupted, item(&t, o->series, start + o->length),
+		     item(&t, o->series, other + o->length), &bad);
 	put_cell(line, &t, o, index, &bad);
-	pb_line_put(line, "corrupt", json_string(pb_corruption_name(o->corrupt)), &bad);
-	pb_line_put(line, "differences", pb_line_differences(&clean, &corrupted, &bad), &bad);
-	pb_line_put(line, "roles", pb_line_roles(&clean, &bad), &bad);
+	pb_line_corrupt(line, o, index, &bad);
+	pb_line_differences(line, &clean, &corrupted, &bad);
 	return pb_line_write(line, bad, out, err);
 }

@@ -13,100 +13,75 @@
 #include "prompts/induction.h"
 #include "prompts/ioi.h"
 #include "prompts/successor.h"
+#include "prompts/task_names.h"
 
 #define BIT(corruption) (1u << PB_CORRUPT_##corruption)
 
-const struct pb_task pb_tasks[] = {
-    {.name = "box",
-     .summary = "objects in boxes, moved one at a time: in which box is it now?",
-     .prompt = pb_box_prompt,
-     .pair = pb_box_pair,
-     .check = pb_box_check,
-     .check_pairs = pb_box_check_pairs,
-     .corruptions = BIT(STATE) | BIT(ACTION) | BIT(DISTRACTOR) | BIT(MATCHED),
-     .usual_corrupt = PB_CORRUPT_STATE},
-    {.name = "dfa",
-     .summary = "a walk through an abstract automaton: to which state does it go next?",
-     .prompt = pb_dfa_prompt,
-     .pair = pb_dfa_pair,
-     .check = pb_dfa_check,
-     .check_pairs = pb_dfa_check_pairs,
-     .prepare = pb_dfa_prepare,
-     .corruptions =
-	 BIT(STATE) | BIT(ACTION) | BIT(DISTRACTOR) | BIT(MATCHED) | BIT(NOOP) | BIT(SAME_ACTION),
-     .usual_corrupt = PB_CORRUPT_STATE},
-    {.name = "fruit",
-     .summary = "each person gets a different fruit: which can the last one have?",
-     .prompt = pb_fruit_prompt,
-     .pair = pb_fruit_pair,
-     .check = pb_fruit_check,
-     .check_pairs = pb_fruit_check_pairs,
-     .prepare = pb_fruit_prepare,
-     .corruptions = BIT(STATE) | BIT(DISTRACTOR),
-     .usual_corrupt = PB_CORRUPT_STATE},
-    {.name = "adventure",
-     .summary = "rooms, objects and containers: where is it now, where are you, is it open?",
-     .prompt = pb_adventure_prompt,
-     .pair = pb_adventure_pair,
-     .check = pb_adventure_check,
-     .check_pairs = pb_adventure_check_pairs,
-     .prepare = pb_adventure_prepare,
-     .corruptions = BIT(STATE) | BIT(ACTION) | BIT(DISTRACTOR) | BIT(MATCHED),
-     .usual_corrupt = PB_CORRUPT_STATE},
-    {.name = "ioi",
-     .summary = "two people, one gives something to: the other (indirect object identification)",
-     .prompt = pb_ioi_prompt,
-     .pair = pb_ioi_pair,
-     .check = pb_ioi_check,
-     .prepare = pb_ioi_prepare,
-     .corruptions = BIT(S2) | BIT(NAMES) | BIT(IO) | BIT(ABC),
-     .usual_corrupt = PB_CORRUPT_S2},
-    {.name = "greater_than",
-     .summary = "something began in a year of this century: when did it end?",
-     .prompt = pb_greater_than_prompt,
-     .pair = pb_greater_than_pair,
-     .check = pb_greater_than_check,
-     .prepare = pb_greater_than_prepare,
-     .release = pb_greater_than_release,
-     .corruptions = BIT(YEAR),
-     .usual_corrupt = PB_CORRUPT_YEAR},
-    {.name = "induction",
-     .summary = "random words that are repeated: what followed this one?",
-     .prompt = pb_induction_prompt,
-     .pair = pb_induction_pair,
-     .check = pb_induction_check,
-     .prepare = pb_induction_prepare,
-     .release = pb_induction_release,
-     .corruptions = BIT(TARGET) | BIT(DISTRACTOR),
-     .usual_corrupt = PB_CORRUPT_TARGET},
-    {.name = "docstring",
-     .summary = "arguments of a function, documented in order: which is next?",
-     .prompt = pb_docstring_prompt,
-     .pair = pb_docstring_pair,
-     .check = pb_docstring_check,
-     .prepare = pb_docstring_prepare,
-     .release = pb_docstring_release,
-     .corruptions = BIT(TARGET) | BIT(DISTRACTOR),
-     .usual_corrupt = PB_CORRUPT_TARGET},
-    {.name = "successor",
-     .summary = "days, months or numbers in order: which is next?",
-     .prompt = pb_successor_prompt,
-     .pair = pb_successor_pair,
-     .check = pb_successor_check,
-     .prepare = pb_successor_prepare,
-     .corruptions = BIT(PLACE),
-     .usual_corrupt = PB_CORRUPT_PLACE},
-    {.name = "factual",
-     .summary = "facts from a file of yours",
-     .prompt = pb_factual_prompt,
-     .pair = pb_factual_pair,
-     .check = pb_factual_check,
-     .prepare = pb_factual_prepare,
-     .release = pb_factual_release,
-     .corruptions = BIT(SUBJECT),
-     .usual_corrupt = PB_CORRUPT_SUBJECT},
-    {.name = NULL},
+/* A row is at its place in PB_EACH_TASK, and has what every task has. */
+#define PLACE(task) TASK_##task,
+enum { PB_EACH_TASK(PLACE) N_TASKS };
+#undef PLACE
+#define ROW(task)                                                                                  \
+	[TASK_##task] = {.name = #task,                                                            \
+			 .prompt = pb_##task##_prompt,                                             \
+			 .pair = pb_##task##_pair,                                                 \
+			 .check = pb_##task##_check,
+
+/* clang-format off */
+const struct pb_task pb_tasks[N_TASKS + 1] = {
+	ROW(box)
+	 .summary = "objects in boxes, moved one at a time: in which box is it now?",
+	 .check_pairs = pb_box_check_pairs,
+	 .corruptions = BIT(STATE) | BIT(ACTION) | BIT(DISTRACTOR) | BIT(MATCHED),
+	 .usual_corrupt = PB_CORRUPT_STATE},
+	ROW(dfa)
+	 .summary = "a walk through an abstract automaton: to which state does it go next?",
+	 .check_pairs = pb_dfa_check_pairs, .prepare = pb_dfa_prepare,
+	 .corruptions = BIT(STATE) | BIT(ACTION) | BIT(DISTRACTOR) | BIT(MATCHED) | BIT(NOOP) |
+			BIT(SAME_ACTION),
+	 .usual_corrupt = PB_CORRUPT_STATE},
+	ROW(fruit)
+	 .summary = "each person gets a different fruit: which can the last one have?",
+	 .check_pairs = pb_fruit_check_pairs, .prepare = pb_fruit_prepare,
+	 .corruptions = BIT(STATE) | BIT(DISTRACTOR),
+	 .usual_corrupt = PB_CORRUPT_STATE},
+	ROW(adventure)
+	 .summary = "rooms, objects and containers: where is it now, where are you, is it open?",
+	 .check_pairs = pb_adventure_check_pairs, .prepare = pb_adventure_prepare,
+	 .corruptions = BIT(STATE) | BIT(ACTION) | BIT(DISTRACTOR) | BIT(MATCHED),
+	 .usual_corrupt = PB_CORRUPT_STATE},
+	ROW(ioi)
+	 .summary = "two people, one gives something to: the other (indirect object identification)",
+	 .prepare = pb_ioi_prepare,
+	 .corruptions = BIT(S2) | BIT(NAMES) | BIT(IO) | BIT(ABC),
+	 .usual_corrupt = PB_CORRUPT_S2},
+	ROW(greater_than)
+	 .summary = "something began in a year of this century: when did it end?",
+	 .prepare = pb_greater_than_prepare, .release = pb_greater_than_release,
+	 .corruptions = BIT(YEAR),
+	 .usual_corrupt = PB_CORRUPT_YEAR},
+	ROW(induction)
+	 .summary = "random words that are repeated: what followed this one?",
+	 .prepare = pb_induction_prepare, .release = pb_induction_release,
+	 .corruptions = BIT(TARGET) | BIT(DISTRACTOR),
+	 .usual_corrupt = PB_CORRUPT_TARGET},
+	ROW(docstring)
+	 .summary = "arguments of a function, documented in order: which is next?",
+	 .prepare = pb_docstring_prepare, .release = pb_docstring_release,
+	 .corruptions = BIT(TARGET) | BIT(DISTRACTOR),
+	 .usual_corrupt = PB_CORRUPT_TARGET},
+	ROW(successor)
+	 .summary = "days, months or numbers in order: which is next?",
+	 .prepare = pb_successor_prepare,
+	 .corruptions = BIT(PLACE),
+	 .usual_corrupt = PB_CORRUPT_PLACE},
+	ROW(factual)
+	 .summary = "facts from a file of yours",
+	 .prepare = pb_factual_prepare, .release = pb_factual_release,
+	 .corruptions = BIT(SUBJECT),
+	 .usual_corrupt = PB_CORRUPT_SUBJECT},
 };
+/* clang-format on */
 
 const struct pb_task *pb_task_find(const char *name)
 {
@@ -116,26 +91,26 @@ const struct pb_task *pb_task_find(const char *name)
 	return NULL;
 }
 
+const char *const pb_corruption_names[PB_N_CORRUPTIONS + 1] = {
+    [PB_CORRUPT_STATE] = "state",
+    [PB_CORRUPT_ACTION] = "action",
+    [PB_CORRUPT_DISTRACTOR] = "distractor",
+    [PB_CORRUPT_S2] = "s2",
+    [PB_CORRUPT_NAMES] = "names",
+    [PB_CORRUPT_IO] = "io",
+    [PB_CORRUPT_ABC] = "abc",
+    [PB_CORRUPT_MATCHED] = "matched",
+    [PB_CORRUPT_NOOP] = "noop",
+    [PB_CORRUPT_SAME_ACTION] = "same_action",
+    [PB_CORRUPT_TARGET] = "target",
+    [PB_CORRUPT_PLACE] = "place",
+    [PB_CORRUPT_YEAR] = "year",
+    [PB_CORRUPT_SUBJECT] = "subject",
+};
+
 const char *pb_corruption_name(enum pb_corruption corruption)
 {
-	static const char *const names[] = {
-	    [PB_CORRUPT_STATE] = "state",
-	    [PB_CORRUPT_ACTION] = "action",
-	    [PB_CORRUPT_DISTRACTOR] = "distractor",
-	    [PB_CORRUPT_S2] = "s2",
-	    [PB_CORRUPT_NAMES] = "names",
-	    [PB_CORRUPT_IO] = "io",
-	    [PB_CORRUPT_ABC] = "abc",
-	    [PB_CORRUPT_MATCHED] = "matched",
-	    [PB_CORRUPT_NOOP] = "noop",
-	    [PB_CORRUPT_SAME_ACTION] = "same_action",
-	    [PB_CORRUPT_TARGET] = "target",
-	    [PB_CORRUPT_PLACE] = "place",
-	    [PB_CORRUPT_YEAR] = "year",
-	    [PB_CORRUPT_SUBJECT] = "subject",
-	};
-
-	return names[corruption];
+	return pb_corruption_names[corruption];
 }
 
 /* ---- checks -------------------------------------------------------------------------- */

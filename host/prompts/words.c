@@ -73,7 +73,7 @@ json_t *pb_line_texts(const char *const *texts, size_t n, bool *bad)
 	return list;
 }
 
-json_t *pb_line_text(const struct pb_words *words)
+static json_t *text_value(const struct pb_words *words)
 {
 	char *text = pb_words_text(words);
 	json_t *value = text == NULL ? NULL : json_string(text);
@@ -82,21 +82,47 @@ json_t *pb_line_text(const struct pb_words *words)
 	return value;
 }
 
-json_t *pb_line_roles(const struct pb_words *words, bool *bad)
+void pb_line_prompt(json_t *line, const struct pb_words *words, const char *answer, bool *bad)
+{
+	pb_line_put(line, "prompt", text_value(words), bad);
+	pb_line_put(line, "answer", json_string(answer), bad);
+}
+
+void pb_line_roles(json_t *line, const struct pb_words *words, bool *bad)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < words->n; i++)
 		pb_line_push(list, json_string(words->items[i].role), bad);
-	return list;
+	pb_line_put(line, "roles", list, bad);
 }
 
-json_t *pb_line_differences(const struct pb_words *clean, const struct pb_words *corrupted,
-			    bool *bad)
+void pb_line_pair(json_t *line, const struct pb_words *clean, const struct pb_words *corrupted,
+		  const char *answer, const char *foil, bool *bad)
 {
-	json_t *list = json_array();
+	pb_line_put(line, "clean", text_value(clean), bad);
+	pb_line_put(line, "corrupted", text_value(corrupted), bad);
+	pb_line_put(line, "answer", json_string(answer), bad);
+	pb_line_put(line, "foil", json_string(foil), bad);
+}
 
-	for (size_t i = 0; i < clean->n; i++) {
+void pb_line_corrupt(json_t *line, const struct pb_task_options *o, uint64_t index, bool *bad)
+{
+	enum pb_corruption partner = index % 2 == 0 ? PB_CORRUPT_STATE : PB_CORRUPT_ACTION;
+
+	pb_line_put(line, "corrupt", json_string(pb_corruption_name(o->corrupt)), bad);
+	if (o->corrupt != PB_CORRUPT_MATCHED)
+		return;
+	pb_line_put(line, "group", json_integer((json_int_t)(index / 2)), bad);
+	pb_line_put(line, "partner", json_string(pb_corruption_name(partner)), bad);
+}
+
+void pb_line_differences(json_t *line, const struct pb_words *clean,
+			 const struct pb_words *corrupted, bool *bad)
+{
+	json_t *list = clean->n == corrupted->n ? json_array() : NULL;
+
+	for (size_t i = 0; list != NULL && i < clean->n; i++) {
 		json_t *item;
 
 		if (strcmp(clean->items[i].text, corrupted->items[i].text) == 0)
@@ -107,17 +133,9 @@ json_t *pb_line_differences(const struct pb_words *clean, const struct pb_words 
 		pb_line_put(item, "corrupted", json_string(corrupted->items[i].text), bad);
 		pb_line_push(list, item, bad);
 	}
-	return list;
-}
-
-void pb_line_matched(json_t *line, enum pb_corruption corrupt, uint64_t index, bool *bad)
-{
-	enum pb_corruption partner = index % 2 == 0 ? PB_CORRUPT_STATE : PB_CORRUPT_ACTION;
-
-	if (corrupt != PB_CORRUPT_MATCHED)
-		return;
-	pb_line_put(line, "group", json_integer((json_int_t)(index / 2)), bad);
-	pb_line_put(line, "partner", json_string(pb_corruption_name(partner)), bad);
+	if (clean->n == corrupted->n) /* as many tokens may be more or fewer words */
+		pb_line_put(line, "differences", list, bad);
+	pb_line_roles(line, clean, bad);
 }
 
 enum pb_status pb_line_write(json_t *line, bool bad, FILE *out, struct pb_error *err)

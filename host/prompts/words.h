@@ -39,18 +39,24 @@ char *pb_words_text(const struct pb_words *words);
 void pb_line_put(json_t *line, const char *key, json_t *value, bool *bad);
 void pb_line_push(json_t *list, json_t *value, bool *bad);
 
-/* The text of the words; their roles; {"word": i, "clean": ..., "corrupted": ...} of each word that
- * differs. */
 /* A list of texts. */
 json_t *pb_line_texts(const char *const *texts, size_t n, bool *bad);
-json_t *pb_line_text(const struct pb_words *words);
-json_t *pb_line_roles(const struct pb_words *words, bool *bad);
-json_t *pb_line_differences(const struct pb_words *clean, const struct pb_words *corrupted,
-			    bool *bad);
 
-/* Of matched pairs (others: nothing): line 2k is the state partner of clean prompt k, line 2k + 1
- * the action partner; "group": k, "partner": which. */
-void pb_line_matched(json_t *line, enum pb_corruption corrupt, uint64_t index, bool *bad);
+/* How the line of an evaluation prompt begins: "prompt" and "answer". */
+void pb_line_prompt(json_t *line, const struct pb_words *words, const char *answer, bool *bad);
+/* The roles of the words, which few lines of prompts have. */
+void pb_line_roles(json_t *line, const struct pb_words *words, bool *bad);
+
+/* How the line of a pair begins: "clean", "corrupted", "answer" and "foil". */
+void pb_line_pair(json_t *line, const struct pb_words *clean, const struct pb_words *corrupted,
+		  const char *answer, const char *foil, bool *bad);
+/* "corrupt"; of matched pairs also "group": k and "partner": line 2k is the state partner of clean
+ * prompt k, line 2k + 1 the action partner. */
+void pb_line_corrupt(json_t *line, const struct pb_task_options *o, uint64_t index, bool *bad);
+/* How it ends: "differences", {"word": i, "clean": ..., "corrupted": ...} of each word that differs
+ * where the prompts have as many words, and "roles", those of the clean prompt. */
+void pb_line_differences(json_t *line, const struct pb_words *clean,
+			 const struct pb_words *corrupted, bool *bad);
 
 /* Writes the object as one line and gives it back. */
 enum pb_status pb_line_write(json_t *line, bool bad, FILE *out, struct pb_error *err);

@@ -127,7 +127,9 @@ enum pb_corruption {
 
 enum pb_dfa_mode { PB_DFA_STRICT, PB_DFA_PAPER };
 enum pb_series { PB_SERIES_DAYS, PB_SERIES_MONTHS, PB_SERIES_NUMBERS };
-const char *pb_corruption_name(enum pb_corruption corruption); /* "state", ... */
+/* Their words in a config, in options and in lines: "state", ...; ended by NULL. */
+extern const char *const pb_corruption_names[PB_N_CORRUPTIONS + 1];
+const char *pb_corruption_name(enum pb_corruption corruption);
 
 /* Options of the tasks (each task uses its own; tasks.md has the meaning and ranges). */
 struct pb_task_options {

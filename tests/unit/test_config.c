@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "config/nearest.h"
+#include "config/schema.h"
 #include "patchbay/config.h"
 
 static const char good[] = "model:\n"
@@ -342,6 +343,38 @@ Test(config, files_that_cannot_be_read)
 	cr_assert_not_null(strstr(err.message, "/nonexistent/run.yaml"));
 	err = (struct pb_error){0};
 	cr_assert_eq(pb_config_read(&config, "/", NULL, 0, NULL, &err), PB_ERR_INPUT);
+}
+
+static const struct pb_key *key_of(const char *path)
+{
+	for (size_t k = 0; k < pb_n_keys; k++)
+		if (strcmp(pb_keys[k].path, path) == 0)
+			return &pb_keys[k];
+	cr_assert_fail("no key %s", path);
+	return NULL;
+}
+
+/* Words of the keys are those of the tables: none more, none missing, none twice. */
+Test(config, tasks_and_corruptions_have_their_words)
+{
+	const char *const *names = key_of("task.name")->words;
+	const char *const *corruptions = key_of("task.corrupt")->words;
+	size_t n = 0;
+
+	for (; pb_tasks[n].name != NULL; n++) {
+		cr_assert_not_null(names[n], "task %s is no word", pb_tasks[n].name);
+		cr_assert_str_eq(names[n], pb_tasks[n].name);
+		cr_assert_eq(pb_task_find(names[n]), &pb_tasks[n]);
+		cr_assert(pb_tasks[n].prompt != NULL && pb_tasks[n].summary != NULL);
+	}
+	cr_assert(n > 0 && names[n] == NULL, "word %s is no task", names[n]);
+	for (int c = 0; c < PB_N_CORRUPTIONS; c++) {
+		cr_assert_not_null(corruptions[c], "corruption %d has no word", c);
+		cr_assert_str_eq(corruptions[c], pb_corruption_name((enum pb_corruption)c));
+		for (int other = 0; other < c; other++)
+			cr_assert_str_neq(corruptions[c], corruptions[other]);
+	}
+	cr_assert_null(corruptions[PB_N_CORRUPTIONS]);
 }
 
 Test(config, nearest_words)
