@@ -1,13 +1,7 @@
 /* The box task: every prompt is read back from its text by a simulator that shares nothing with the
  * generator, and pairs differ where they say and nowhere else. */
-#include <criterion/criterion.h>
-#include <jansson.h>
-#include <stdlib.h>
-#include <string.h>
+#include "support/task_lines.h"
 
-#include "patchbay/pairs.h"
-
-#define MAX_WORDS 160
 #define MAX_SIZE 10
 
 /* ---- an independent reader of the text ------------------------------------------------ */
@@ -16,8 +10,7 @@ static const char *const table[MAX_SIZE] = {"hat",  "glove", "ball", "key",  "pe
 					    "book", "coin",  "card", "ring", "watch"};
 
 struct reading {
-	char words[MAX_WORDS][12];
-	int n_words;
+	struct words w;
 	int n_boxes, n_moves;
 	int start[MAX_SIZE]; /* box of each object before the moves, -1: never placed */
 	int where[MAX_SIZE]; /* after the moves */
@@ -25,30 +18,9 @@ struct reading {
 	int query;
 };
 
-/* Words and punctuation marks; exactly one space between words, none before a mark. */
-static void split(struct reading *r, const char *text)
-{
-	const char *s = text;
-
-	r->n_words = 0;
-	while (*s != '\0') {
-		size_t n = *s == '.' || *s == ',' ? 1 : strcspn(s, " .,");
-
-		cr_assert(n > 0 && n < sizeof r->words[0], "a bad space in: %s", text);
-		cr_assert_lt(r->n_words, MAX_WORDS);
-		memcpy(r->words[r->n_words], s, n);
-		r->words[r->n_words++][n] = '\0';
-		s += n;
-		if (*s == ' ')
-			cr_assert(*++s != ' ' && *s != '\0' && *s != '.' && *s != ',');
-		else
-			cr_assert(*s == '\0' || *s == '.' || *s == ',', "no space in: %s", text);
-	}
-}
-
 static const char *word(const struct reading *r, int i)
 {
-	return i < r->n_words ? r->words[i] : "";
+	return i < (int)r->w.n ? r->w.text[i] : "";
 }
 
 static bool is(const struct reading *r, int i, const char *expected)
@@ -139,7 +111,7 @@ static int read_story(struct reading *r, const char *text, int n_boxes, int n_mo
 {
 	int i = 0;
 
-	split(r, text);
+	split(&r->w, text, ".,");
 	r->n_boxes = r->n_moves = 0;
 	for (int o = 0; o < MAX_SIZE; o++)
 		r->start[o] = r->last_move[o] = -1;
@@ -154,59 +126,11 @@ static int read_story(struct reading *r, const char *text, int n_boxes, int n_mo
 	cr_assert_eq(r->n_moves, n_moves);
 	r->query = object_index(word(r, i++), true);
 	i = expect(r, expect(r, expect(r, expect(r, i, "is"), "in"), "the"), "Box");
-	cr_assert_eq(i, r->n_words, "words after the end");
+	cr_assert_eq(i, (int)r->w.n, "words after the end");
 	return r->where[r->query];
 }
 
 /* ---- helpers -------------------------------------------------------------------------- */
-
-static const char *text_of(const json_t *line, const char *key)
-{
-	const char *text = json_string_value(json_object_get(line, key));
-
-	cr_assert_not_null(text, "no text '%s'", key);
-	return text;
-}
-
-static int integer_of(const json_t *line, const char *key)
-{
-	cr_assert(json_is_integer(json_object_get(line, key)), "no integer '%s'", key);
-	return (int)json_integer_value(json_object_get(line, key));
-}
-
-static char *lines_of(const struct pb_task_options *options, bool pairs)
-{
-	struct pb_error err = {0};
-	size_t size = 0;
-	char *text = NULL;
-
-	cr_assert_eq((pairs ? pb_task_pairs : pb_task_prompts)(options, &text, &size, &err), PB_OK,
-		     "%s", err.message);
-	cr_assert_eq(strlen(text), size);
-	return text;
-}
-
-/* Calls `check` on each line, in order. */
-static void each_line(const struct pb_task_options *options, bool pairs,
-		      void (*check)(const struct pb_task_options *, const json_t *, int))
-{
-	char *text = lines_of(options, pairs);
-	size_t n = 0;
-
-	for (char *line = text, *end; *line != '\0'; line = end + 1, n++) {
-		json_error_t problem;
-		json_t *object;
-
-		end = strchr(line, '\n');
-		cr_assert_not_null(end, "the last line has no newline");
-		object = json_loadb(line, (size_t)(end - line), JSON_REJECT_DUPLICATES, &problem);
-		cr_assert_not_null(object, "%s", problem.text);
-		check(options, object, (int)n);
-		json_decref(object);
-	}
-	cr_assert_eq(n, options->count);
-	free(text);
-}
 
 static void check_candidates(const json_t *line, size_t n_boxes)
 {
@@ -302,29 +226,6 @@ Test(box, queries_and_placements_are_uniform)
 
 /* ---- pairs ---------------------------------------------------------------------------- */
 
-/* Differing words are exactly those listed, and the other facts are true of them. */
-static int check_differences(const json_t *line, const struct reading *clean,
-			     const struct reading *corrupted)
-{
-	const json_t *list = json_object_get(line, "differences");
-	size_t n = 0;
-
-	cr_assert_eq(clean->n_words, corrupted->n_words);
-	cr_assert_eq(json_array_size(json_object_get(line, "roles")), (size_t)clean->n_words);
-	for (int i = 0; i < clean->n_words; i++) {
-		const json_t *item;
-
-		if (strcmp(clean->words[i], corrupted->words[i]) == 0)
-			continue;
-		item = json_array_get(list, n++);
-		cr_assert_eq(integer_of(item, "word"), i);
-		cr_assert_str_eq(text_of(item, "clean"), clean->words[i]);
-		cr_assert_str_eq(text_of(item, "corrupted"), corrupted->words[i]);
-	}
-	cr_assert_eq(json_array_size(list), n, "more differences listed than there are");
-	return (int)n;
-}
-
 static void check_state(const struct reading *clean, const struct reading *corrupted, int n)
 {
 	const int query = clean->query;
@@ -394,7 +295,7 @@ static void check_pair(const struct pb_task_options *o, const json_t *line, int 
 	int answer = read_story(&clean, text_of(line, "clean"), n_boxes, n_moves);
 	int other = read_story(&corrupted, text_of(line, "corrupted"), n_boxes, n_moves);
 	int foil = answer_box(line, "foil");
-	int n = check_differences(line, &clean, &corrupted);
+	int n = (int)check_word_differences(line, &clean.w, &corrupted.w);
 
 	check_cell(o, line, k);
 	cr_assert_eq(clean.query, corrupted.query);
@@ -494,17 +395,6 @@ Test(box, impossible_cells_are_refused)
 
 /* ---- options and bytes ---------------------------------------------------------------- */
 
-static void check_refused(struct pb_task_options o, const char *word_in_message)
-{
-	struct pb_error err = {0};
-	char *text = NULL;
-	size_t size = 0;
-
-	cr_assert_eq(pb_task_pairs(&o, &text, &size, &err), PB_ERR_INPUT);
-	cr_assert_null(text);
-	cr_assert_not_null(strstr(err.message, word_in_message), "%s", err.message);
-}
-
 Test(box, options_out_of_range_are_refused)
 {
 	const struct pb_task_options good = {.name = "box",
@@ -516,45 +406,35 @@ Test(box, options_out_of_range_are_refused)
 	struct pb_task_options o;
 
 	o = good, o.boxes = 1;
-	check_refused(o, "boxes");
+	refuse_option(o, "boxes", "2 to 10");
 	o = good, o.boxes = 11;
-	check_refused(o, "boxes");
+	refuse_option(o, "boxes", "2 to 10");
 	o = good, o.moves = 0;
-	check_refused(o, "moves");
+	refuse_option(o, "moves", "1 to 10");
 	o = good, o.moves = 11;
-	check_refused(o, "moves");
+	refuse_option(o, "moves", "1 to 10");
 	o = good, o.count = 0;
-	check_refused(o, "number of pairs");
+	refuse_option(o, "number of pairs", "1 to");
 	o = good, o.seed = (uint64_t)INT64_MAX + 1;
-	check_refused(o, "seed");
+	refuse_option(o, "seed", "0 to");
 	o = good, o.name = "boxes";
-	check_refused(o, "boxes");
+	refuse(o, true, "boxes");
 	o = good, o.name = NULL;
-	check_refused(o, "unknown task");
+	refuse(o, true, "unknown task");
 }
 
 /* Line k is the same whatever the count; another seed gives other lines. */
 Test(box, a_line_does_not_depend_on_the_count)
 {
-	for (int pairs = 0; pairs <= 1; pairs++) {
-		struct pb_task_options o = {.name = "box",
-					    .boxes = 4,
-					    .moves = 3,
-					    .count = 40,
-					    .corrupt = PB_CORRUPT_ACTION,
-					    .seed = 9};
-		char *many = lines_of(&o, pairs), *few, *other;
+	struct pb_task_options o = {.name = "box",
+				    .boxes = 4,
+				    .moves = 3,
+				    .count = 40,
+				    .corrupt = PB_CORRUPT_ACTION,
+				    .seed = 9};
 
-		o.count = 7;
-		few = lines_of(&o, pairs);
-		cr_assert(strncmp(many, few, strlen(few)) == 0);
-		o.seed = 10;
-		other = lines_of(&o, pairs);
-		cr_assert(strncmp(other, few, strcspn(few, "\n")) != 0);
-		free(many);
-		free(few);
-		free(other);
-	}
+	check_independence(o, false, 7);
+	check_independence(o, true, 7);
 }
 
 /* The same arguments give the same bytes, on any machine and in any version. */
@@ -633,11 +513,8 @@ Test(box, the_bytes_of_a_seed_do_not_change)
 
 	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
 		char *text = lines_of(&known[i].o, known[i].pairs);
-		char hex[PB_SHA256_HEX];
-		struct pb_error err = {0};
 
-		cr_assert_eq(pb_sha256_of(text, strlen(text), hex, &err), PB_OK, "%s", err.message);
-		cr_expect_str_eq(hex, known[i].sha256, "case %zu: %s", i, hex);
+		check_sha256(text, known[i].sha256);
 		free(text);
 	}
 }

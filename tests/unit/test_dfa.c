@@ -450,9 +450,8 @@ Test(dfa, the_papers_two_constructions)
 
 /* All labels are one token in the tokenizers of GPT-2 and GPT-NeoX, roles find their tokens, and a
  * word more is a token more: the distance to the evidence is in tokens. */
-Test(dfa, labels_are_single_tokens)
+static void check_tokens(const struct pb_tokenizer *t, const char *name)
 {
-	static const char *const names[] = {"gpt2", "neox"};
 	const struct pb_task_options o = {.name = "dfa",
 					  .states = 100,
 					  .edges = 110,
@@ -460,37 +459,28 @@ Test(dfa, labels_are_single_tokens)
 					  .steps = 60,
 					  .count = 40,
 					  .corrupt = PB_CORRUPT_DISTRACTOR};
-	size_t n = 0;
+	struct pb_pairs pairs = {0};
+	char *text = NULL;
+	json_t *lines = generate(&o, true, &text);
 
-	for (size_t m = 0; m < 2; m++) {
-		struct pb_tokenizer *t = open_tokenizer(names[m]);
-		struct pb_pairs pairs = {0};
-		char *text = NULL;
-		json_t *lines;
+	parse_pairs(&pairs, o, t);
+	for (size_t i = 0; i < pairs.n; i++) {
+		const struct pb_pair *p = &pairs.items[i];
+		size_t distance = (size_t)integer_of(json_array_get(lines, i), "distance");
 
-		if (t == NULL)
-			continue;
-		n++;
-		lines = generate(&o, true, &text);
-		parse_pairs(&pairs, o, t);
-		for (size_t i = 0; i < pairs.n; i++) {
-			const json_t *line = json_array_get(lines, i);
-			const struct pb_pair *p = &pairs.items[i];
-			size_t distance =
-			    (size_t)json_integer_value(json_object_get(line, "distance"));
-
-			cr_assert_not_null(p->roles);
-			cr_assert_str_eq(pairs.roles[p->roles[p->length - 1]], "query");
-			cr_assert_str_eq(pairs.roles[p->roles[p->length - 1 - distance]], "state");
-			cr_assert_eq(p->clean[p->length - 1 - distance], p->answer);
-		}
-		pb_pairs_free(&pairs);
-		pb_tokenizer_close(t);
-		json_decref(lines);
-		free(text);
+		cr_assert_not_null(p->roles, "no roles with %s", name);
+		cr_assert_str_eq(pairs.roles[p->roles[p->length - 1]], "query");
+		cr_assert_str_eq(pairs.roles[p->roles[p->length - 1 - distance]], "state");
+		cr_assert_eq(p->clean[p->length - 1 - distance], p->answer);
 	}
-	if (n == 0)
-		cr_skip_test("no tokenizers: set PB_TOKENIZERS");
+	pb_pairs_free(&pairs);
+	json_decref(lines);
+	free(text);
+}
+
+Test(dfa, labels_are_single_tokens)
+{
+	each_tokenizer(check_tokens);
 }
 
 /* ---- bytes and refusals --------------------------------------------------------------- */

@@ -2,29 +2,9 @@
 
 #include "support/task_lines.h"
 
-#define MAX_WORDS 600
 #define MAX_PEOPLE 40
 
 /* ---- an independent reader ------------------------------------------------------------ */
-
-struct words {
-	size_t n;
-	char text[MAX_WORDS][24];
-};
-
-static void split(struct words *w, const char *text)
-{
-	w->n = 0;
-	for (const char *s = text; *s != '\0';) {
-		size_t size = *s == ',' || *s == '.' ? 1 : strcspn(s, " ,.");
-
-		cr_assert(size > 0 && size < sizeof w->text[0] && w->n < MAX_WORDS, "%s", text);
-		memcpy(w->text[w->n], s, size);
-		w->text[w->n++][size] = '\0';
-		s += size;
-		s += *s == ' ';
-	}
-}
 
 struct story {
 	struct words w;
@@ -80,7 +60,7 @@ static void read_story(struct story *s, const char *text)
 	size_t n_fruits = 0, at;
 
 	memset(s, 0, sizeof *s);
-	split(w, text);
+	split(w, text, ",.");
 	at = read_list(w, 0, s->people, &s->n);
 	at = expect(w, at, "walk into a fruit store . There are only");
 	cr_assert_eq(strtoul(w->text[at], NULL, 10), s->n);
@@ -184,32 +164,16 @@ Test(fruit, pairs_differ_where_they_say)
 
 			for (size_t i = 0; i < o.count; i++) {
 				const json_t *line = json_array_get(lines, i);
-				const json_t *list = json_object_get(line, "differences");
 				const char *answer = text_of(line, "answer") + 1;
 				const char *foil = text_of(line, "foil") + 1;
 				struct story a, b;
-				size_t n = 0;
 
 				read_story(&a, text_of(line, "clean"));
 				read_story(&b, text_of(line, "corrupted"));
 				check_answers(line, &a);
 				cr_assert(remains(&a, answer) && !remains(&a, foil));
 				cr_assert(remains(&b, d == 0 ? foil : answer));
-				cr_assert_eq(a.w.n, b.w.n);
-				for (size_t k = 0; k < a.w.n; k++)
-					if (strcmp(a.w.text[k], b.w.text[k]) != 0) {
-						const json_t *item = json_array_get(list, n++);
-
-						cr_assert_eq(json_integer_value(
-								 json_object_get(item, "word")),
-							     (json_int_t)k);
-						cr_assert_str_eq(text_of(item, "clean"),
-								 a.w.text[k]);
-						cr_assert_str_eq(text_of(item, "corrupted"),
-								 b.w.text[k]);
-					}
-				cr_assert_eq(n, 1);
-				cr_assert_eq(json_array_size(list), 1);
+				cr_assert_eq(check_word_differences(line, &a.w, &b.w), 1);
 			}
 			json_decref(lines);
 			free(text);
@@ -238,33 +202,24 @@ Test(fruit, bytes_and_refusals)
 }
 
 /* GPT-2 has 21 of the fruits as one token, GPT-NeoX 15: more people are not available there. */
+static void check_tokens(const struct pb_tokenizer *t, const char *name)
+{
+	size_t most = strcmp(name, "gpt2") == 0 ? 21 : 15;
+	struct pb_task_options o = {.name = "fruit",
+				    .people = most,
+				    .clues = most - 1,
+				    .count = 100,
+				    .corrupt = PB_CORRUPT_STATE};
+	struct pb_pairs pairs = {0};
+
+	parse_pairs(&pairs, o, t);
+	pb_pairs_free(&pairs);
+	o.tokenizer = t;
+	o.people++;
+	refuse(o, false, "are one token of this model's tokenizer");
+}
+
 Test(fruit, fruits_are_single_tokens)
 {
-	static const struct {
-		const char *name;
-		size_t most;
-	} models[] = {{"gpt2", 21}, {"neox", 15}};
-	size_t n = 0;
-
-	for (size_t m = 0; m < 2; m++) {
-		struct pb_task_options o = {.name = "fruit",
-					    .people = models[m].most,
-					    .clues = models[m].most - 1,
-					    .count = 100,
-					    .corrupt = PB_CORRUPT_STATE};
-		struct pb_tokenizer *t = open_tokenizer(models[m].name);
-		struct pb_pairs pairs = {0};
-
-		if (t == NULL)
-			continue;
-		n++;
-		parse_pairs(&pairs, o, t);
-		pb_pairs_free(&pairs);
-		o.tokenizer = t;
-		o.people++;
-		refuse(o, false, "are one token of this model's tokenizer");
-		pb_tokenizer_close(t);
-	}
-	if (n == 0)
-		cr_skip_test("no tokenizers: set PB_TOKENIZERS");
+	each_tokenizer(check_tokens);
 }

@@ -1,13 +1,8 @@
 /* Indirect object identification: every prompt is read back from its text alone, and pairs differ
  * where they say and nowhere else. */
-#include <criterion/criterion.h>
 #include <ctype.h>
-#include <jansson.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "patchbay/pairs.h"
-#include "patchbay/tokens.h"
+#include "support/task_lines.h"
 
 #define MAX_WORDS 40
 
@@ -65,17 +60,6 @@ static void recipient_of(const struct reading *r, char name[20])
 
 /* ---- lines -------------------------------------------------------------------------------- */
 
-static char *lines_of(const struct pb_task_options *o, bool pairs)
-{
-	struct pb_error err = {0};
-	char *text = NULL;
-	size_t size = 0;
-
-	cr_assert_eq((pairs ? pb_task_pairs : pb_task_prompts)(o, &text, &size, &err), PB_OK, "%s",
-		     err.message);
-	return text;
-}
-
 static json_t *next_line(const char **at)
 {
 	size_t n = strcspn(*at, "\n");
@@ -85,14 +69,6 @@ static json_t *next_line(const char **at)
 	cr_assert(n == 0 || line != NULL, "%s", problem.text);
 	*at += n + ((*at)[n] == '\n');
 	return line;
-}
-
-static const char *text_of(const json_t *line, const char *key)
-{
-	const char *text = json_string_value(json_object_get(line, key));
-
-	cr_assert_not_null(text, "%s", key);
-	return text;
 }
 
 Test(ioi, answers_of_ten_thousand_prompts)
@@ -235,22 +211,12 @@ Test(ioi, pairs_differ_where_they_say)
 	}
 }
 
-/* Line k is the same however many there are. */
 Test(ioi, lines_do_not_depend_on_each_other)
 {
 	struct pb_task_options o = {
 	    .name = "ioi", .count = 50, .corrupt = PB_CORRUPT_ABC, .seed = 1};
-	char *many = lines_of(&o, true), *few, *other;
 
-	o.count = 20;
-	few = lines_of(&o, true);
-	cr_assert_eq(strncmp(many, few, strlen(few)), 0);
-	o.seed = 2;
-	other = lines_of(&o, true);
-	cr_assert(strncmp(other, few, strcspn(few, "\n")) != 0);
-	free(many);
-	free(few);
-	free(other);
+	check_independence(o, true, 20);
 }
 
 Test(ioi, the_bytes_of_a_seed_do_not_change)
@@ -275,11 +241,9 @@ Test(ioi, the_bytes_of_a_seed_do_not_change)
 	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
 		struct pb_task_options o = {
 		    .name = "ioi", .count = 100, .corrupt = known[i].corrupt, .seed = 12345678901};
-		char *text = lines_of(&o, known[i].pairs), hex[PB_SHA256_HEX];
-		struct pb_error err = {0};
+		char *text = lines_of(&o, known[i].pairs);
 
-		cr_assert_eq(pb_sha256_of(text, strlen(text), hex, &err), PB_OK, "%s", err.message);
-		cr_expect_str_eq(hex, known[i].sha256, "case %zu: %s", i, hex);
+		check_sha256(text, known[i].sha256);
 		free(text);
 	}
 }
@@ -289,20 +253,15 @@ Test(ioi, the_bytes_of_a_seed_do_not_change)
 /* Every name is one token where the tokenizer has only some; too few are refused. */
 Test(ioi, names_are_single_tokens)
 {
-	const char *root = getenv("PB_TOKENIZERS");
-	char *folder = pb_format("%s/gpt2", root != NULL ? root : "../shared/tokenizers");
 	struct pb_task_options o = {
 	    .name = "ioi", .count = 500, .corrupt = PB_CORRUPT_ABC, .seed = 4};
-	struct pb_tokenizer *t = NULL;
+	struct pb_tokenizer *t = open_tokenizer("gpt2");
 	struct pb_pairs pairs = {0};
 	struct pb_error err = {0};
 	char *text;
 
-	if (!pb_is_directory(folder)) {
-		free(folder);
+	if (t == NULL)
 		cr_skip_test("no tokenizer of GPT-2: set PB_TOKENIZERS");
-	}
-	cr_assert_eq(pb_tokenizer_open(&t, folder, &err), PB_OK, "%s", err.message);
 	o.tokenizer = t;
 	text = lines_of(&o, true);
 	/* the preflight refuses names of several tokens and prompts of unequal length */
@@ -313,7 +272,6 @@ Test(ioi, names_are_single_tokens)
 	pb_pairs_free(&pairs);
 	pb_tokenizer_close(t);
 	free(text);
-	free(folder);
 }
 
 Test(ioi, refusals)
@@ -332,20 +290,12 @@ Test(ioi, refusals)
 	struct pb_task_options o = {.name = "ioi", .count = 1, .corrupt = PB_CORRUPT_S2};
 	struct pb_tokenizer *t = NULL;
 	struct pb_error err = {0};
-	char *text = NULL;
-	size_t size = 0;
 
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		err = (struct pb_error){0};
-		cr_assert_eq(pb_task_pairs(&cases[i].o, &text, &size, &err), PB_ERR_INPUT);
-		cr_assert_not_null(strstr(err.message, cases[i].what), "%s", err.message);
-		cr_assert_null(text);
-	}
-	err = (struct pb_error){0};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		refuse(cases[i].o, true, cases[i].what);
 	cr_assert_eq(pb_tokenizer_open(&t, "tests/golden/tokenizers/llama3", &err), PB_OK, "%s",
 		     err.message);
 	o.tokenizer = t;
-	cr_assert_eq(pb_task_pairs(&o, &text, &size, &err), PB_ERR_INPUT);
-	cr_assert_not_null(strstr(err.message, "too few names"), "%s", err.message);
+	refuse(o, true, "too few names");
 	pb_tokenizer_close(t);
 }

@@ -3,66 +3,15 @@
 
 #include "support/task_lines.h"
 
-#define MAX_WORDS 160
+#define MARKS ",:"
 
-/* The words of a text; marks (, :) are words of their own. */
-struct words {
-	size_t n;
-	char text[MAX_WORDS][24];
-};
-
-static void split(struct words *w, const char *text)
-{
-	w->n = 0;
-	for (const char *s = text; *s != '\0';) {
-		size_t size = *s == ',' || *s == ':' ? 1 : strcspn(s, " ,:");
-
-		cr_assert(size > 0 && size < sizeof w->text[0] && w->n < MAX_WORDS, "%s", text);
-		memcpy(w->text[w->n], s, size);
-		w->text[w->n++][size] = '\0';
-		s += size;
-		s += *s == ' ';
-	}
-}
-
-static bool is_candidate(const json_t *line, const char *text)
-{
-	const json_t *list = json_object_get(line, "candidates");
-
-	for (size_t i = 0; i < json_array_size(list); i++)
-		if (strcmp(json_string_value(json_array_get(list, i)), text) == 0)
-			return true;
-	return false;
-}
-
-static const char *role_of(const json_t *line, size_t word)
-{
-	return json_string_value(json_array_get(json_object_get(line, "roles"), word));
-}
-
-/* Words differ where the line says, and nowhere else; how many do. */
 static size_t check_differences(const json_t *line)
 {
-	const json_t *list = json_object_get(line, "differences");
-	struct words a, b;
-	size_t n = 0;
+	struct words clean, corrupted;
 
-	split(&a, text_of(line, "clean"));
-	split(&b, text_of(line, "corrupted"));
-	cr_assert_eq(a.n, b.n);
-	cr_assert_eq(json_array_size(json_object_get(line, "roles")), a.n);
-	for (size_t i = 0; i < a.n; i++) {
-		if (strcmp(a.text[i], b.text[i]) != 0) {
-			const json_t *item = json_array_get(list, n++);
-
-			cr_assert_eq(json_integer_value(json_object_get(item, "word")),
-				     (json_int_t)i);
-			cr_assert_str_eq(text_of(item, "clean"), a.text[i]);
-			cr_assert_str_eq(text_of(item, "corrupted"), b.text[i]);
-		}
-	}
-	cr_assert_eq(n, json_array_size(list));
-	return n;
+	split(&clean, text_of(line, "clean"), MARKS);
+	split(&corrupted, text_of(line, "corrupted"), MARKS);
+	return check_word_differences(line, &clean, &corrupted);
 }
 
 /* ---- induction ------------------------------------------------------------------------ */
@@ -86,7 +35,7 @@ static void check_sequence(const json_t *line, const char *key, size_t length, c
 	struct words w = {.n = 0};
 	size_t repeated, at = 0;
 
-	split(&w, text_of(line, key));
+	split(&w, text_of(line, key), MARKS);
 	cr_assert_str_eq(w.text[3], ":");
 	repeated = w.n - 4 - length;
 	cr_assert(repeated >= 1 && repeated < length);
@@ -194,7 +143,7 @@ static void check_series(const json_t *line, const char *key, const struct pb_ta
 	struct words w = {.n = 0};
 	long at;
 
-	split(&w, text_of(line, key));
+	split(&w, text_of(line, key), MARKS);
 	cr_assert_eq(w.n, 3 + 2 * o->length);
 	cr_assert(strcmp(w.text[0], "In") == 0 && strcmp(w.text[1], "order") == 0);
 	at = number_of(o->series, w.text[3]);
@@ -276,27 +225,19 @@ static void check_tokens(const struct pb_tokenizer *t, struct pb_task_options o)
 	pb_pairs_free(&pairs);
 }
 
+static void check_words(const struct pb_tokenizer *t, const char *name)
+{
+	(void)name;
+	check_tokens(t, (struct pb_task_options){
+			    .name = "induction", .length = 64, .corrupt = PB_CORRUPT_TARGET});
+	for (int s = PB_SERIES_DAYS; s <= PB_SERIES_NUMBERS; s++)
+		check_tokens(t, (struct pb_task_options){.name = "successor",
+							 .series = (enum pb_series)s,
+							 .length = 5,
+							 .corrupt = PB_CORRUPT_PLACE});
+}
+
 Test(series, words_are_single_tokens)
 {
-	static const char *const names[] = {"gpt2", "neox"};
-	size_t n = 0;
-
-	for (size_t m = 0; m < 2; m++) {
-		struct pb_tokenizer *t = open_tokenizer(names[m]);
-
-		if (t == NULL)
-			continue;
-		n++;
-		check_tokens(t, (struct pb_task_options){.name = "induction",
-							 .length = 64,
-							 .corrupt = PB_CORRUPT_TARGET});
-		for (int s = PB_SERIES_DAYS; s <= PB_SERIES_NUMBERS; s++)
-			check_tokens(t, (struct pb_task_options){.name = "successor",
-								 .series = (enum pb_series)s,
-								 .length = 5,
-								 .corrupt = PB_CORRUPT_PLACE});
-		pb_tokenizer_close(t);
-	}
-	if (n == 0)
-		cr_skip_test("no tokenizers: set PB_TOKENIZERS");
+	each_tokenizer(check_words);
 }
