@@ -157,13 +157,13 @@ enum pb_status pb_adventure_prompt(const struct pb_task_options *o, uint64_t ind
 	(void)pb_adventure_draw_steps(&run, 1, (int)o->steps, &rng);
 	pb_adventure_draw_query(&run, &rng);
 	answer = pb_adventure_answer(&story.query, &run.now);
-	pb_adventure_words_of(&story, &words);
+	pb_adventure_words_of(&story, o->wording, &words);
 	pb_line_prompt(line, &words, pb_adventure_answer_text(&story, answer), &bad);
 	pb_line_put(line, "candidates", candidates_value(&story, &bad), &bad);
 	put_cell(line, o, index, &bad);
 	put_facts(line, &story, &bad);
 	pb_line_roles(line, &words, &bad);
-	return pb_line_write(line, bad, out, err);
+	return pb_line_end_prompt(line, o, &words, bad, out, err);
 }
 
 enum pb_status pb_adventure_pair(const struct pb_task_options *o, uint64_t index, FILE *out,
@@ -179,8 +179,8 @@ enum pb_status pb_adventure_pair(const struct pb_task_options *o, uint64_t index
 		return status;
 	line = json_object();
 	bad = line == NULL;
-	pb_adventure_words_of(&pair.clean, &clean);
-	pb_adventure_words_of(&pair.corrupted, &corrupted);
+	pb_adventure_words_of(&pair.clean, o->wording, &clean);
+	pb_adventure_words_of(&pair.corrupted, o->wording, &corrupted);
 	pb_line_pair(line, &clean, &corrupted, pb_adventure_answer_text(&pair.clean, pair.answer),
 		     pb_adventure_answer_text(&pair.clean, pair.foil), &bad);
 	pb_line_put(line, "candidates", candidates_value(&pair.clean, &bad), &bad);
@@ -190,6 +190,5 @@ enum pb_status pb_adventure_pair(const struct pb_task_options *o, uint64_t index
 	pb_line_put(line, "changed", json_string(pair.changed), &bad);
 	pb_line_put(line, "step", json_integer(pair.step), &bad);
 	pb_line_put(line, "attempts", json_integer(pair.attempts), &bad);
-	pb_line_differences(line, &clean, &corrupted, &bad);
-	return pb_line_write(line, bad, out, err);
+	return pb_line_end_pair(line, o, &clean, &corrupted, bad, out, err);
 }

@@ -11,7 +11,9 @@
 #ifndef PATCHBAY_PROMPTS_ADVENTURE_H
 #define PATCHBAY_PROMPTS_ADVENTURE_H
 
-#include "patchbay/pairs.h"
+#include "prompts/wording.h"
+
+extern const struct pb_pattern_row pb_adventure_patterns[];
 
 enum pb_status pb_adventure_check(const struct pb_task_options *o, struct pb_error *err);
 enum pb_status pb_adventure_check_pairs(const struct pb_task_options *o, struct pb_error *err);

@@ -116,25 +116,44 @@ static int answer_of(const struct trial *trial, int run)
 	return pb_adventure_answer(&trial->clean.query, &trial->runs[run].now);
 }
 
-/* The sentence in which the two texts differ names what is asked for, in either of them. */
+static bool step_names(const struct pb_adventure_story *story, int t, const char *name)
+{
+	const struct pb_adventure_action *action = &story->steps[t];
+	bool object = action->verb == PB_ADVENTURE_TAKE || action->verb == PB_ADVENTURE_PUT;
+	bool container = action->verb >= PB_ADVENTURE_PUT;
+
+	return (object && strcmp(story->objects[action->object], name) == 0) ||
+	       (container && strcmp(story->containers[action->container], name) == 0);
+}
+
+static bool same_step(const struct pb_adventure_action *a, const struct pb_adventure_action *b)
+{
+	return a->verb == b->verb && a->direction == b->direction && a->object == b->object &&
+	       a->container == b->container;
+}
+
+/* The sentence in which the two stories differ, which is one, names what is asked for, in either of
+ * them. */
 static bool names_subject(const struct pb_adventure_story *a, const struct pb_adventure_story *b)
 {
-	const char *subject = pb_adventure_subject(a) + 1;
-	struct pb_words words[2];
-	size_t at = 0;
+	const char *subject = pb_adventure_subject(a);
 
-	pb_adventure_words_of(a, &words[0]);
-	pb_adventure_words_of(b, &words[1]);
-	assert(pb_words_n_differences(&words[0], &words[1]) == 1);
-	while (strcmp(words[0].items[at].text, words[1].items[at].text) == 0)
-		at++;
-	while (at > 0 && strcmp(words[0].items[at - 1].text, ".") != 0)
-		at--;
-	for (; strcmp(words[0].items[at].text, ".") != 0; at++)
-		if (strcmp(words[0].items[at].text, subject) == 0 ||
-		    strcmp(words[1].items[at].text, subject) == 0)
-			return true;
-	return false;
+	for (int c = 0; c < a->n_containers; c++)
+		if (a->container_room[c] != b->container_room[c] ||
+		    a->start.open[c] != b->start.open[c])
+			return strcmp(a->containers[c], subject) == 0;
+	for (int i = 0; i < a->n_objects; i++) {
+		const int place = a->start.place[i], other = b->start.place[i];
+
+		if (place != other)
+			return strcmp(a->objects[i], subject) == 0 ||
+			       strcmp(pb_adventure_place_name(a, place), subject) == 0 ||
+			       strcmp(pb_adventure_place_name(b, other), subject) == 0;
+	}
+	for (int t = 0; t < a->n_steps; t++)
+		if (!same_step(&a->steps[t], &b->steps[t]))
+			return step_names(a, t, subject) || step_names(b, t, subject);
+	return false; /* the player's room */
 }
 
 /* One attempt at partners whose answers differ from the clean one; matched has both. */

@@ -3,6 +3,8 @@
 
 #include <assert.h>
 
+#include "prompts/adventure.h"
+
 /* ---- names --------------------------------------------------------------------------------- */
 
 static const char *const names[] = {
@@ -32,95 +34,158 @@ const char *pb_adventure_flag(bool open)
 
 /* ---- telling ------------------------------------------------------------------------------- */
 
-/* Adds the words of `format`, which are parted by single spaces; `[1]` and `[2]` stand for the two
- * names, which have a space in front. */
-static void tell(struct pb_words *words, const char *role, const char *const *format,
-		 const char *first, const char *second)
-{
-	for (; *format != NULL; format++) {
-		const char *text = *format;
+enum {
+	PLAYER,
+	LINK,
+	CONTAINER,
+	FLAG,
+	OBJECT,
+	GO,
+	TAKE,
+	PUT,
+	OPEN,
+	CLOSE,
+	ASK_PLACE,
+	ASK_PLAYER,
+	ASK_FLAG
+};
 
-		if (text[0] == '[')
-			text = (text[1] == '1' ? first : second) + 1;
-		pb_words_add(words, role, text);
-	}
-}
+const struct pb_pattern_row pb_adventure_patterns[] = {
+    [PLAYER] = {.name = "player",
+		.text = "You are in the {room}.",
+		.role = "state",
+		.opens = true,
+		.slots = {{.name = "room"}}},
+    [LINK] = {.name = "link",
+	      .text = "{Direction} of the {room} is the {other}.",
+	      .role = "map",
+	      .slots = {{.name = "direction", .capital = true},
+			{.name = "room"},
+			{.name = "other"}}},
+    [CONTAINER] = {.name = "container",
+		   .text = "The {container} is in the {room}.",
+		   .role = "map",
+		   .slots = {{.name = "container"}, {.name = "room"}}},
+    [FLAG] = {.name = "flag",
+	      .text = "The {container} is {flag}.",
+	      .role = "state",
+	      .slots = {{.name = "container"}, {.name = "flag"}}},
+    [OBJECT] = {.name = "object",
+		.text = "The {object} is in the {place}.",
+		.role = "state",
+		.slots = {{.name = "object"}, {.name = "place"}}},
+    [GO] = {.name = "go",
+	    .text = "You go {direction}.",
+	    .role = "action",
+	    .slots = {{.name = "direction"}}},
+    [TAKE] = {.name = "take",
+	      .text = "You take the {object}.",
+	      .role = "action",
+	      .slots = {{.name = "object"}}},
+    [PUT] = {.name = "put",
+	     .text = "You put the {object} in the {container}.",
+	     .role = "action",
+	     .slots = {{.name = "object"}, {.name = "container"}}},
+    [OPEN] = {.name = "open",
+	      .text = "You open the {container}.",
+	      .role = "action",
+	      .slots = {{.name = "container"}}},
+    [CLOSE] = {.name = "close",
+	       .text = "You close the {container}.",
+	       .role = "action",
+	       .slots = {{.name = "container"}}},
+    [ASK_PLACE] = {.name = "ask_place",
+		   .text = "The {object} is in the",
+		   .role = "query",
+		   .kind = PB_PATTERN_END,
+		   .slots = {{.name = "object"}}},
+    [ASK_PLAYER] = {.name = "ask_player",
+		    .text = "You are in the",
+		    .role = "query",
+		    .kind = PB_PATTERN_END},
+    [ASK_FLAG] = {.name = "ask_flag",
+		  .text = "The {container} is",
+		  .role = "query",
+		  .kind = PB_PATTERN_END,
+		  .slots = {{.name = "container"}}},
+    {.name = NULL},
+};
 
-#define TELL(words, role, first, second, ...)                                                      \
-	tell(words, role, (const char *const[]){__VA_ARGS__, NULL}, first, second)
-
-static const char *place_name(const struct pb_adventure_story *story, int place)
+const char *pb_adventure_place_name(const struct pb_adventure_story *story, int place)
 {
 	assert(place >= 0 && place < PB_ADVENTURE_HAND);
 	return place < PB_ADVENTURE_ROOMS ? story->rooms[place]
 					  : story->containers[place - PB_ADVENTURE_ROOMS];
 }
 
-static void tell_world(struct pb_words *words, const struct pb_adventure_story *story)
+/* A sentence with one or two names, which have a space in front. */
+static void tell(struct pb_words *words, const struct pb_wording *wording, size_t row,
+		 const char *first, const char *second)
+{
+	PB_TELL(wording, row, words, {.text = first + 1}, {.text = second + 1});
+}
+
+static void tell_world(struct pb_words *words, const struct pb_adventure_story *story,
+		       const struct pb_wording *wording)
 {
 	const struct pb_adventure_state *start = &story->start;
+	const char *const *rooms = story->rooms;
 
-	TELL(words, "state", story->rooms[start->player], NULL, "You", "are", "in", "the", "[1]",
-	     ".");
+	tell(words, wording, PLAYER, rooms[start->player], " ");
 	for (int l = 0; l < story->n_links; l++) {
 		const struct pb_adventure_link *link = &story->links[l];
 
-		TELL(words, "map", story->rooms[link->from], story->rooms[link->to],
-		     capitalised[link->direction], "of", "the", "[1]", "is", "the", "[2]", ".");
+		PB_TELL(wording, LINK, words,
+			{.text = directions[link->direction] + 1,
+			 .capital = capitalised[link->direction]},
+			{.text = rooms[link->from] + 1}, {.text = rooms[link->to] + 1});
 	}
 	for (int c = 0; c < story->n_containers; c++) {
 		const char *name = story->containers[c];
 
-		TELL(words, "map", name, story->rooms[story->container_room[c]], "The", "[1]", "is",
-		     "in", "the", "[2]", ".");
-		TELL(words, "state", name, pb_adventure_flag(start->open[c]), "The", "[1]", "is",
-		     "[2]", ".");
+		tell(words, wording, CONTAINER, name, rooms[story->container_room[c]]);
+		tell(words, wording, FLAG, name, pb_adventure_flag(start->open[c]));
 	}
 	for (int i = 0; i < story->n_objects; i++)
-		TELL(words, "state", story->objects[i], place_name(story, start->place[i]), "The",
-		     "[1]", "is", "in", "the", "[2]", ".");
+		tell(words, wording, OBJECT, story->objects[i],
+		     pb_adventure_place_name(story, start->place[i]));
 }
 
 static void tell_step(struct pb_words *words, const struct pb_adventure_story *story,
-		      const struct pb_adventure_action *action)
+		      const struct pb_wording *wording, const struct pb_adventure_action *action)
 {
 	const char *object = story->objects[action->object];
 	const char *container = story->containers[action->container];
-	const char *const role = "action";
 
 	switch (action->verb) {
 	case PB_ADVENTURE_GO:
-		TELL(words, role, directions[action->direction], NULL, "You", "go", "[1]", ".");
+		tell(words, wording, GO, directions[action->direction], " ");
 		break;
 	case PB_ADVENTURE_TAKE:
-		TELL(words, role, object, NULL, "You", "take", "the", "[1]", ".");
+		tell(words, wording, TAKE, object, " ");
 		break;
 	case PB_ADVENTURE_PUT:
-		TELL(words, role, object, container, "You", "put", "the", "[1]", "in", "the", "[2]",
-		     ".");
+		tell(words, wording, PUT, object, container);
 		break;
 	default:
-		TELL(words, role, container, NULL, "You",
-		     action->verb == PB_ADVENTURE_OPEN ? "open" : "close", "the", "[1]", ".");
+		tell(words, wording, action->verb == PB_ADVENTURE_OPEN ? OPEN : CLOSE, container,
+		     " ");
 		break;
 	}
 }
 
-void pb_adventure_words_of(const struct pb_adventure_story *story, struct pb_words *words)
+void pb_adventure_words_of(const struct pb_adventure_story *story, const struct pb_wording *wording,
+			   struct pb_words *words)
 {
-	const char *const role = "query";
-	const char *subject = pb_adventure_subject(story);
+	static const size_t questions[] = {[PB_ADVENTURE_ASK_PLACE] = ASK_PLACE,
+					   [PB_ADVENTURE_ASK_PLAYER] = ASK_PLAYER,
+					   [PB_ADVENTURE_ASK_FLAG] = ASK_FLAG};
 
-	words->n = 0;
-	tell_world(words, story);
+	pb_words_begin(words);
+	tell_world(words, story, wording);
 	for (int t = 0; t < story->n_steps; t++)
-		tell_step(words, story, &story->steps[t]);
-	if (story->query.kind == PB_ADVENTURE_ASK_PLACE)
-		TELL(words, role, subject, NULL, "The", "[1]", "is", "in", "the");
-	else if (story->query.kind == PB_ADVENTURE_ASK_PLAYER)
-		TELL(words, role, NULL, NULL, "You", "are", "in", "the");
-	else
-		TELL(words, role, subject, NULL, "The", "[1]", "is");
+		tell_step(words, story, wording, &story->steps[t]);
+	tell(words, wording, questions[story->query.kind], pb_adventure_subject(story), " ");
 }
 
 /* ---- queries ------------------------------------------------------------------------------- */
@@ -148,7 +213,7 @@ const char *pb_adventure_answer_text(const struct pb_adventure_story *story, int
 {
 	if (story->query.kind == PB_ADVENTURE_ASK_FLAG)
 		return pb_adventure_flag(answer == 1);
-	return place_name(story, answer);
+	return pb_adventure_place_name(story, answer);
 }
 
 int pb_adventure_candidates(const struct pb_adventure_story *story,

@@ -3,13 +3,17 @@
 #define PATCHBAY_PROMPTS_ADVENTURE_TEXT_H
 
 #include "prompts/adventure_world.h"
+#include "prompts/wording.h"
 
 #define PB_ADVENTURE_CANDIDATES (PB_ADVENTURE_ROOMS + PB_ADVENTURE_CONTAINERS)
 
-void pb_adventure_words_of(const struct pb_adventure_story *story, struct pb_words *words);
+void pb_adventure_words_of(const struct pb_adventure_story *story, const struct pb_wording *wording,
+			   struct pb_words *words);
 
 /* "place", "player" or "flag". */
 const char *pb_adventure_kind_name(enum pb_adventure_kind kind);
+/* A room or a container: " hall". */
+const char *pb_adventure_place_name(const struct pb_adventure_story *story, int place);
 /* " lamp", " you" or " chest". */
 const char *pb_adventure_subject(const struct pb_adventure_story *story);
 /* The word of an answer to the story's query, with its leading space. */

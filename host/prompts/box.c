@@ -70,7 +70,7 @@ enum pb_status pb_box_prompt(const struct pb_task_options *o, uint64_t index, FI
 
 	pb_box_stream_begin(&rng, o, PB_BOX_STREAM_PROMPTS, index);
 	pb_box_draw_story(&story, o, &rng);
-	pb_box_words_of(&story, &words);
+	pb_box_words_of(&story, o->wording, &words);
 	last_move = pb_box_last_move(&story, story.query);
 	pb_line_prompt(line, &words, pb_box_answer(pb_box_answer_of(&story)), &bad);
 	pb_line_put(line, "candidates", candidates_value(o->boxes, &bad), &bad);
@@ -78,7 +78,7 @@ enum pb_status pb_box_prompt(const struct pb_task_options *o, uint64_t index, FI
 	pb_line_put(line, "object", json_string(pb_box_object_name(story.query)), &bad);
 	pb_line_put(line, "moved", json_boolean(last_move >= 0), &bad);
 	pb_line_put(line, "last_move", json_integer(last_move), &bad);
-	return pb_line_write(line, bad, out, err);
+	return pb_line_end_prompt(line, o, &words, bad, out, err);
 }
 
 enum pb_status pb_box_pair(const struct pb_task_options *o, uint64_t index, FILE *out,
@@ -94,8 +94,8 @@ enum pb_status pb_box_pair(const struct pb_task_options *o, uint64_t index, FILE
 		return status;
 	line = json_object();
 	bad = line == NULL;
-	pb_box_words_of(&pair.clean, &clean);
-	pb_box_words_of(&pair.corrupted, &corrupted);
+	pb_box_words_of(&pair.clean, o->wording, &clean);
+	pb_box_words_of(&pair.corrupted, o->wording, &corrupted);
 	pb_line_pair(line, &clean, &corrupted, pb_box_answer(pair.answer), pb_box_answer(pair.foil),
 		     &bad);
 	pb_line_put(line, "candidates", candidates_value(o->boxes, &bad), &bad);
@@ -105,6 +105,5 @@ enum pb_status pb_box_pair(const struct pb_task_options *o, uint64_t index, FILE
 	pb_line_put(line, "changed", json_string(pair.changed), &bad);
 	pb_line_put(line, "move", json_integer(pair.move), &bad);
 	pb_line_put(line, "attempts", json_integer(pair.attempts), &bad);
-	pb_line_differences(line, &clean, &corrupted, &bad);
-	return pb_line_write(line, bad, out, err);
+	return pb_line_end_pair(line, o, &clean, &corrupted, bad, out, err);
 }

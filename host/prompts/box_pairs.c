@@ -39,18 +39,14 @@ void pb_box_draw_story(struct pb_box_story *story, const struct pb_task_options 
  * Each tries once: draw a story, list the substitutions that are allowed in it, take one of them.
  * False when there is none, and the next attempt draws another story. */
 
-/* Both stories are legal and differ in exactly n_words words of the same text. */
+/* Both stories are legal, and exactly n words of their texts differ. */
 static bool differ_by(const struct pb_box_story *clean, const struct pb_box_story *corrupted,
 		      size_t n_words)
 {
-	struct pb_words a, b;
 	struct pb_box_trace trace;
 
-	if (!pb_box_simulate(clean, &trace) || !pb_box_simulate(corrupted, &trace))
-		return false;
-	pb_box_words_of(clean, &a);
-	pb_box_words_of(corrupted, &b);
-	return pb_words_n_differences(&a, &b) == n_words;
+	return pb_box_simulate(clean, &trace) && pb_box_simulate(corrupted, &trace) &&
+	       pb_box_n_differences(clean, corrupted) == n_words;
 }
 
 int pb_box_answer_of(const struct pb_box_story *story)

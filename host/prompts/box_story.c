@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "prompts/box.h"
+
 static const char *const objects[PB_BOX_MAX] = {
     "hat", "glove", "ball", "key", "pen", "book", "coin", "card", "ring", "watch",
 };
@@ -109,7 +111,77 @@ bool pb_box_draw_moves(struct pb_box_story *story, unsigned still, struct pb_rng
 	return true;
 }
 
+/* The objects of a box, in the order in which they are told; how many. */
+static int list_box(const struct pb_box_story *story, int box, int list[PB_BOX_MAX])
+{
+	int n = 0;
+
+	for (int o = 0; o < story->n_boxes; o++)
+		if (story->placement[o] == box)
+			list[n++] = o;
+	return n;
+}
+
+size_t pb_box_n_differences(const struct pb_box_story *a, const struct pb_box_story *b)
+{
+	size_t n = a->query != b->query;
+
+	assert(a->n_boxes == b->n_boxes && a->n_moves == b->n_moves);
+	for (int box = 0; box < a->n_boxes; box++) {
+		int in_a[PB_BOX_MAX], in_b[PB_BOX_MAX], n_inside = list_box(a, box, in_a);
+
+		if (list_box(b, box, in_b) != n_inside)
+			return (size_t)-1;
+		for (int i = 0; i < n_inside; i++)
+			n += in_a[i] != in_b[i];
+	}
+	for (int t = 0; t < a->n_moves; t++) {
+		n += a->moves[t].object != b->moves[t].object;
+		n += a->moves[t].box != b->moves[t].box;
+	}
+	return n;
+}
+
 /* ---- telling ------------------------------------------------------------------------- */
+
+enum { ONE, SEVERAL, EMPTY, OBJECT, NEXT_OBJECT, LAST_OBJECT, MOVE, QUESTION };
+
+const struct pb_pattern_row pb_box_patterns[] = {
+    [ONE] = {.name = "one",
+	     .text = "Box {box} contains {objects}.",
+	     .role = "state",
+	     .slots = {{.name = "box"}, {.name = "objects", .items = OBJECT}}},
+    [SEVERAL] = {.name = "several",
+		 .text = "Box {box} contains {objects}.",
+		 .role = "state",
+		 .slots = {{.name = "box"}, {.name = "objects", .items = OBJECT}}},
+    [EMPTY] = {.name = "empty",
+	       .text = "Box {box} is empty.",
+	       .role = "state",
+	       .slots = {{.name = "box"}}},
+    [OBJECT] = {.name = "object",
+		.text = "the {object}",
+		.role = "state",
+		.slots = {{.name = "object"}}},
+    [NEXT_OBJECT] = {.name = "next_object",
+		     .text = ", the {object}",
+		     .role = "state",
+		     .slots = {{.name = "object"}}},
+    [LAST_OBJECT] = {.name = "last_object",
+		     .text = "and the {object}",
+		     .role = "state",
+		     .slots = {{.name = "object"}}},
+    [MOVE] = {.name = "move",
+	      .text = "Move the {object} into Box {to}.",
+	      .role = "action",
+	      .slots = {{.name = "object"}, {.name = "to"}}},
+    [QUESTION] = {.name = "question",
+		  .text = "{Object} is in the Box",
+		  .role = "query",
+		  .kind = PB_PATTERN_END,
+		  .slots = {{.name = "object", .capital = true}}},
+    {.name = NULL},
+};
 
 /* The answers' letters without their leading space. */
 static const char *letter(int box)
@@ -117,60 +189,30 @@ static const char *letter(int box)
 	return answers[box] + 1;
 }
 
-/* `Box A contains the hat, the glove and the ball.` or `Box A is empty.` */
-static void tell_box(struct pb_words *words, const struct pb_box_story *story, int box)
+static void tell_box(struct pb_words *words, const struct pb_box_story *story,
+		     const struct pb_wording *wording, int box)
 {
-	const char *const role = "state";
-	int n = 0, told = 0;
+	const char *inside[PB_BOX_MAX];
+	int list[PB_BOX_MAX], n = list_box(story, box, list);
 
-	for (int o = 0; o < story->n_boxes; o++)
-		n += story->placement[o] == box;
-	pb_words_add(words, role, "Box");
-	pb_words_add(words, role, letter(box));
-	if (n == 0) {
-		pb_words_add(words, role, "is");
-		pb_words_add(words, role, "empty");
-		pb_words_add(words, role, ".");
-		return;
-	}
-	pb_words_add(words, role, "contains");
-	for (int o = 0; o < story->n_boxes; o++) {
-		if (story->placement[o] != box)
-			continue;
-		if (told > 0)
-			pb_words_add(words, role, told == n - 1 ? "and" : ",");
-		pb_words_add(words, role, "the");
-		pb_words_add(words, role, objects[o]);
-		told++;
-	}
-	pb_words_add(words, role, ".");
+	for (int i = 0; i < n; i++)
+		inside[i] = objects[list[i]];
+	PB_TELL(wording,
+		n == 0   ? EMPTY
+		: n == 1 ? ONE
+			 : SEVERAL,
+		words, {.text = letter(box)}, {.list = inside, .n = (size_t)n});
 }
 
-static void tell_move(struct pb_words *words, const struct pb_box_move *move)
+void pb_box_words_of(const struct pb_box_story *story, const struct pb_wording *wording,
+		     struct pb_words *words)
 {
-	const char *const role = "action";
-
-	pb_words_add(words, role, "Move");
-	pb_words_add(words, role, "the");
-	pb_words_add(words, role, objects[move->object]);
-	pb_words_add(words, role, "into");
-	pb_words_add(words, role, "Box");
-	pb_words_add(words, role, letter(move->box));
-	pb_words_add(words, role, ".");
-}
-
-void pb_box_words_of(const struct pb_box_story *story, struct pb_words *words)
-{
-	const char *const role = "query";
-
-	words->n = 0;
+	pb_words_begin(words);
 	for (int b = 0; b < story->n_boxes; b++)
-		tell_box(words, story, b);
+		tell_box(words, story, wording, b);
 	for (int t = 0; t < story->n_moves; t++)
-		tell_move(words, &story->moves[t]);
-	pb_words_add(words, role, capitalised[story->query]);
-	pb_words_add(words, role, "is");
-	pb_words_add(words, role, "in");
-	pb_words_add(words, role, "the");
-	pb_words_add(words, role, "Box");
+		PB_TELL(wording, MOVE, words, {.text = objects[story->moves[t].object]},
+			{.text = letter(story->moves[t].box)});
+	PB_TELL(wording, QUESTION, words,
+		{.text = objects[story->query], .capital = capitalised[story->query]});
 }

@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 #include "patchbay/base.h"
-#include "prompts/words.h"
+#include "prompts/wording.h"
 
 #define PB_BOX_MAX 10 /* boxes, objects, moves */
 /* A box is told in at most 5 words ("Box A is empty .") and 3 more an object ("and the hat"), a
@@ -48,6 +48,12 @@ int pb_box_last_move(const struct pb_box_story *story, int object);
 void pb_box_draw_placement(struct pb_box_story *story, struct pb_rng *rng);
 bool pb_box_draw_moves(struct pb_box_story *story, unsigned still, struct pb_rng *rng);
 
-void pb_box_words_of(const struct pb_box_story *story, struct pb_words *words);
+/* Number of things that are told and differ: objects at their places in the boxes' lists, objects
+ * and boxes of moves, the query. (size_t)-1 where a box holds more objects in one of the stories.
+ */
+size_t pb_box_n_differences(const struct pb_box_story *a, const struct pb_box_story *b);
+
+void pb_box_words_of(const struct pb_box_story *story, const struct pb_wording *wording,
+		     struct pb_words *words);
 
 #endif

@@ -123,14 +123,15 @@ static void put_cell(json_t *line, const struct pb_task_options *o, uint64_t ind
 	pb_line_put(line, "index", json_integer((json_int_t)index), bad);
 }
 
-static void put_facts(json_t *line, const struct pb_dfa_story *story, int answer, bool *bad)
+static void put_facts(json_t *line, const struct pb_dfa_story *story, const struct pb_words *words,
+		      int answer, bool *bad)
 {
 	struct pb_dfa_facts f;
 	int distance = -1;
 
 	pb_dfa_facts_of(story, &f);
 	if (f.evidence >= 0)
-		distance = pb_dfa_distance(story, f.evidence);
+		distance = pb_dfa_distance(words, f.evidence);
 	pb_line_put(line, "determined", json_boolean(f.evidence >= 0), bad);
 	pb_line_put(line, "evidence", json_integer(f.evidence), bad);
 	pb_line_put(line, "distance", json_integer(distance), bad);
@@ -159,13 +160,13 @@ enum pb_status pb_dfa_prompt(const struct pb_task_options *o, uint64_t index, FI
 	pb_dfa_stream_begin(&rng, o, PB_DFA_STREAM_PROMPTS, index);
 	pb_dfa_draw(&story, o, &rng);
 	answer = story.target[story.n_clauses - 1];
-	pb_dfa_words_of(&story, &words);
+	pb_dfa_words_of(&story, o->wording, &words);
 	pb_line_prompt(line, &words, pb_dfa_state(answer), &bad);
 	pb_line_put(line, "candidates", candidates_value(o->states, &bad), &bad);
 	put_cell(line, o, index, &bad);
-	put_facts(line, &story, answer, &bad);
+	put_facts(line, &story, &words, answer, &bad);
 	pb_line_roles(line, &words, &bad);
-	return pb_line_write(line, bad, out, err);
+	return pb_line_end_prompt(line, o, &words, bad, out, err);
 }
 
 enum pb_status pb_dfa_pair(const struct pb_task_options *o, uint64_t index, FILE *out,
@@ -185,15 +186,14 @@ enum pb_status pb_dfa_pair(const struct pb_task_options *o, uint64_t index, FILE
 		return status;
 	line = json_object();
 	bad = line == NULL;
-	pb_dfa_words_of(&pair.clean, &clean);
-	pb_dfa_words_of(&pair.corrupted, &corrupted);
+	pb_dfa_words_of(&pair.clean, o->wording, &clean);
+	pb_dfa_words_of(&pair.corrupted, o->wording, &corrupted);
 	pb_line_pair(line, &clean, &corrupted, pb_dfa_state(pair.answer), pb_dfa_state(pair.foil),
 		     &bad);
 	pb_line_put(line, "candidates", candidates_value(o->states, &bad), &bad);
 	put_cell(line, o, index, &bad);
 	pb_line_corrupt(line, o, index, &bad);
 	pb_line_put(line, "attempts", json_integer(pair.attempts), &bad);
-	put_facts(line, &pair.clean, pair.answer, &bad);
-	pb_line_differences(line, &clean, &corrupted, &bad);
-	return pb_line_write(line, bad, out, err);
+	put_facts(line, &pair.clean, &clean, pair.answer, &bad);
+	return pb_line_end_pair(line, o, &clean, &corrupted, bad, out, err);
 }

@@ -12,7 +12,9 @@
 #ifndef PATCHBAY_PROMPTS_DFA_H
 #define PATCHBAY_PROMPTS_DFA_H
 
-#include "patchbay/pairs.h"
+#include "prompts/wording.h"
+
+extern const struct pb_pattern_row pb_dfa_patterns[];
 
 enum pb_status pb_dfa_check(const struct pb_task_options *o, struct pb_error *err);
 enum pb_status pb_dfa_check_pairs(const struct pb_task_options *o, struct pb_error *err);

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "prompts/dfa.h"
+
 /* Each is one token behind a space in the tokenizers of GPT-2 and GPT-NeoX, and so is it in
  * capitals; those of two letters are no English words. */
 static const char *const state_labels[PB_DFA_STATES] = {
@@ -316,69 +318,79 @@ void pb_dfa_facts_of(const struct pb_dfa_story *story, struct pb_dfa_facts *fact
 
 /* ---- telling --------------------------------------------------------------------------- */
 
+enum { HEADER, LABEL, NEXT_LABEL, LAST_LABEL, START, STEP, QUESTION };
+
+const struct pb_pattern_row pb_dfa_patterns[] = {
+    [HEADER] = {.name = "header",
+		.text = "States: {{ {states} }}\nActions: {{ {actions} }}\nSequence:",
+		.role = "header",
+		.slots = {{.name = "states", .items = LABEL, .may_lack = true},
+			  {.name = "actions", .items = LABEL, .may_lack = true}}},
+    [LABEL] = {.name = "label", .text = "{label}", .role = "header", .slots = {{.name = "label"}}},
+    [NEXT_LABEL] = {.name = "next_label",
+		    .text = ", {label}",
+		    .role = "header",
+		    .slots = {{.name = "label"}}},
+    [LAST_LABEL] = {.name = "last_label",
+		    .text = ", {label}",
+		    .role = "header",
+		    .slots = {{.name = "label"}}},
+    [START] = {.name = "start",
+	       .text = "Start at state {state}.",
+	       .role = "start",
+	       .slots = {{.name = "state", .role = "state"}}},
+    [STEP] = {.name = "step",
+	      .text = "Take action {action}, go to state {state}.",
+	      .role = "clause",
+	      .slots = {{.name = "action", .role = "action"}, {.name = "state", .role = "state"}}},
+    [QUESTION] = {.name = "question",
+		  .text = "Take action {action}, go to state",
+		  .role = "query",
+		  .kind = PB_PATTERN_END,
+		  .slots = {{.name = "action", .role = "query_action"}}},
+    {.name = NULL},
+};
+
 /* A label without its leading space. */
 static const char *bare(const char *label)
 {
 	return label + 1;
 }
 
-static void tell_labels(struct pb_words *words, const char *before, const char *name,
-			const char *const *labels, int n)
+static void tell_header(struct pb_words *words, const struct pb_dfa_story *story,
+			const struct pb_wording *wording)
 {
-	const char *const role = "header";
+	const char *states[PB_DFA_STATES], *actions[PB_DFA_ACTIONS];
 
-	pb_words_add_behind(words, role, before, name);
-	pb_words_add(words, role, ":");
-	pb_words_add(words, role, "{");
-	for (int i = 0; i < n; i++) {
-		if (i > 0)
-			pb_words_add(words, role, ",");
-		pb_words_add(words, role, bare(labels[i]));
-	}
-	pb_words_add(words, role, "}");
+	for (int s = 0; s < story->n_states; s++)
+		states[s] = bare(state_labels[s]);
+	for (int a = 0; a < story->n_actions; a++)
+		actions[a] = bare(action_labels[a]);
+	PB_TELL(wording, HEADER, words, {.list = states, .n = (size_t)story->n_states},
+		{.list = actions, .n = (size_t)story->n_actions});
 }
 
-/* `Take action A, go to state b.` */
-static void tell_clause(struct pb_words *words, const struct pb_dfa_story *story, int t)
+void pb_dfa_words_of(const struct pb_dfa_story *story, const struct pb_wording *wording,
+		     struct pb_words *words)
 {
-	bool asked = t == story->n_clauses - 1;
-	const char *const role = asked ? "query" : "clause";
+	int last = story->n_clauses - 1;
 
-	pb_words_add(words, role, "Take");
-	pb_words_add(words, role, "action");
-	pb_words_add(words, asked ? "query_action" : "action",
-		     bare(action_labels[story->action[t]]));
-	pb_words_add(words, role, ",");
-	pb_words_add(words, role, "go");
-	pb_words_add(words, role, "to");
-	pb_words_add(words, role, "state");
-	if (asked)
-		return;
-	pb_words_add(words, "state", bare(state_labels[story->target[t]]));
-	pb_words_add(words, role, ".");
-}
-#define CLAUSE_WORDS 9
-
-void pb_dfa_words_of(const struct pb_dfa_story *story, struct pb_words *words)
-{
-	words->n = 0;
-	tell_labels(words, "", "States", state_labels, story->n_states);
-	tell_labels(words, "\n", "Actions", action_labels, story->n_actions);
-	pb_words_add_behind(words, "header", "\n", "Sequence");
-	pb_words_add(words, "header", ":");
-	pb_words_add(words, "start", "Start");
-	pb_words_add(words, "start", "at");
-	pb_words_add(words, "start", "state");
-	pb_words_add(words, "state", bare(state_labels[story->start]));
-	pb_words_add(words, "start", ".");
-	for (int t = 0; t < story->n_clauses; t++)
-		tell_clause(words, story, t);
+	pb_words_begin(words);
+	tell_header(words, story, wording);
+	PB_TELL(wording, START, words, {.text = bare(state_labels[story->start])});
+	for (int t = 0; t < last; t++)
+		PB_TELL(wording, STEP, words, {.text = bare(action_labels[story->action[t]])},
+			{.text = bare(state_labels[story->target[t]])});
+	PB_TELL(wording, QUESTION, words, {.text = bare(action_labels[story->action[last]])});
 }
 
-int pb_dfa_distance(const struct pb_dfa_story *story, int t)
+int pb_dfa_distance(const struct pb_words *words, int t)
 {
-	int clauses_between = story->n_clauses - 2 - t;
+	int states = 0;
 
-	/* the mark behind it, whole clauses, and the question up to its last word */
-	return 1 + clauses_between * CLAUSE_WORDS + CLAUSE_WORDS - 2;
+	/* the start comes first, then a state each clause */
+	for (size_t i = 0; i < words->n; i++)
+		if (strcmp(words->items[i].role, "state") == 0 && states++ == t + 1)
+			return (int)(words->n - 1 - i);
+	return -1;
 }

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #include "patchbay/pairs.h"
-#include "prompts/words.h"
+#include "prompts/wording.h"
 
 #define PB_DFA_STATES 100 /* labels: 26 letters, then 74 of two letters */
 #define PB_DFA_ACTIONS 26
@@ -51,8 +51,9 @@ int pb_dfa_from(const struct pb_dfa_story *story, int t);
 int pb_dfa_find(const struct pb_dfa_story *story, int n, int from, int action);
 void pb_dfa_facts_of(const struct pb_dfa_story *story, struct pb_dfa_facts *facts);
 
-void pb_dfa_words_of(const struct pb_dfa_story *story, struct pb_words *words);
-/* The word that tells the target of clause t, and how many words follow it up to the last one. */
-int pb_dfa_distance(const struct pb_dfa_story *story, int t);
+void pb_dfa_words_of(const struct pb_dfa_story *story, const struct pb_wording *wording,
+		     struct pb_words *words);
+/* How many words follow the one that tells the target of clause t. */
+int pb_dfa_distance(const struct pb_words *words, int t);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "prompts/vocabulary.h"
-#include "prompts/words.h"
+#include "prompts/wording.h"
 
 #define DOCSTRING_TASK UINT64_C(9) /* the task's number in pb_rng_seed */
 #define LENGTH_LEAST 3
@@ -82,39 +82,80 @@ static void draw(struct function *f, const struct pb_task_options *o, struct pb_
 	make_texts(f);
 }
 
-static void tell_def(struct pb_words *words, const struct function *f)
-{
-	pb_words_add(words, "def", "def");
-	pb_words_add(words, "def", f->name);
-	for (size_t i = 0; i < f->length; i++) {
-		bool last = i + 1 == f->length;
+enum { DEF, SUMMARY, FIRST_PARAM, PARAM, LAST_PARAM };
 
-		pb_words_add(words, "mark", ",");
-		pb_words_add(words,
-			     i == f->documented       ? "target"
-			     : i + 1 == f->documented ? "before_target"
-						      : "argument",
-			     last ? f->last : argument(f, i) + 1);
+#define PARAM_SLOTS                                                                                \
+	{                                                                                          \
+		{.name = "argument"},                                                              \
+		{                                                                                  \
+			.name = "description", .role = "description"                               \
+		}                                                                                  \
 	}
-	pb_words_add(words, "mark", ":");
+
+const struct pb_pattern_row pb_docstring_patterns[] = {
+    [DEF] = {.name = "def",
+	     .text = "def {signature}:",
+	     .role = "def",
+	     .mark_role = "mark",
+	     .slots = {{.name = "signature"}}},
+    [SUMMARY] = {.name = "summary",
+		 .text = INDENT "{summary}",
+		 .role = "description",
+		 .slots = {{.name = "summary"}}},
+    [FIRST_PARAM] = {.name = "first_param",
+		     .text = "\n" INDENT ":param {argument}: {description}",
+		     .role = "param",
+		     .mark_role = "mark",
+		     .slots = PARAM_SLOTS},
+    [PARAM] = {.name = "param",
+	       .text = INDENT ":param {argument}: {description}",
+	       .role = "param",
+	       .mark_role = "mark",
+	       .slots = PARAM_SLOTS},
+    [LAST_PARAM] = {.name = "last_param",
+		    .text = INDENT ":param",
+		    .role = "end",
+		    .kind = PB_PATTERN_END},
+    {.name = NULL},
+};
+
+static void tell_def(struct pb_words *words, const struct function *f,
+		     const struct pb_wording *wording)
+{
+	const char *list[LENGTH_MOST + 1], *roles[LENGTH_MOST + 1];
+
+	list[0] = f->name;
+	roles[0] = "def";
+	for (size_t i = 0; i < f->length; i++) {
+		list[i + 1] = i + 1 == f->length ? f->last : argument(f, i) + 1;
+		roles[i + 1] = i == f->documented       ? "target"
+			       : i + 1 == f->documented ? "before_target"
+							: "argument";
+	}
+	PB_TELL(wording, DEF, words,
+		{.list = list, .roles = roles, .n = f->length + 1, .mark = ","});
 }
 
-static void tell(struct pb_words *words, const struct function *f)
+static void tell(struct pb_words *words, const struct function *f, const struct pb_wording *wording)
 {
-	words->n = 0;
-	tell_def(words, f);
-	pb_words_add_behind(words, "description", INDENT, f->summary);
+	const char *summary[N_SUMMARY] = {f->summary};
+
 	for (size_t i = 1; i < N_SUMMARY; i++)
-		pb_words_add(words, "description", summary_word(f, i));
+		summary[i] = summary_word(f, i);
+	pb_words_begin(words);
+	tell_def(words, f, wording);
+	PB_TELL(wording, SUMMARY, words, {.list = summary, .n = N_SUMMARY});
 	for (size_t i = 0; i < f->documented; i++) {
-		pb_words_add_behind(words, "param", i == 0 ? "\n" INDENT : INDENT, ":param");
-		pb_words_add(words, i + 1 == f->documented ? "last_documented" : "documented",
-			     argument(f, i) + 1);
-		pb_words_add(words, "mark", ":");
+		const char *description[N_DESCRIPTION];
+
 		for (size_t k = 0; k < N_DESCRIPTION; k++)
-			pb_words_add(words, "description", description_word(f, i, k));
+			description[k] = description_word(f, i, k);
+		PB_TELL(wording, i == 0 ? FIRST_PARAM : PARAM, words,
+			{.text = argument(f, i) + 1,
+			 .role = i + 1 == f->documented ? "last_documented" : "documented"},
+			{.list = description, .n = N_DESCRIPTION});
 	}
-	pb_words_add_behind(words, "end", INDENT, ":param");
+	PB_TELL(wording, LAST_PARAM, words, {.text = NULL});
 }
 
 static void begin_stream(struct pb_rng *rng, const struct pb_task_options *o, uint64_t stream,
@@ -152,11 +193,11 @@ enum pb_status pb_docstring_prompt(const struct pb_task_options *o, uint64_t ind
 
 	begin_stream(&rng, o, 0, index);
 	draw(&f, o, &rng);
-	tell(&words, &f);
+	tell(&words, &f, o->wording);
 	pb_line_prompt(line, &words, argument(&f, f.documented), &bad);
 	put_cell(line, o, &f, NULL, index, &bad);
 	pb_line_roles(line, &words, &bad);
-	return pb_line_write(line, bad, out, err);
+	return pb_line_end_prompt(line, o, &words, bad, out, err);
 }
 
 /* ---- pairs --------------------------------------------------------------------------- */
@@ -193,11 +234,10 @@ enum pb_status pb_docstring_pair(const struct pb_task_options *o, uint64_t index
 	make_texts(&corrupted);
 	foil = distractor ? argument(&clean, draw_other(&clean, &rng))
 			  : argument(&corrupted, clean.documented);
-	tell(&a, &clean);
-	tell(&b, &corrupted);
+	tell(&a, &clean, o->wording);
+	tell(&b, &corrupted, o->wording);
 	pb_line_pair(line, &a, &b, argument(&clean, clean.documented), foil, &bad);
 	put_cell(line, o, &clean, distractor ? NULL : foil, index, &bad);
 	pb_line_corrupt(line, o, index, &bad);
-	pb_line_differences(line, &a, &b, &bad);
-	return pb_line_write(line, bad, out, err);
+	return pb_line_end_pair(line, o, &a, &b, bad, out, err);
 }

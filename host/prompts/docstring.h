@@ -14,7 +14,9 @@
 #ifndef PATCHBAY_PROMPTS_DOCSTRING_H
 #define PATCHBAY_PROMPTS_DOCSTRING_H
 
-#include "patchbay/pairs.h"
+#include "prompts/wording.h"
+
+extern const struct pb_pattern_row pb_docstring_patterns[];
 
 enum pb_status pb_docstring_check(const struct pb_task_options *o, struct pb_error *err);
 enum pb_status pb_docstring_prepare(struct pb_task_options *o, struct pb_error *err);

@@ -18,6 +18,12 @@ enum pb_status pb_factual_check(const struct pb_task_options *o, struct pb_error
 		return pb_fail(
 		    err, PB_ERR_INPUT,
 		    "no facts: task factual: give the file with triples (--triples FILE)");
+	if (o->template_path != NULL)
+		return pb_fail(
+		    err, PB_ERR_INPUT,
+		    "option does not fit: template: %s (task factual): its sentences are "
+		    "those of the triples file, lines with \"template\": put yours there",
+		    o->template_path);
 	return pb_task_check_count(o, err);
 }
 
@@ -47,11 +53,6 @@ struct told {
 	struct pb_words words;
 };
 
-static bool is_mark(char c)
-{
-	return c != '\0' && strchr(".,;:!?", c) != NULL;
-}
-
 /* A stretch of text without white space: a word and the marks at its end. */
 static void add_chunk(struct told *told, const char *role, const char *chunk, size_t size,
 		      char **to)
@@ -59,7 +60,7 @@ static void add_chunk(struct told *told, const char *role, const char *chunk, si
 	static const char *const marks[] = {".", ",", ";", ":", "!", "?"};
 	size_t n = size;
 
-	while (n > 1 && is_mark(chunk[n - 1]))
+	while (n > 1 && pb_is_mark(chunk[n - 1]))
 		n--;
 	memcpy(*to, chunk, n);
 	(*to)[n] = '\0';
@@ -79,7 +80,7 @@ static enum pb_status tell(struct told *told, const char *pattern, const char *s
 	size_t place = (size_t)(strstr(pattern, "{}") - pattern), size = 0;
 	enum pb_status status = PB_OK;
 
-	told->words.n = 0;
+	pb_words_begin(&told->words);
 	if (text != NULL) {
 		size = strlen(text);
 		to = pb_arena_alloc(&told->arena, 2 * size + 2, 1);
@@ -210,7 +211,7 @@ enum pb_status pb_factual_prompt(const struct pb_task_options *o, uint64_t index
 	pb_line_prompt(line, &told.words, fact->object, &bad);
 	put_cell(line, o, fact, NULL, index, &bad);
 	pb_line_roles(line, &told.words, &bad);
-	status = pb_line_write(line, bad, out, err);
+	status = pb_line_end_prompt(line, o, &told.words, bad, out, err);
 cleanup:
 	pb_arena_free(&told.arena);
 	return status;
@@ -256,8 +257,7 @@ enum pb_status pb_factual_pair(const struct pb_task_options *o, uint64_t index, 
 	put_cell(line, o, fact, other->object, index, &bad);
 	pb_line_corrupt(line, o, index, &bad);
 	pb_line_put(line, "corrupted_subject", json_string(other->subject), &bad);
-	pb_line_differences(line, &clean.words, &corrupted.words, &bad);
-	status = pb_line_write(line, bad, out, err);
+	status = pb_line_end_pair(line, o, &clean.words, &corrupted.words, bad, out, err);
 cleanup:
 	pb_arena_free(&clean.arena);
 	pb_arena_free(&corrupted.arena);

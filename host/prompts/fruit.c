@@ -4,7 +4,7 @@
 #include <jansson.h>
 
 #include "prompts/one_token.h"
-#include "prompts/words.h"
+#include "prompts/wording.h"
 
 #define FRUIT_TASK UINT64_C(4) /* the task's number in pb_rng_seed */
 #define N_FRUITS 36
@@ -180,56 +180,86 @@ static const char *fruit_of(const struct story *s, int i)
 
 /* ---- telling ------------------------------------------------------------------------- */
 
-static void tell_all(struct pb_words *words, const char *role, const char *const *texts, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		pb_words_add(words, role, texts[i]);
-}
-#define TELL(words, role, ...)                                                                     \
-	do {                                                                                       \
-		static const char *const texts_[] = {__VA_ARGS__};                                 \
-		tell_all(words, role, texts_, sizeof texts_ / sizeof *texts_);                     \
-	} while (0)
+enum {
+	OPENING,
+	PERSON,
+	NEXT_PERSON,
+	LAST_PERSON,
+	FRUIT,
+	NEXT_FRUIT,
+	LAST_FRUIT,
+	GIVES,
+	GETS,
+	QUESTION
+};
 
-/* `Dean gives Sarah the apple.` or `Sarah gets the apple.` */
-static void tell_clue(struct pb_words *words, const struct story *s, const struct clue *clue)
-{
-	const char *person = names[s->name[clue->person]];
-
-	if (clue->giver >= 0) {
-		pb_words_add(words, "giver", names[s->name[clue->giver]]);
-		pb_words_add(words, "clue", "gives");
-		pb_words_add(words, "receiver", person);
-	} else {
-		pb_words_add(words, "receiver", person);
-		pb_words_add(words, "clue", "gets");
+#define ITEM(name_, text_, slot, role_)                                                            \
+	{                                                                                          \
+		.name = (name_), .text = (text_), .role = "opening", .slots = {                    \
+			{.name = (slot), .role = (role_)}                                          \
+		}                                                                                  \
 	}
-	pb_words_add(words, "clue", "the");
-	pb_words_add(words, "given", fruit_of(s, clue->fruit) + 1);
-	pb_words_add(words, "clue", ".");
-}
 
-static void tell(struct pb_words *words, const struct story *s)
+const struct pb_pattern_row pb_fruit_patterns[] = {
+    [OPENING] = {.name = "opening",
+		 .text = "{people} walk into a fruit store. There are only {number} fruits "
+			 "{fruits}. Each person gets a different fruit.",
+		 .role = "opening",
+		 .slots = {{.name = "people", .items = PERSON},
+			   {.name = "number", .may_lack = true},
+			   {.name = "fruits", .items = FRUIT}}},
+    [PERSON] = ITEM("person", "{person}", "person", "name"),
+    [NEXT_PERSON] = ITEM("next_person", ", {person}", "person", "name"),
+    [LAST_PERSON] = ITEM("last_person", ", {person}", "person", "name"),
+    [FRUIT] = ITEM("fruit", "{fruit}", "fruit", "fruit"),
+    [NEXT_FRUIT] = ITEM("next_fruit", ", {fruit}", "fruit", "fruit"),
+    [LAST_FRUIT] = ITEM("last_fruit", ", {fruit}", "fruit", "fruit"),
+    [GIVES] = {.name = "gives",
+	       .text = "{giver} gives {receiver} the {fruit}.",
+	       .role = "clue",
+	       .slots = {{.name = "receiver", .role = "receiver"},
+			 {.name = "fruit", .role = "given"},
+			 {.name = "giver", .role = "giver"}}},
+    [GETS] = {.name = "gets",
+	      .text = "{receiver} gets the {fruit}.",
+	      .role = "clue",
+	      .slots = {{.name = "receiver", .role = "receiver"},
+			{.name = "fruit", .role = "given"}}},
+    [QUESTION] = {.name = "question",
+		  .text = "{person} can have the",
+		  .role = "query",
+		  .kind = PB_PATTERN_END,
+		  .slots = {{.name = "person", .role = "asked"}}},
+    {.name = NULL},
+};
+
+static void tell_opening(struct pb_words *words, const struct story *s,
+			 const struct pb_wording *wording)
 {
-	words->n = 0;
+	const char *people[N_FRUITS], *all[N_FRUITS];
+
 	for (int i = 0; i < s->n; i++) {
-		if (i > 0)
-			pb_words_add(words, "opening", ",");
-		pb_words_add(words, "name", names[s->name[i]]);
+		people[i] = names[s->name[i]];
+		all[i] = fruit_of(s, i) + 1;
 	}
-	TELL(words, "opening", "walk", "into", "a", "fruit", "store", ".", "There", "are", "only");
-	pb_words_add(words, "opening", numbers[s->n]);
-	pb_words_add(words, "opening", "fruits");
-	for (int i = 0; i < s->n; i++) {
-		if (i > 0)
-			pb_words_add(words, "opening", ",");
-		pb_words_add(words, "fruit", fruit_of(s, i) + 1);
+	PB_TELL(wording, OPENING, words, {.list = people, .n = (size_t)s->n},
+		{.text = numbers[s->n]}, {.list = all, .n = (size_t)s->n});
+}
+
+static void tell(struct pb_words *words, const struct story *s, const struct pb_wording *wording)
+{
+	pb_words_begin(words);
+	tell_opening(words, s, wording);
+	for (int c = 0; c < s->n_clues; c++) {
+		const struct clue *clue = &s->clues[c];
+		bool given = clue->giver >= 0;
+
+		PB_TELL(wording, given ? GIVES : GETS, words,
+			{.text = names[s->name[clue->person]]},
+			{.text = fruit_of(s, clue->fruit) + 1},
+			{.text = given ? names[s->name[clue->giver]] : NULL});
 	}
-	TELL(words, "opening", ".", "Each", "person", "gets", "a", "different", "fruit", ".");
-	for (int c = 0; c < s->n_clues; c++)
-		tell_clue(words, s, &s->clues[c]);
-	pb_words_add(words, "asked", names[s->name[s->asked]]);
-	TELL(words, "query", "can", "have", "the");
+	PB_TELL(wording, QUESTION, words, {.text = names[s->name[s->asked]]});
 }
 
 /* ---- JSON lines ---------------------------------------------------------------------- */
@@ -279,12 +309,12 @@ enum pb_status pb_fruit_prompt(const struct pb_task_options *o, uint64_t index, 
 
 	begin_stream(&rng, o, 0, index);
 	draw_story(&s, o, &rng);
-	tell(&words, &s);
+	tell(&words, &s, o->wording);
 	/* the first of those that remain stands for the set */
 	pb_line_prompt(line, &words, fruit_of(&s, first_remaining(&s)), &bad);
 	put_cell(line, o, &s, index, &bad);
 	pb_line_roles(line, &words, &bad);
-	return pb_line_write(line, bad, out, err);
+	return pb_line_end_prompt(line, o, &words, bad, out, err);
 }
 
 /* ---- pairs --------------------------------------------------------------------------- */
@@ -341,14 +371,13 @@ enum pb_status pb_fruit_pair(const struct pb_task_options *o, uint64_t index, FI
 		foil = draw_below(&rng, clean.n - 1);
 		foil += foil >= answer;
 	}
-	tell(&a, &clean);
-	tell(&b, &corrupted);
+	tell(&a, &clean, o->wording);
+	tell(&b, &corrupted, o->wording);
 	line = json_object();
 	bad = line == NULL;
 	pb_line_pair(line, &a, &b, fruit_of(&clean, answer), fruit_of(&clean, foil), &bad);
 	put_cell(line, o, &clean, index, &bad);
 	pb_line_corrupt(line, o, index, &bad);
 	pb_line_put(line, "attempts", json_integer(attempts), &bad);
-	pb_line_differences(line, &a, &b, &bad);
-	return pb_line_write(line, bad, out, err);
+	return pb_line_end_pair(line, o, &a, &b, bad, out, err);
 }

@@ -8,7 +8,9 @@
 #ifndef PATCHBAY_PROMPTS_FRUIT_H
 #define PATCHBAY_PROMPTS_FRUIT_H
 
-#include "patchbay/pairs.h"
+#include "prompts/wording.h"
+
+extern const struct pb_pattern_row pb_fruit_patterns[];
 
 enum pb_status pb_fruit_check(const struct pb_task_options *o, struct pb_error *err);
 /* Pairs are where one fruit remains. */

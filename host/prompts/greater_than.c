@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "prompts/one_token.h"
-#include "prompts/words.h"
+#include "prompts/wording.h"
 
 #define GREATER_THAN_TASK UINT64_C(6) /* the task's number in pb_rng_seed */
 #define CENTURY_FIRST 11
@@ -117,20 +117,25 @@ static void draw(struct story *s, const struct pb_task_options *o, struct pb_rng
 	(void)snprintf(s->end, sizeof s->end, "%zu", CENTURY_FIRST + s->century);
 }
 
-static void tell(struct pb_words *words, const struct story *s, const char *year)
+enum { SENTENCE };
+
+const struct pb_pattern_row pb_greater_than_patterns[] = {
+    [SENTENCE] = {.name = "sentence",
+		  .text = "The {event} lasted from the year {year} to the year {century}",
+		  .role = "opening",
+		  .kind = PB_PATTERN_END_SLOT,
+		  .opens = true,
+		  .slots = {{.name = "event", .role = "event", .may_lack = true},
+			    {.name = "year", .role = "first_year", .then = "between"},
+			    {.name = "century", .role = "end"}}},
+    {.name = NULL},
+};
+
+static void tell(struct pb_words *words, const struct pb_task_options *o, const struct story *s,
+		 const char *year)
 {
-	words->n = 0;
-	pb_words_add(words, "opening", "The");
-	pb_words_add(words, "event", s->event);
-	pb_words_add(words, "opening", "lasted");
-	pb_words_add(words, "opening", "from");
-	pb_words_add(words, "opening", "the");
-	pb_words_add(words, "opening", "year");
-	pb_words_add(words, "first_year", year);
-	pb_words_add(words, "between", "to");
-	pb_words_add(words, "between", "the");
-	pb_words_add(words, "between", "year");
-	pb_words_add(words, "end", s->end);
+	pb_words_begin(words);
+	PB_TELL(o->wording, SENTENCE, words, {.text = s->event}, {.text = year}, {.text = s->end});
 }
 
 /* The two digits of a year, in `text`. */
@@ -191,12 +196,12 @@ enum pb_status pb_greater_than_prompt(const struct pb_task_options *o, uint64_t 
 
 	begin_stream(&rng, o, 0, index);
 	draw(&s, o, &rng);
-	tell(&words, &s, s.year);
+	tell(&words, o, &s, s.year);
 	draw_year(o, &s, s.first + 1, N_YEARS, answer, &rng);
 	pb_line_prompt(line, &words, answer, &bad);
 	put_cell(line, o, &s, index, &bad);
 	pb_line_roles(line, &words, &bad);
-	return pb_line_write(line, bad, out, err);
+	return pb_line_end_prompt(line, o, &words, bad, out, err);
 }
 
 enum pb_status pb_greater_than_pair(const struct pb_task_options *o, uint64_t index, FILE *out,
@@ -211,14 +216,13 @@ enum pb_status pb_greater_than_pair(const struct pb_task_options *o, uint64_t in
 
 	begin_stream(&rng, o, 1 + (uint64_t)o->corrupt, index);
 	draw(&s, o, &rng);
-	tell(&clean, &s, s.year);
-	tell(&corrupted, &s, s.corrupted);
+	tell(&clean, o, &s, s.year);
+	tell(&corrupted, o, &s, s.corrupted);
 	draw_year(o, &s, s.first + 1, N_YEARS, answer, &rng);
 	draw_year(o, &s, 2, s.first, foil, &rng);
 	pb_line_pair(line, &clean, &corrupted, answer, foil, &bad);
 	put_cell(line, o, &s, index, &bad);
 	pb_line_corrupt(line, o, index, &bad);
 	pb_line_put(line, "foil_is_right", json_false(), &bad);
-	pb_line_differences(line, &clean, &corrupted, &bad);
-	return pb_line_write(line, bad, out, err);
+	return pb_line_end_pair(line, o, &clean, &corrupted, bad, out, err);
 }

@@ -10,7 +10,9 @@
 #ifndef PATCHBAY_PROMPTS_GREATER_THAN_H
 #define PATCHBAY_PROMPTS_GREATER_THAN_H
 
-#include "patchbay/pairs.h"
+#include "prompts/wording.h"
+
+extern const struct pb_pattern_row pb_greater_than_patterns[];
 
 enum pb_status pb_greater_than_check(const struct pb_task_options *o, struct pb_error *err);
 /* Which years are two tokens, the century and the rest. */

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "prompts/vocabulary.h"
-#include "prompts/words.h"
+#include "prompts/wording.h"
 
 #define INDUCTION_TASK UINT64_C(7) /* the task's number in pb_rng_seed */
 #define LENGTH_LEAST 4
@@ -60,21 +60,32 @@ static const char *word_of(const struct sequence *s, size_t i)
 	return pb_vocabulary[s->word[i]];
 }
 
-static void tell(struct pb_words *words, const struct sequence *s)
+enum { SENTENCE };
+
+const struct pb_pattern_row pb_induction_patterns[] = {
+    [SENTENCE] = {.name = "sentence",
+		  .text = "Again and again: {words} {repeated}",
+		  .role = "opening",
+		  .kind = PB_PATTERN_END_SLOT,
+		  .opens = true,
+		  .slots = {{.name = "words"}, {.name = "repeated"}}},
+    {.name = NULL},
+};
+
+static void tell(struct pb_words *words, const struct pb_task_options *o, const struct sequence *s)
 {
-	words->n = 0;
-	pb_words_add(words, "opening", "Again");
-	pb_words_add(words, "opening", "and");
-	pb_words_add(words, "opening", "again");
-	pb_words_add(words, "opening", ":");
-	for (size_t i = 0; i < s->length; i++)
-		pb_words_add(words,
-			     i == s->repeated       ? "target"
-			     : i + 1 == s->repeated ? "before_target"
-						    : "first",
-			     word_of(s, i) + 1);
-	for (size_t i = 0; i < s->repeated; i++)
-		pb_words_add(words, i + 1 == s->repeated ? "end" : "repeat", word_of(s, i) + 1);
+	const char *list[LENGTH_MOST], *first[LENGTH_MOST], *again[LENGTH_MOST];
+
+	for (size_t i = 0; i < s->length; i++) {
+		list[i] = word_of(s, i) + 1;
+		first[i] = i == s->repeated       ? "target"
+			   : i + 1 == s->repeated ? "before_target"
+						  : "first";
+		again[i] = i + 1 == s->repeated ? "end" : "repeat";
+	}
+	pb_words_begin(words);
+	PB_TELL(o->wording, SENTENCE, words, {.list = list, .roles = first, .n = s->length},
+		{.list = list, .roles = again, .n = s->repeated});
 }
 
 static void begin_stream(struct pb_rng *rng, const struct pb_task_options *o, uint64_t stream,
@@ -112,11 +123,11 @@ enum pb_status pb_induction_prompt(const struct pb_task_options *o, uint64_t ind
 
 	begin_stream(&rng, o, 0, index);
 	draw(&s, o, &rng);
-	tell(&words, &s);
+	tell(&words, o, &s);
 	pb_line_prompt(line, &words, word_of(&s, s.repeated), &bad);
 	put_cell(line, o, &s, NULL, index, &bad);
 	pb_line_roles(line, &words, &bad);
-	return pb_line_write(line, bad, out, err);
+	return pb_line_end_prompt(line, o, &words, bad, out, err);
 }
 
 /* ---- pairs --------------------------------------------------------------------------- */
@@ -156,13 +167,12 @@ enum pb_status pb_induction_pair(const struct pb_task_options *o, uint64_t index
 		at += 1 + pb_rng_below(&rng, clean.length - clean.repeated - 1);
 	replace(&corrupted, at);
 	foil = o->corrupt == PB_CORRUPT_DISTRACTOR ? draw_foil(&clean, at, &rng) : at;
-	tell(&a, &clean);
-	tell(&b, &corrupted);
+	tell(&a, o, &clean);
+	tell(&b, o, &corrupted);
 	pb_line_pair(line, &a, &b, word_of(&clean, clean.repeated), word_of(&corrupted, foil),
 		     &bad);
 	put_cell(line, o, &clean,
 		 o->corrupt == PB_CORRUPT_TARGET ? word_of(&corrupted, foil) : NULL, index, &bad);
 	pb_line_corrupt(line, o, index, &bad);
-	pb_line_differences(line, &a, &b, &bad);
-	return pb_line_write(line, bad, out, err);
+	return pb_line_end_pair(line, o, &a, &b, bad, out, err);
 }

@@ -7,7 +7,9 @@
 #ifndef PATCHBAY_PROMPTS_INDUCTION_H
 #define PATCHBAY_PROMPTS_INDUCTION_H
 
-#include "patchbay/pairs.h"
+#include "prompts/wording.h"
+
+extern const struct pb_pattern_row pb_induction_patterns[];
 
 enum pb_status pb_induction_check(const struct pb_task_options *o, struct pb_error *err);
 /* Which words are one token of the tokenizer; too few are refused. */

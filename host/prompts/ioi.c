@@ -12,29 +12,46 @@
 
 #include "patchbay/tokens.h"
 #include "prompts/one_token.h"
-#include "prompts/words.h"
+#include "prompts/wording.h"
 
-#define IOI_TASK UINT64_C(2) /* the task's number in pb_rng_seed */
-#define NAMES_LEAST 8        /* that the tokenizer must have as one token */
+#define IOI_TASK UINT64_C(2)            /* the task's number in pb_rng_seed */
+#define NAMES_LEAST 8                   /* that the tokenizer must have as one token */
+#define STREAM_SENTENCES UINT64_C(1000) /* behind those of the prompts and of each corruption */
 
-/* [1] and [2] are the two names in the order they come, [s] the subject again. Every name stands
- * behind a space, so that it is the same token everywhere. */
-static const char *const templates[] = {
-    "When [1] and [2] went to the [place] , [s] gave a [object] to",
-    "Then , [1] and [2] went to the [place] , and [s] gave a [object] to",
-    "After [1] and [2] walked to the [place] , [s] handed a [object] to",
-    "While [1] and [2] were at the [place] , [s] decided to give a [object] to",
-    "Yesterday [1] and [2] met at the [place] . Then [s] brought a [object] to",
-    "When [1] and [2] got to the [place] , [s] wanted to give a [object] to",
-    "After lunch , [1] and [2] went to the [place] . There [s] offered a [object] to",
-    "In the morning [1] and [2] worked at the [place] , and [s] passed a [object] to",
-    "Last week [1] and [2] drove to the [place] , where [s] showed a [object] to",
-    "Once [1] and [2] had reached the [place] , [s] offered a [object] to",
-    "Before [1] and [2] left the [place] , [s] lent a [object] to",
-    "One day [1] and [2] visited the [place] , and [s] sold a [object] to",
+/* Each prompt has one of these. Every name stands behind a space, so that it is the same token
+ * everywhere. */
+static const char *const sentences[] = {
+    "When {first} and {second} went to the {place}, {giver} gave a {object} to",
+    "Then, {first} and {second} went to the {place}, and {giver} gave a {object} to",
+    "After {first} and {second} walked to the {place}, {giver} handed a {object} to",
+    "While {first} and {second} were at the {place}, {giver} decided to give a {object} to",
+    "Yesterday {first} and {second} met at the {place}. Then {giver} brought a {object} to",
+    "When {first} and {second} got to the {place}, {giver} wanted to give a {object} to",
+    "After lunch, {first} and {second} went to the {place}. There {giver} offered a {object} to",
+    "In the morning {first} and {second} worked at the {place}, and {giver} passed a {object} to",
+    "Last week {first} and {second} drove to the {place}, where {giver} showed a {object} to",
+    "Once {first} and {second} had reached the {place}, {giver} offered a {object} to",
+    "Before {first} and {second} left the {place}, {giver} lent a {object} to",
+    "One day {first} and {second} visited the {place}, and {giver} sold a {object} to",
+    NULL};
+#define N_SENTENCES (sizeof sentences / sizeof *sentences - 1)
+
+enum { SENTENCE };
+
+/* The roles of the two names say who is named first: they come with the names. */
+const struct pb_pattern_row pb_ioi_patterns[] = {
+    [SENTENCE] = {.name = "sentence",
+		  .texts = sentences,
+		  .role = "context",
+		  .kind = PB_PATTERN_END,
+		  .opens = true,
+		  .slots = {{.name = "first"},
+			    {.name = "second"},
+			    {.name = "giver", .role = "s2", .then = "action"},
+			    {.name = "place", .may_lack = true},
+			    {.name = "object", .may_lack = true}}},
+    {.name = NULL},
 };
-#define N_TEMPLATES (sizeof templates / sizeof *templates)
-#define TEMPLATE_SIZE 112
 
 static const char *const places[] = {"store",  "park",    "school",   "office",
 				     "house",  "station", "hospital", "restaurant",
@@ -58,16 +75,10 @@ _Static_assert(N_NAMES == 64, "a bit of pb_task_options.usable each");
 enum order { ORDER_ABBA, ORDER_BABA };
 
 struct prompt {
-	size_t template;
+	size_t template; /* number of the sentence */
 	enum order order;
 	const char *place, *object;
 	const char *io, *s; /* with their spaces */
-};
-
-/* A prompt with other names in the three places, as words. */
-struct told {
-	char copy[TEMPLATE_SIZE]; /* what the words point to */
-	struct pb_words words;
 };
 
 enum pb_status pb_ioi_check(const struct pb_task_options *o, struct pb_error *err)
@@ -119,10 +130,31 @@ static const char *draw_name(const struct pb_task_options *o, uint64_t *taken, s
 
 /* ---- prompts ------------------------------------------------------------------------------- */
 
-static void draw_prompt(struct prompt *p, const struct pb_task_options *o, uint64_t *taken,
-			struct pb_rng *rng)
+static void begin_stream(struct pb_rng *rng, const struct pb_task_options *o, uint64_t stream,
+			 uint64_t index)
 {
-	p->template = pb_rng_below(rng, N_TEMPLATES);
+	pb_rng_seed(rng, IOI_TASK, stream << 32, o->seed, index);
+}
+
+/* The number of a sentence. Where there are not as many as usual, it is from a stream of its own,
+ * so that all that is drawn behind it is as usual. */
+static size_t draw_sentence(const struct pb_task_options *o, uint64_t stream, uint64_t index,
+			    struct pb_rng *rng)
+{
+	size_t usual = pb_rng_below(rng, N_SENTENCES), n = pb_wording_count(o->wording, SENTENCE);
+	struct pb_rng other;
+
+	if (n == N_SENTENCES)
+		return usual;
+	begin_stream(&other, o, STREAM_SENTENCES + stream, index);
+	return pb_rng_below(&other, n);
+}
+
+static void draw_prompt(struct prompt *p, const struct pb_task_options *o, uint64_t stream,
+			uint64_t index, uint64_t *taken, struct pb_rng *rng)
+{
+	begin_stream(rng, o, stream, index);
+	p->template = draw_sentence(o, stream, index, rng);
 	p->order = pb_rng_below(rng, 2) == 0 ? ORDER_ABBA : ORDER_BABA;
 	p->place = places[pb_rng_below(rng, sizeof places / sizeof *places)];
 	p->object = objects[pb_rng_below(rng, sizeof objects / sizeof *objects)];
@@ -130,45 +162,32 @@ static void draw_prompt(struct prompt *p, const struct pb_task_options *o, uint6
 	p->s = draw_name(o, taken, rng);
 }
 
-/* The prompt with `io`, `s1` and `s2` where its names stand. */
-static void tell(struct told *out, const struct prompt *p, const char *io, const char *s1,
-		 const char *s2)
+static bool is_name_role(const char *role)
 {
-	const bool abba = p->order == ORDER_ABBA;
-	const char *role = "context", *after = NULL;
-	char *rest = NULL;
-
-	out->words.n = 0;
-	snprintf(out->copy, sizeof out->copy, "%s", templates[p->template]);
-	for (char *word = strtok_r(out->copy, " ", &rest); word != NULL;
-	     word = strtok_r(NULL, " ", &rest)) {
-		const char *text = word, *own = NULL;
-
-		if (strcmp(word, "[1]") == 0 || strcmp(word, "[2]") == 0) {
-			bool subject = (word[1] == '1') != abba;
-
-			text = (subject ? s1 : io) + 1;
-			own = subject ? "s1" : "io";
-		} else if (strcmp(word, "[s]") == 0) {
-			text = s2 + 1;
-			own = "s2";
-			role = "action";
-		} else if (strcmp(word, "[place]") == 0) {
-			text = p->place;
-		} else if (strcmp(word, "[object]") == 0) {
-			text = p->object;
-		}
-		if (own == NULL)
-			own = after != NULL ? after : role;
-		after = strcmp(own, "s1") == 0 ? "s1+1" : NULL;
-		pb_words_add(&out->words, rest == NULL || *rest == '\0' ? "end" : own, text);
-	}
+	return strcmp(role, "io") == 0 || strcmp(role, "s1") == 0 || strcmp(role, "s2") == 0;
 }
 
-static void begin_stream(struct pb_rng *rng, const struct pb_task_options *o, uint64_t stream,
-			 uint64_t index)
+/* The prompt with `io`, `s1` and `s2` where its names stand. */
+static void tell(struct pb_words *words, const struct pb_task_options *o, const struct prompt *p,
+		 const char *io, const char *s1, const char *s2)
 {
-	pb_rng_seed(rng, IOI_TASK, stream << 32, o->seed, index);
+	const struct pb_value values[2] = {{.text = io + 1, .role = "io"},
+					   {.text = s1 + 1, .role = "s1"}};
+	const bool abba = p->order == ORDER_ABBA;
+
+	pb_words_begin(words);
+	pb_wording_tell_one(o->wording, SENTENCE, p->template,
+			    (const struct pb_value[]){values[abba ? 0 : 1],
+						      values[abba ? 1 : 0],
+						      {.text = s2 + 1},
+						      {.text = p->place},
+						      {.text = p->object}},
+			    words);
+	for (size_t i = words->n - 1; i > 0; i--)
+		if (strcmp(words->items[i - 1].role, "s1") == 0 &&
+		    !is_name_role(words->items[i].role))
+			words->items[i].role = "s1+1";
+	words->items[words->n - 1].role = "end";
 }
 
 static void put_cell(json_t *line, const struct pb_task_options *o, const struct prompt *p,
@@ -185,20 +204,19 @@ enum pb_status pb_ioi_prompt(const struct pb_task_options *o, uint64_t index, FI
 			     struct pb_error *err)
 {
 	struct prompt p;
-	struct told told;
+	struct pb_words words;
 	struct pb_rng rng;
 	uint64_t taken = 0;
 	json_t *line = json_object();
 	bool bad = line == NULL;
 
-	begin_stream(&rng, o, 0, index);
-	draw_prompt(&p, o, &taken, &rng);
-	tell(&told, &p, p.io, p.s, p.s);
-	pb_line_prompt(line, &told.words, p.io, &bad);
+	draw_prompt(&p, o, 0, index, &taken, &rng);
+	tell(&words, o, &p, p.io, p.s, p.s);
+	pb_line_prompt(line, &words, p.io, &bad);
 	pb_line_put(line, "candidates", pb_line_texts((const char *const[]){p.io, p.s}, 2, &bad),
 		    &bad);
 	put_cell(line, o, &p, index, &bad);
-	return pb_line_write(line, bad, out, err);
+	return pb_line_end_prompt(line, o, &words, bad, out, err);
 }
 
 /* ---- pairs --------------------------------------------------------------------------------- */
@@ -238,24 +256,22 @@ enum pb_status pb_ioi_pair(const struct pb_task_options *o, uint64_t index, FILE
 {
 	struct prompt p;
 	struct corrupted c;
-	struct told clean, corrupted;
+	struct pb_words clean, corrupted;
 	struct pb_rng rng;
 	uint64_t taken = 0;
 	json_t *line = json_object();
 	bool bad = line == NULL;
 
-	begin_stream(&rng, o, 1 + (uint64_t)o->corrupt, index);
-	draw_prompt(&p, o, &taken, &rng);
+	draw_prompt(&p, o, 1 + (uint64_t)o->corrupt, index, &taken, &rng);
 	c = corrupt(o, &p, &taken, &rng);
-	tell(&clean, &p, p.io, p.s, p.s);
-	tell(&corrupted, &p, c.io, c.s1, c.s2);
-	pb_line_pair(line, &clean.words, &corrupted.words, p.io, c.foil, &bad);
+	tell(&clean, o, &p, p.io, p.s, p.s);
+	tell(&corrupted, o, &p, c.io, c.s1, c.s2);
+	pb_line_pair(line, &clean, &corrupted, p.io, c.foil, &bad);
 	pb_line_put(
 	    line, "candidates",
 	    pb_line_texts((const char *const[]){p.io, p.s, c.foil}, c.foil == p.s ? 2 : 3, &bad),
 	    &bad);
 	put_cell(line, o, &p, index, &bad);
 	pb_line_corrupt(line, o, index, &bad);
-	pb_line_differences(line, &clean.words, &corrupted.words, &bad);
-	return pb_line_write(line, bad, out, err);
+	return pb_line_end_pair(line, o, &clean, &corrupted, bad, out, err);
 }

@@ -2,7 +2,9 @@
 #ifndef PATCHBAY_PROMPTS_IOI_H
 #define PATCHBAY_PROMPTS_IOI_H
 
-#include "patchbay/pairs.h"
+#include "prompts/wording.h"
+
+extern const struct pb_pattern_row pb_ioi_patterns[];
 
 enum pb_status pb_ioi_check(const struct pb_task_options *o, struct pb_error *err);
 enum pb_status pb_ioi_prepare(struct pb_task_options *o, struct pb_error *err);

@@ -4,7 +4,7 @@
 #include <jansson.h>
 
 #include "prompts/one_token.h"
-#include "prompts/words.h"
+#include "prompts/wording.h"
 
 #define SUCCESSOR_TASK UINT64_C(8) /* the task's number in pb_rng_seed */
 #define N_NUMBERS 100
@@ -85,19 +85,39 @@ cleanup:
 
 /* ---- prompts ------------------------------------------------------------------------- */
 
+enum { SENTENCE, ITEM, NEXT_ITEM, LAST_ITEM };
+
+const struct pb_pattern_row pb_successor_patterns[] = {
+    [SENTENCE] = {.name = "sentence",
+		  .text = "In order: {items},",
+		  .role = "opening",
+		  .kind = PB_PATTERN_END,
+		  .opens = true,
+		  .slots = {{.name = "items", .items = ITEM}}},
+    [ITEM] = {.name = "item", .text = "{item}", .role = "mark", .slots = {{.name = "item"}}},
+    [NEXT_ITEM] = {.name = "next_item",
+		   .text = ", {item}",
+		   .role = "mark",
+		   .slots = {{.name = "item"}}},
+    [LAST_ITEM] = {.name = "last_item",
+		   .text = ", {item}",
+		   .role = "mark",
+		   .slots = {{.name = "item"}}},
+    {.name = NULL},
+};
+
 static void tell(struct pb_words *words, const struct texts *t, const struct pb_task_options *o,
 		 size_t start)
 {
-	words->n = 0;
-	pb_words_add(words, "opening", "In");
-	pb_words_add(words, "opening", "order");
-	pb_words_add(words, "opening", ":");
-	for (size_t i = 0; i < o->length; i++) {
-		bool last = i + 1 == o->length;
+	const char *items[LENGTH_MOST], *roles[LENGTH_MOST];
 
-		pb_words_add(words, last ? "last_item" : "item", item(t, o->series, start + i) + 1);
-		pb_words_add(words, last ? "end" : "mark", ",");
+	for (size_t i = 0; i < o->length; i++) {
+		items[i] = item(t, o->series, start + i) + 1;
+		roles[i] = i + 1 == o->length ? "last_item" : "item";
 	}
+	pb_words_begin(words);
+	PB_TELL(o->wording, SENTENCE, words, {.list = items, .roles = roles, .n = o->length});
+	words->items[words->n - 1].role = "end";
 }
 
 static void begin_stream(struct pb_rng *rng, const struct pb_task_options *o, uint64_t stream,
@@ -148,7 +168,7 @@ enum pb_status pb_successor_prompt(const struct pb_task_options *o, uint64_t ind
 	pb_line_prompt(line, &words, item(&t, o->series, start + o->length), &bad);
 	put_cell(line, &t, o, index, &bad);
 	pb_line_roles(line, &words, &bad);
-	return pb_line_write(line, bad, out, err);
+	return pb_line_end_prompt(line, o, &words, bad, out, err);
 }
 
 /* The corrupted prompt begins somewhere else. */
@@ -173,6 +193,5 @@ enum pb_status pb_successor_pair(const struct pb_task_options *o, uint64_t index
 		     item(&t, o->series, other + o->length), &bad);
 	put_cell(line, &t, o, index, &bad);
 	pb_line_corrupt(line, o, index, &bad);
-	pb_line_differences(line, &clean, &corrupted, &bad);
-	return pb_line_write(line, bad, out, err);
+	return pb_line_end_pair(line, o, &clean, &corrupted, bad, out, err);
 }

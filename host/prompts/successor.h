@@ -7,7 +7,9 @@
 #ifndef PATCHBAY_PROMPTS_SUCCESSOR_H
 #define PATCHBAY_PROMPTS_SUCCESSOR_H
 
-#include "patchbay/pairs.h"
+#include "prompts/wording.h"
+
+extern const struct pb_pattern_row pb_successor_patterns[];
 
 enum pb_status pb_successor_check(const struct pb_task_options *o, struct pb_error *err);
 /* Refuse a tokenizer in which an item is not one token. */

@@ -14,6 +14,7 @@
 #include "prompts/ioi.h"
 #include "prompts/successor.h"
 #include "prompts/task_names.h"
+#include "prompts/wording.h"
 
 #define BIT(corruption) (1u << PB_CORRUPT_##corruption)
 
@@ -32,47 +33,56 @@ const struct pb_task pb_tasks[N_TASKS + 1] = {
 	ROW(box)
 	 .summary = "objects in boxes, moved one at a time: in which box is it now?",
 	 .check_pairs = pb_box_check_pairs,
+	 .patterns = pb_box_patterns,
 	 .corruptions = BIT(STATE) | BIT(ACTION) | BIT(DISTRACTOR) | BIT(MATCHED),
 	 .usual_corrupt = PB_CORRUPT_STATE},
 	ROW(dfa)
 	 .summary = "a walk through an abstract automaton: to which state does it go next?",
 	 .check_pairs = pb_dfa_check_pairs, .prepare = pb_dfa_prepare,
+	 .patterns = pb_dfa_patterns,
 	 .corruptions = BIT(STATE) | BIT(ACTION) | BIT(DISTRACTOR) | BIT(MATCHED) | BIT(NOOP) |
 			BIT(SAME_ACTION),
 	 .usual_corrupt = PB_CORRUPT_STATE},
 	ROW(fruit)
 	 .summary = "each person gets a different fruit: which can the last one have?",
 	 .check_pairs = pb_fruit_check_pairs, .prepare = pb_fruit_prepare,
+	 .patterns = pb_fruit_patterns,
 	 .corruptions = BIT(STATE) | BIT(DISTRACTOR),
 	 .usual_corrupt = PB_CORRUPT_STATE},
 	ROW(adventure)
 	 .summary = "rooms, objects and containers: where is it now, where are you, is it open?",
 	 .check_pairs = pb_adventure_check_pairs, .prepare = pb_adventure_prepare,
+	 .patterns = pb_adventure_patterns,
 	 .corruptions = BIT(STATE) | BIT(ACTION) | BIT(DISTRACTOR) | BIT(MATCHED),
 	 .usual_corrupt = PB_CORRUPT_STATE},
 	ROW(ioi)
 	 .summary = "two people, one gives something to: the other (indirect object identification)",
 	 .prepare = pb_ioi_prepare,
+	 .patterns = pb_ioi_patterns,
 	 .corruptions = BIT(S2) | BIT(NAMES) | BIT(IO) | BIT(ABC),
 	 .usual_corrupt = PB_CORRUPT_S2},
 	ROW(greater_than)
 	 .summary = "something began in a year of this century: when did it end?",
 	 .prepare = pb_greater_than_prepare, .release = pb_greater_than_release,
+	 .patterns = pb_greater_than_patterns,
 	 .corruptions = BIT(YEAR),
 	 .usual_corrupt = PB_CORRUPT_YEAR},
 	ROW(induction)
 	 .summary = "random words that are repeated: what followed this one?",
 	 .prepare = pb_induction_prepare, .release = pb_induction_release,
+	 .patterns = pb_induction_patterns,
 	 .corruptions = BIT(TARGET) | BIT(DISTRACTOR),
 	 .usual_corrupt = PB_CORRUPT_TARGET},
 	ROW(docstring)
 	 .summary = "arguments of a function, documented in order: which is next?",
 	 .prepare = pb_docstring_prepare, .release = pb_docstring_release,
+	 .patterns = pb_docstring_patterns,
 	 .corruptions = BIT(TARGET) | BIT(DISTRACTOR),
 	 .usual_corrupt = PB_CORRUPT_TARGET},
 	ROW(successor)
 	 .summary = "days, months or numbers in order: which is next?",
 	 .prepare = pb_successor_prepare,
+	 .patterns = pb_successor_patterns,
 	 .corruptions = BIT(PLACE),
 	 .usual_corrupt = PB_CORRUPT_PLACE},
 	ROW(factual)
@@ -187,6 +197,7 @@ static enum pb_status generate(const struct pb_task_options *options, bool pairs
 {
 	struct pb_task_options o = *options;
 	const struct pb_task *task = NULL;
+	struct pb_wording *wording = NULL;
 	enum pb_status status;
 	FILE *out = NULL;
 
@@ -194,6 +205,8 @@ static enum pb_status generate(const struct pb_task_options *options, bool pairs
 	*size = 0;
 	PB_TRY(pb_task_check(&o, pairs, err));
 	task = pb_task_find(o.name);
+	PB_TRY(pb_wording_open(&wording, task, o.template_path, err));
+	o.wording = wording;
 	if (task->prepare != NULL)
 		PB_TRY(task->prepare(&o, err));
 	out = open_memstream(text, size);
@@ -207,6 +220,7 @@ static enum pb_status generate(const struct pb_task_options *options, bool pairs
 cleanup:
 	if (task != NULL && task->release != NULL)
 		task->release(&o);
+	pb_wording_close(wording);
 	if (out != NULL && fclose(out) != 0 && status == PB_OK)
 		status =
 		    pb_fail(err, PB_ERR_MEMORY, "out of memory: the lines of task %s", task->name);

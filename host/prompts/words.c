@@ -1,33 +1,33 @@
 /* A prompt as words with roles, and the JSON lines that tasks write. */
 #include "prompts/words.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+
+void pb_words_begin(struct pb_words *words)
+{
+	words->n = 0;
+	words->too_many = false;
+}
+
+bool pb_is_mark(char c)
+{
+	return c != '\0' && strchr(".,:;!?", c) != NULL;
+}
 
 void pb_words_add_behind(struct pb_words *words, const char *role, const char *before,
 			 const char *text)
 {
-	assert(words->n < PB_WORDS_MAX);
-	words->items[words->n++] = (struct pb_word){text, role, before};
+	words->too_many = words->n == PB_WORDS_MAX;
+	if (words->too_many)
+		return;
+	words->items[words->n] = (struct pb_word){text, role, words->n == 0 ? "" : before};
+	words->n++;
 }
 
 void pb_words_add(struct pb_words *words, const char *role, const char *text)
 {
-	bool joined = words->n == 0 || strchr(".,:;!?", text[0]) != NULL;
-
-	pb_words_add_behind(words, role, joined ? "" : " ", text);
-}
-
-size_t pb_words_n_differences(const struct pb_words *a, const struct pb_words *b)
-{
-	size_t n = 0;
-
-	if (a->n != b->n)
-		return (size_t)-1;
-	for (size_t i = 0; i < a->n; i++)
-		n += strcmp(a->items[i].text, b->items[i].text) != 0;
-	return n;
+	pb_words_add_behind(words, role, pb_is_mark(text[0]) ? "" : " ", text);
 }
 
 char *pb_words_text(const struct pb_words *words)
@@ -117,12 +117,12 @@ void pb_line_corrupt(json_t *line, const struct pb_task_options *o, uint64_t ind
 	pb_line_put(line, "partner", json_string(pb_corruption_name(partner)), bad);
 }
 
-void pb_line_differences(json_t *line, const struct pb_words *clean,
-			 const struct pb_words *corrupted, bool *bad)
+static void put_differences(json_t *line, const struct pb_words *clean,
+			    const struct pb_words *corrupted, bool *bad)
 {
-	json_t *list = clean->n == corrupted->n ? json_array() : NULL;
+	json_t *list = json_array();
 
-	for (size_t i = 0; list != NULL && i < clean->n; i++) {
+	for (size_t i = 0; i < clean->n; i++) {
 		json_t *item;
 
 		if (strcmp(clean->items[i].text, corrupted->items[i].text) == 0)
@@ -133,21 +133,42 @@ void pb_line_differences(json_t *line, const struct pb_words *clean,
 		pb_line_put(item, "corrupted", json_string(corrupted->items[i].text), bad);
 		pb_line_push(list, item, bad);
 	}
-	if (clean->n == corrupted->n) /* as many tokens may be more or fewer words */
-		pb_line_put(line, "differences", list, bad);
-	pb_line_roles(line, clean, bad);
+	pb_line_put(line, "differences", list, bad);
 }
 
-enum pb_status pb_line_write(json_t *line, bool bad, FILE *out, struct pb_error *err)
+static enum pb_status write_line(json_t *line, const struct pb_task_options *o, bool too_many,
+				 bool bad, FILE *out, struct pb_error *err)
 {
-	char *text = bad ? NULL : json_dumps(line, JSON_COMPACT);
+	char *text = bad || too_many ? NULL : json_dumps(line, JSON_COMPACT);
 	enum pb_status status = PB_OK;
 
-	if (text == NULL)
+	if (too_many)
+		status = pb_fail(err, PB_ERR_INPUT,
+				 "prompt too long: task %s: more than %d words and marks: give "
+				 "shorter sentences (template), or a smaller cell",
+				 o->name, PB_WORDS_MAX);
+	else if (text == NULL)
 		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: a line of a task");
 	else if (fputs(text, out) == EOF || fputc('\n', out) == EOF)
 		status = pb_fail(err, PB_ERR_IO, "cannot write: a line of a task");
 	free(text);
 	json_decref(line);
 	return status;
+}
+
+enum pb_status pb_line_end_prompt(json_t *line, const struct pb_task_options *o,
+				  const struct pb_words *words, bool bad, FILE *out,
+				  struct pb_error *err)
+{
+	return write_line(line, o, words->too_many, bad, out, err);
+}
+
+enum pb_status pb_line_end_pair(json_t *line, const struct pb_task_options *o,
+				const struct pb_words *clean, const struct pb_words *corrupted,
+				bool bad, FILE *out, struct pb_error *err)
+{
+	if (clean->n == corrupted->n) /* as many tokens may be more or fewer words */
+		put_differences(line, clean, corrupted, &bad);
+	pb_line_roles(line, clean, &bad);
+	return write_line(line, o, clean->too_many || corrupted->too_many, bad, out, err);
 }

@@ -131,6 +131,9 @@ enum pb_series { PB_SERIES_DAYS, PB_SERIES_MONTHS, PB_SERIES_NUMBERS };
 extern const char *const pb_corruption_names[PB_N_CORRUPTIONS + 1];
 const char *pb_corruption_name(enum pb_corruption corruption);
 
+struct pb_wording;     /* a task's sentences, */
+struct pb_pattern_row; /* and the table of its usual ones */
+
 /* Options of the tasks (each task uses its own; tasks.md has the meaning and ranges). */
 struct pb_task_options {
 	const char *name;      /* "box" */
@@ -144,12 +147,14 @@ struct pb_task_options {
 	enum pb_series series;             /* successor */
 	size_t count;                      /* pairs (or evaluation prompts) to make */
 	enum pb_corruption corrupt;
-	const char *triples; /* factual: a JSONL file */
+	const char *triples;       /* factual: a JSONL file */
+	const char *template_path; /* a YAML file with other sentences; NULL: the usual ones */
 	uint64_t seed;
 	/* Names must be one token of it; NULL: whatever they are. Not owned. */
 	const struct pb_tokenizer *tokenizer;
 	uint64_t usable; /* set by the task's `prepare`: a bit for each of its names that is */
 	void *prepared;  /* what else `prepare` has made, and `release` lets go */
+	const struct pb_wording *wording; /* of template_path, while lines are made */
 };
 
 /* One row of the task table. */
@@ -168,6 +173,7 @@ struct pb_task {
 	/* Once before the first line: what depends on the tokenizer; may be NULL. */
 	enum pb_status (*prepare)(struct pb_task_options *o, struct pb_error *err);
 	void (*release)(struct pb_task_options *o); /* after the last line; may be NULL */
+	const struct pb_pattern_row *patterns;      /* what a template may restate; NULL: nothing */
 	unsigned corruptions;                       /* a bit for each that it has */
 	enum pb_corruption usual_corrupt;           /* where none is asked for */
 };

@@ -1,12 +1,8 @@
 /* The configuration reader: what it fills in, what it refuses, and where it says so. */
-#include <criterion/criterion.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "config/nearest.h"
 #include "config/schema.h"
 #include "patchbay/config.h"
+#include "support/text_file.h"
 
 static const char good[] = "model:\n"
 			   "  path: some/model\n"
@@ -17,26 +13,6 @@ static const char good[] = "model:\n"
 			   "sweep:\n"
 			   "  - {site: z}\n"
 			   "output: out.h5\n";
-
-static char file_name[64];
-
-/* Writes the text to a fresh file. */
-static const char *file_with(const char *text)
-{
-	const char *folder = getenv("TMPDIR");
-	FILE *file;
-	int fd;
-
-	(void)snprintf(file_name, sizeof file_name, "%s/pb_config_XXXXXX",
-		       folder != NULL && strlen(folder) < 40 ? folder : "/tmp");
-	fd = mkstemp(file_name);
-	cr_assert_geq(fd, 0);
-	file = fdopen(fd, "w");
-	cr_assert_not_null(file);
-	cr_assert_geq(fputs(text, file), 0);
-	cr_assert_eq(fclose(file), 0);
-	return file_name;
-}
 
 static void read_good(struct pb_run_config *config, const char *text, const char *const *sets,
 		      size_t n_sets, const char *output)

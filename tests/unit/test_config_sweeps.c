@@ -1,11 +1,9 @@
 /* The keys of a sweep: what is read, what fits what, and where a refusal points. */
 #include <criterion/criterion.h>
 #include <dirent.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "config/schema.h"
+#include "support/text_file.h"
 
 /* A configuration whose one sweep is this line; it begins at line 3, column 5. */
 static char *with_row(const char *row)
@@ -13,24 +11,11 @@ static char *with_row(const char *row)
 	return pb_format("model: {path: m}\nsweep:\n  - %s\npairs: p.jsonl\n", row);
 }
 
-static char file_name[64];
-
 static enum pb_status read_text(struct pb_run_config *config, const char *text,
 				const char *const *sets, size_t n_sets, struct pb_error *err)
 {
-	const char *folder = getenv("TMPDIR");
-	enum pb_status status;
-	FILE *file;
-	int fd;
+	enum pb_status status = pb_config_read(config, file_with(text), sets, n_sets, NULL, err);
 
-	(void)snprintf(file_name, sizeof file_name, "%s/pb_sweeps_XXXXXX",
-		       folder != NULL && strlen(folder) < 40 ? folder : "/tmp");
-	fd = mkstemp(file_name);
-	cr_assert_geq(fd, 0);
-	file = fdopen(fd, "w");
-	cr_assert_not_null(file);
-	cr_assert(fputs(text, file) >= 0 && fclose(file) == 0);
-	status = pb_config_read(config, file_name, sets, n_sets, NULL, err);
 	unlink(file_name);
 	return status;
 }
