@@ -49,6 +49,11 @@ expect 2 "option does not fit: --states: task box" "$patchbay" prompts box --pai
 expect 2 "missing option: --states (task dfa)" "$patchbay" prompts dfa --pairs 1
 expect 2 "mode 'papers' is not known: --mode" "$patchbay" prompts dfa --count 1 --states 5 --steps 5 --mode papers
 expect 2 "did you mean 'box'?" "$patchbay" prompts bix --pairs 1
+expect 2 "template of another task: $root/data/templates/dfa.yaml:2:7 (task): of dfa, not of box" \
+	"$patchbay" prompts box --pairs 1 --boxes 3 --moves 2 --template "$root/data/templates/dfa.yaml"
+expect 2 "option does not fit: template: x.yaml (task factual)" \
+	"$patchbay" prompts factual --pairs 1 --triples x.jsonl --template x.yaml
+expect 2 "nothing.here" "$patchbay" prompts box --pairs 1 --boxes 3 --moves 2 --template nothing.here
 expect 2 "nothing.here" "$patchbay" info nothing.here
 expect 2 "nothing.here" "$patchbay" verify nothing.here
 expect 2 "nothing.here" "$patchbay" top nothing.here

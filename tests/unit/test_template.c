@@ -306,6 +306,20 @@ static void check_differences(const json_t *usual, const json_t *line, const cha
 	free(corrupted);
 }
 
+/* Of dfa: the distance counts the words that are told behind the one that has shown the answer. */
+static void check_distance(const json_t *line, const char *key, const char *marks)
+{
+	json_int_t distance = integer_of(line, "distance");
+	char *text = in_one_line(text_of(line, key));
+	struct words w;
+
+	split(&w, text, marks);
+	cr_assert_eq(distance >= 0, json_is_true(json_object_get(line, "determined")));
+	if (distance >= 0)
+		cr_assert_str_eq(w.text[w.n - 1 - (size_t)distance], text_of(line, "answer") + 1);
+	free(text);
+}
+
 static void check_restated(const struct restating *to, struct pb_task_options o, bool pairs)
 {
 	char *text = NULL, *other = NULL;
@@ -323,6 +337,8 @@ static void check_restated(const struct restating *to, struct pb_task_options o,
 		} else {
 			check_text(to, text_of(was, "prompt"), text_of(line, "prompt"));
 		}
+		if (json_object_get(line, "distance") != NULL)
+			check_distance(line, pairs ? "clean" : "prompt", to->marks);
 		check_facts(was, line);
 	}
 	json_decref(usual);
