@@ -64,7 +64,7 @@ static void add_chunk(struct told *told, const char *role, const char *chunk, si
 		n--;
 	memcpy(*to, chunk, n);
 	(*to)[n] = '\0';
-	pb_words_add_behind(&told->words, role, told->words.n == 0 ? "" : " ", *to);
+	pb_words_add_behind(&told->words, role, " ", *to);
 	*to += n + 1;
 	for (size_t i = n; i < size; i++)
 		for (size_t m = 0; m < sizeof marks / sizeof *marks; m++)

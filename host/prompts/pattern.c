@@ -14,7 +14,6 @@ struct reader {
 	struct pb_arena *arena;
 	struct pb_error *err;
 	struct pb_pattern *out;
-	size_t capacity;
 	const char *role; /* of the words that follow */
 	bool seen[PB_SLOTS_MAX];
 };
@@ -60,19 +59,15 @@ static const char *list_slots(const struct pb_pattern_row *row, char text[LIST_S
 
 /* ---- pieces -------------------------------------------------------------------------------- */
 
-static enum pb_status add_piece(struct reader *r, struct pb_piece piece)
+static void add_piece(struct reader *r, struct pb_piece piece)
 {
-	if (piece.before == NULL)
-		return out_of_memory(r);
 	r->out->pieces[r->out->n++] = piece;
-	return PB_OK;
 }
 
 /* A word, and marks at its end, which are words of their own. */
 static enum pb_status add_words(struct reader *r, const char *before, const char *text, size_t size)
 {
 	const char *mark_role = r->row->mark_role != NULL ? r->row->mark_role : r->role;
-	enum pb_status status = PB_OK;
 	size_t n = size;
 
 	while (n > 0 && pb_is_mark(text[n - 1]))
@@ -84,12 +79,11 @@ static enum pb_status add_words(struct reader *r, const char *before, const char
 
 		if (word == NULL)
 			return out_of_memory(r);
-		PB_TRY(add_piece(r, (struct pb_piece){.before = from == 0 ? before : "",
-						      .text = word,
-						      .role = i == 0 ? r->role : mark_role}));
+		add_piece(r, (struct pb_piece){.before = from == 0 ? before : "",
+					       .text = word,
+					       .role = i == 0 ? r->role : mark_role});
 	}
-cleanup:
-	return status;
+	return PB_OK;
 }
 
 /* ---- placeholders -------------------------------------------------------------------------- */
@@ -135,10 +129,9 @@ static enum pb_status fail_within_word(const struct reader *r, const char *from,
 
 static enum pb_status read_slot(struct reader *r, const char *before)
 {
-	const char *name = r->at + 1, *close = strchr(name, '}');
+	const char *name = r->at + 1, *close = strchr(name, '}'), *role;
 	size_t size, after, marks = 0, slot;
 	bool capital;
-	enum pb_status status;
 
 	if (close == NULL)
 		return pb_fail(r->err, PB_ERR_INPUT,
@@ -159,19 +152,15 @@ static enum pb_status read_slot(struct reader *r, const char *before)
 	if (marks < after)
 		return fail_within_word(r, r->at, size + 2 + after);
 	r->seen[slot] = true;
-	PB_TRY(add_piece(r, (struct pb_piece){.before = before,
-					      .role = r->row->slots[slot].role != NULL
-							  ? r->row->slots[slot].role
-							  : r->role,
-					      .slot = slot,
-					      .capital = capital}));
+	role = r->row->slots[slot].role;
+	add_piece(r, (struct pb_piece){.before = before,
+				       .role = role != NULL ? role : r->role,
+				       .slot = slot,
+				       .capital = capital});
 	if (r->row->slots[slot].then != NULL)
 		r->role = r->row->slots[slot].then;
-	if (marks > 0)
-		PB_TRY(add_words(r, "", close + 1, marks));
 	r->at = close + 1 + after;
-cleanup:
-	return status;
+	return add_words(r, "", close + 1, marks);
 }
 
 /* ---- words of the text --------------------------------------------------------------------- */

@@ -18,14 +18,17 @@ struct pb_pattern {
 	struct pb_piece *pieces;
 };
 
+/* The texts of a row: one, or several of which each prompt has one. */
+struct pb_patterns {
+	size_t n;
+	struct pb_pattern *items;
+};
+
 struct pb_wording {
 	struct pb_arena arena; /* owns all of it */
 	const struct pb_pattern_row *rows;
 	size_t n_rows;
-	struct pb_patterns {
-		size_t n;
-		struct pb_pattern *items;
-	} * patterns; /* [n_rows] */
+	struct pb_patterns *patterns; /* [n_rows] */
 };
 
 /* Reads one pattern; `place` is where it stands, for messages: "FILE:3:7 (move)". */

@@ -25,11 +25,6 @@ void pb_words_add_behind(struct pb_words *words, const char *role, const char *b
 	words->n++;
 }
 
-void pb_words_add(struct pb_words *words, const char *role, const char *text)
-{
-	pb_words_add_behind(words, role, pb_is_mark(text[0]) ? "" : " ", text);
-}
-
 char *pb_words_text(const struct pb_words *words)
 {
 	size_t size = 1, used = 0;

@@ -17,26 +17,21 @@ struct pb_word {
 
 struct pb_words {
 	size_t n;
-	bool
-	    too_many; /* more than PB_WORDS_MAX, which are not there: the line's end refuses them */
+	bool too_many; /* some have no room here: the line's end refuses them */
 	struct pb_word items[PB_WORDS_MAX];
 };
 
 void pb_words_begin(struct pb_words *words);
-/* Whether a text is a mark, which is joined to what is before it. */
+/* Whether it is one of the marks . , : ; ! ? that are words of their own at a word's end. */
 bool pb_is_mark(char c);
 /* Adds a word behind `before`, which is white space or empty and outlives the words; nothing stands
  * before the first word. */
 void pb_words_add_behind(struct pb_words *words, const char *role, const char *before,
 			 const char *text);
-/* Adds a word; the first one and marks (. , : ; ! ?) are joined to what is before them. */
-void pb_words_add(struct pb_words *words, const char *role, const char *text);
-
 /* The words joined (freed with free()); NULL when out of memory. */
 char *pb_words_text(const struct pb_words *words);
 
-/* ---- JSON lines: *bad is set where memory ran out, and tested once, at the line's end ---------
- */
+/* ---- JSON lines: *bad is set where memory ran out, and tested at the line's end ---------- */
 
 /* Adds `value` to the object, or to the list, and takes it over (NULL: no memory). */
 void pb_line_put(json_t *line, const char *key, json_t *value, bool *bad);
