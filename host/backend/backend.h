@@ -152,7 +152,11 @@ struct pb_heads {
 	float score_softcap; /* scaled scores s become cap tanh(s / cap); 0: not */
 };
 
-/* z = softmax(scale q k^T, causal, windowed) v over packed prompts (span.first is ignored). */
+/* z = softmax(scale q k^T, causal, windowed) v over packed prompts. A prompt may begin with what
+ * another one begins with: rows base .. base + first - 1 of qkv are its positions 0 .. first - 1,
+ * whose z is not asked for, and its other positions have the rows from `row` on. Prompts that share
+ * a prefix (base and first) and stand one behind another read its keys and values once. Edits are
+ * for prompts of their own rows alone (first 0). */
 struct pb_attention {
 	struct pb_heads heads;
 	size_t n_prompts;

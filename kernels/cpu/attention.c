@@ -4,53 +4,130 @@
 
 #include <omp.h>
 
-static void attend_prompt(const struct pb_attention *op, const struct pb_span *p, size_t head,
-			  float *scratch)
+/* The keys and values of positions first .. length-1 of a prompt, from its own rows, behind those
+ * of its prefix. */
+static void load_own(const struct side *s, const struct pb_heads *hd, const struct pb_span *p,
+		     const float *own)
+{
+	size_t first = (size_t)p->first, n = (size_t)p->length - first, ld = s->lanes_length;
+
+	for (size_t j = 0; j < n; j++) {
+		const float *k = key_of(hd, own + j * s->stride, s->kv);
+
+		for (size_t d = 0; d < s->d_head; d++)
+			s->kt[d * ld + first + j] = k[d];
+	}
+	load_values(s, hd, own, n, s->v + first * s->lanes_head);
+}
+
+/* The own rows of one prompt, whose keys and values are in s. */
+static void attend_rows(const struct pb_attention *op, const struct pb_span *p,
+			const struct side *s, const float *own, float *scratch)
 {
 	const struct pb_heads *hd = &op->heads;
-	size_t n = (size_t)p->length, width = hd->n_heads * hd->d_head;
+	size_t first = (size_t)p->first, n = (size_t)p->length - first;
+	size_t width = hd->n_heads * hd->d_head;
 	struct edits edits = {.heads = hd,
-			      .head = head,
+			      .head = s->head,
 			      .spans = p,
 			      .n_spans = 1,
 			      .edits = op->edits,
 			      .source_qkv = pb_in(op->source_qkv),
 			      .table = pb_in(op->table),
 			      .table_stride = op->table_stride};
-	struct side s;
 	float *q, *a, *z;
 
-	load_side(&s, hd, pb_in(op->qkv), (size_t)p->base, n, head, &scratch);
-	take_edits(&edits, n, &scratch);
-	q = take(&scratch, PB_MM_ROWS * s.d_head);
-	a = take(&scratch, PB_MM_ROWS * s.lanes_length);
-	z = take(&scratch, PB_MM_ROWS * s.lanes_head);
+	take_edits(&edits, (size_t)p->length, &scratch);
+	q = take(&scratch, PB_MM_ROWS * s->d_head);
+	a = take(&scratch, PB_MM_ROWS * s->lanes_length);
+	z = take(&scratch, PB_MM_ROWS * s->lanes_head);
 	for (size_t i = 0; i < n; i += PB_MM_ROWS) {
 		size_t m = n - i < PB_MM_ROWS ? n - i : PB_MM_ROWS;
 
-		load_queries(hd, s.rows + i * s.stride, m, head, q);
-		make_patterns(hd, q, s.kt, s.lanes_length, i, m, a);
-		edit_patterns(&edits, p, i, m, a, s.lanes_length);
-		pb_mm(z, s.lanes_head, a, s.lanes_length, s.v, s.lanes_head, m, s.lanes_head, i + m,
-		      false);
+		load_queries(hd, own + i * s->stride, m, s->head, q);
+		make_patterns(hd, q, s->kt, s->lanes_length, first + i, m, a);
+		edit_patterns(&edits, p, first + i, m, a, s->lanes_length);
+		pb_mm(z, s->lanes_head, a, s->lanes_length, s->v, s->lanes_head, m, s->lanes_head,
+		      first + i + m, false);
 		for (size_t r = 0; r < m; r++)
-			memcpy(pb_out(op->z) + ((size_t)p->base + i + r) * width + head * s.d_head,
-			       z + r * s.lanes_head, s.d_head * sizeof(float));
+			memcpy(pb_out(op->z) + ((size_t)p->row + i + r) * width +
+				   s->head * s->d_head,
+			       z + r * s->lanes_head, s->d_head * sizeof(float));
 	}
 }
+
+/* The prompts p0 .. p1-1, which share a prefix, for one head: its keys and values are read once. */
+static void attend_run(const struct pb_attention *op, size_t p0, size_t p1, size_t head,
+		       float *scratch)
+{
+	const struct pb_heads *hd = &op->heads;
+	const struct pb_span *first = &op->prompts[p0];
+	const float *qkv = pb_in(op->qkv), *prefix;
+	size_t longest = 0, n_prefix = (size_t)first->first;
+	struct side s;
+
+	for (size_t p = p0; p < p1; p++)
+		longest = (size_t)op->prompts[p].length > longest ? (size_t)op->prompts[p].length
+								  : longest;
+	s = (struct side){.length = longest,
+			  .lanes_length = pb_round_lanes(longest),
+			  .head = head,
+			  .kv = head * hd->n_kv_heads / hd->n_heads,
+			  .stride = qkv_stride(hd),
+			  .d_head = hd->d_head,
+			  .lanes_head = pb_round_lanes(hd->d_head)};
+	s.kt = take(&scratch, s.d_head * s.lanes_length);
+	s.v = take(&scratch, longest * s.lanes_head);
+	prefix = qkv + (size_t)first->base * s.stride;
+	load_keys(hd, prefix, n_prefix, s.kv, s.kt, s.lanes_length);
+	load_values(&s, hd, prefix, n_prefix, s.v);
+	for (size_t p = p0; p < p1; p++) {
+		const float *own = qkv + (size_t)op->prompts[p].row * s.stride;
+
+		load_own(&s, hd, &op->prompts[p], own);
+		attend_rows(op, &op->prompts[p], &s, own, scratch);
+	}
+}
+
+/* End of the run of prompts from p0 on that share a prefix, at most `most` of them. */
+static size_t run_end(const struct pb_attention *op, size_t p0, size_t most)
+{
+	const struct pb_span *first = &op->prompts[p0];
+	size_t p = p0 + 1;
+
+	while (first->first > 0 && p < op->n_prompts && p - p0 < most &&
+	       op->prompts[p].base == first->base && op->prompts[p].first == first->first)
+		p++;
+	return p;
+}
+
+#define RUN_MOST ((size_t)16)
+#define BATCH 64 /* runs */
 
 enum pb_status PB_KERNEL(attention)(struct pb_device *dev, const struct pb_attention *op,
 				    struct pb_error *err)
 {
 	struct pb_cpu *cpu = pb_cpu_of(dev);
-	size_t n_tasks = op->n_prompts * op->heads.n_heads;
+	size_t n_heads = op->heads.n_heads;
 
 	(void)err;
+	for (size_t start = 0; start < op->n_prompts;) {
+		/* tasks are (run, head) */
+		size_t bounds[BATCH + 1], n_runs = 0;
+
+		bounds[0] = start;
+		while (n_runs < BATCH && bounds[n_runs] < op->n_prompts) {
+			bounds[n_runs + 1] = run_end(op, bounds[n_runs], RUN_MOST);
+			n_runs++;
+		}
 #pragma omp parallel for num_threads(cpu->n_threads)                                               \
-    schedule(dynamic, 1) if (PB_WORTH_THREADS(n_tasks * op->max_length * op->heads.d_head))
-	for (size_t t = 0; t < n_tasks; t++)
-		attend_prompt(op, &op->prompts[t / op->heads.n_heads], t % op->heads.n_heads,
-			      cpu->scratch[omp_get_thread_num()]);
+    schedule(dynamic, 1) if (PB_WORTH_THREADS((bounds[n_runs] - start) * n_heads *                 \
+					      op->max_length * op->heads.d_head))
+		for (size_t t = 0; t < n_runs * n_heads; t++)
+			attend_run(op, bounds[t / n_heads], bounds[t / n_heads + 1], t % n_heads,
+				   cpu->scratch[omp_get_thread_num()]);
+		start = bounds[n_runs];
+	}
 	return PB_OK;
 }
 

@@ -65,6 +65,18 @@ static inline void load_keys(const struct pb_heads *hd, const float *rows, size_
 			kt[d * ld + j] = 0.0f;
 }
 
+/* Value rows [n] of a KV head into v [n, lanes_head], 0 past d_head. */
+static inline void load_values(const struct side *s, const struct pb_heads *hd, const float *rows,
+			       size_t n, float *v)
+{
+	for (size_t j = 0; j < n; j++) {
+		const float *from = value_of(hd, rows + j * s->stride, s->kv);
+
+		for (size_t d = 0; d < s->lanes_head; d++)
+			v[j * s->lanes_head + d] = d < s->d_head ? from[d] : 0.0f;
+	}
+}
+
 static inline void load_side(struct side *s, const struct pb_heads *hd, const float *qkv,
 			     size_t base, size_t length, size_t head, float **scratch)
 {
@@ -79,12 +91,7 @@ static inline void load_side(struct side *s, const struct pb_heads *hd, const fl
 	s->kt = take(scratch, s->d_head * s->lanes_length);
 	s->v = take(scratch, length * s->lanes_head);
 	load_keys(hd, s->rows, length, s->kv, s->kt, s->lanes_length);
-	for (size_t j = 0; j < length; j++) {
-		const float *v = value_of(hd, s->rows + j * s->stride, s->kv);
-
-		for (size_t d = 0; d < s->lanes_head; d++)
-			s->v[j * s->lanes_head + d] = d < s->d_head ? v[d] : 0.0f;
-	}
+	load_values(s, hd, s->rows, length, s->v);
 }
 
 /* The queries of rows [n], scaled: q [n, d_head]. */

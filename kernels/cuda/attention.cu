@@ -12,18 +12,20 @@ struct attend_args {
 };
 
 /* Keys t0 .. t0+31 of a prompt into shared memory, rows of K + 1 floats (no bank twice); values
- * into rows of K. What lies past `length` is 0. */
-static __device__ void load_tile(const struct pb_head_view &v, const float *rows, size_t kv,
-				 size_t t0, size_t length, float *k, float *values)
+ * into rows of K. Positions before `first` have the rows of its prefix, the others its own. What
+ * lies past `length` is 0. */
+static __device__ void load_tile(const struct pb_head_view &v, const float *prefix,
+				 const float *own, size_t first, size_t kv, size_t t0,
+				 size_t length, float *k, float *values)
 {
 	for (size_t at = threadIdx.x; at < PB_KEYS * v.K; at += PB_TILE_THREADS) {
-		size_t j = at / v.K, d = at % v.K;
-		bool inside = t0 + j < length;
+		size_t j = t0 + at / v.K, d = at % v.K;
+		const float *row = j < first ? prefix + j * v.stride : own + (j - first) * v.stride;
+		bool inside = j < length;
 
-		k[j * (v.K + 1) + d] =
-		    inside ? pb_k_of(v, rows + (t0 + j) * v.stride, kv)[d] : 0.0f;
+		k[at / v.K * (v.K + 1) + d] = inside ? pb_k_of(v, row, kv)[d] : 0.0f;
 		if (values)
-			values[at] = inside ? pb_v_of(v, rows + (t0 + j) * v.stride, kv)[d] : 0.0f;
+			values[at] = inside ? pb_v_of(v, row, kv)[d] : 0.0f;
 	}
 }
 
@@ -33,10 +35,11 @@ template <int chunks> static __global__ void attend(struct attend_args g)
 	const struct pb_head_view v = g.view;
 	const struct pb_span p = g.prompts[blockIdx.x];
 	size_t head = blockIdx.y, kv = head * v.n_kv / v.n_heads, length = (size_t)p.length;
-	size_t block0 = blockIdx.z * PB_TILE;
+	size_t first = (size_t)p.first, block0 = first + blockIdx.z * PB_TILE;
 	unsigned warp = threadIdx.x / PB_WARP, lane = threadIdx.x % PB_WARP;
 	size_t i0 = block0 + (size_t)warp * PB_TILE_ROWS, end, lowest;
-	const float *rows = g.qkv + (size_t)p.base * v.stride;
+	const float *prefix = g.qkv + (size_t)p.base * v.stride;
+	const float *own = g.qkv + (size_t)p.row * v.stride;
 	float4 *q = shared + warp * (v.K + PB_KEYS), *weights = q + v.K;
 	float *k = (float *)(shared + PB_TILE_WARPS * (v.K + PB_KEYS));
 	float *values = k + PB_KEYS * (v.K + 1);
@@ -58,8 +61,9 @@ template <int chunks> static __global__ void attend(struct attend_args g)
 		size_t r = at / v.K, d = at % v.K;
 
 		((float *)q)[d * PB_TILE_ROWS + r] =
-		    i0 + r < length ? pb_q_of(v, rows + (i0 + r) * v.stride, head)[d] * v.scale
-				    : 0.0f;
+		    i0 + r < length
+			? pb_q_of(v, own + (i0 + r - first) * v.stride, head)[d] * v.scale
+			: 0.0f;
 	}
 	for (int walk = 0; walk < 2; walk++) {
 		for (size_t t0 = lowest; t0 < end; t0 += PB_KEYS) {
@@ -67,7 +71,8 @@ template <int chunks> static __global__ void attend(struct attend_args g)
 			float4 s;
 
 			__syncthreads();
-			load_tile(v, rows, kv, t0, length, k, walk ? values : nullptr);
+			load_tile(v, prefix, own, first, kv, t0, length, k,
+				  walk ? values : nullptr);
 			__syncthreads();
 			s = pb_tile_scores(q, k + lane * (v.K + 1), v.K);
 			PB_UNROLL
@@ -88,7 +93,8 @@ template <int chunks> static __global__ void attend(struct attend_args g)
 			size_t d = lane + (size_t)c * PB_WARP;
 
 			if (i0 + r < length && d < v.K)
-				g.z[((size_t)p.base + i0 + r) * g.width + head * v.K + d] = z[r][c];
+				g.z[((size_t)p.row + i0 + r - first) * g.width + head * v.K + d] =
+				    z[r][c];
 		}
 }
 
@@ -100,8 +106,11 @@ static enum pb_status attend_tiled(struct pb_cuda *cuda, const struct pb_attenti
 	void *spans = nullptr;
 	dim3 grid, block((unsigned)PB_TILE_THREADS);
 
-	for (size_t i = 0; i < n; i++)
-		longest = (size_t)prompts[i].length > longest ? (size_t)prompts[i].length : longest;
+	for (size_t i = 0; i < n; i++) {
+		size_t own = (size_t)(prompts[i].length - prompts[i].first);
+
+		longest = own > longest ? own : longest;
+	}
 	PB_DO(pb_cuda_stage(cuda, prompts, n * sizeof *prompts, &spans, err));
 	g.prompts = (const struct pb_span *)spans;
 	grid =
@@ -146,11 +155,7 @@ enum pb_status pb_cuda_attention(struct pb_device *dev, const struct pb_attentio
 	PB_DO(pb_alloc((void **)&spans, 2 * op->n_prompts, sizeof *spans, "prompts", err));
 	for (size_t i = 0; i < op->n_prompts; i++)
 		if (op->edits && op->prompts[i].n_edits > 0) {
-			struct pb_span *p = &spans[op->n_prompts + n_plain++];
-
-			*p = op->prompts[i];
-			p->first = 0;
-			p->row = p->base;
+			spans[op->n_prompts + n_plain++] = op->prompts[i];
 		} else {
 			spans[n_tiled++] = op->prompts[i];
 		}

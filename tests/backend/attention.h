@@ -44,7 +44,7 @@ static inline float *qkv_rows(struct rig *r, const struct shape *s, size_t n, fl
 	return qkv;
 }
 
-/* Places for n prompts of these lengths: in no order, up to two rows apart. Returns the number of
+/* Places for n whole prompts of these lengths: in no order, up to two rows apart. Returns the number of
  * rows; the last of them belong to none. */
 static inline size_t place_prompts(struct rig *r, size_t n, const size_t *length,
 				   struct pb_span *spans)
@@ -55,7 +55,7 @@ static inline size_t place_prompts(struct rig *r, size_t n, const size_t *length
 	for (size_t i = 0; i < n; i++) {
 		struct pb_span *s = &spans[order[i]];
 
-		s->base = (int32_t)row;
+		s->base = s->row = (int32_t)row;
 		s->length = (int32_t)length[order[i]];
 		row += length[order[i]] + pb_rng_below(&r->rng, 3);
 	}

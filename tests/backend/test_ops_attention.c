@@ -37,8 +37,6 @@ static void attention_case(struct rig *r, const struct shape *s, size_t n, const
 	spans = HOST(r, n, struct pb_span);
 	n_rows = place_prompts(r, n, length, spans);
 	qkv = qkv_rows(r, s, n_rows, 1.0f);
-	for (size_t i = 0; i < n; i++)
-		spans[i].first = spans[i].length; /* ignored */
 	op.prompts = spans;
 	op.qkv = put(r, qkv, n_rows * ref_qkv_width(&s->heads));
 	op.z = put_sentinel(r, n_rows * Z);
@@ -115,6 +113,74 @@ OPS_TEST(ops_attention, many_prompts)
 	begin_shape(r, "attention of many prompts", &wide);
 	open_prepared(r, &wide.heads, 32, 25);
 	attention_case(r, &wide, N, length);
+}
+
+/* Prompts that begin with a prefix of another's rows have the bits of whole prompts. */
+OPS_TEST(ops_attention, shared_prefixes)
+{
+	enum { N = 9, BEHIND = 30 };
+	static const size_t prefix[] = {1, 5, 16, 31, 32, 33, 40};
+	size_t own[N] = {1, 2, 7, 8, 16, 17, 29, 30, 1};
+
+	for (size_t s = 0; s < N_SHAPES; s++)
+		for (size_t c = 0; c < sizeof prefix / sizeof *prefix; c++) {
+			const struct pb_heads *hd = &shapes[s].heads;
+			size_t width = ref_qkv_width(hd), Z = hd->n_heads * hd->d_head;
+			size_t P = prefix[c], n_rows = P + (size_t)N * BEHIND, n_whole = 0;
+			struct pb_attention op = {
+			    .heads = *hd, .n_prompts = N + 1, .max_length = LONGEST};
+			struct pb_span *spans, *whole;
+			const float *qkv, *z, *want;
+			float *wide;
+
+			begin_shape(r, "attention behind a prefix", &shapes[s]);
+			open_prepared(r, hd, 32, LONGEST);
+			spans = HOST(r, N + 1, struct pb_span);
+			whole = HOST(r, N, struct pb_span);
+			qkv = qkv_rows(r, &shapes[s], n_rows, 1.0f);
+			wide = HOST(r, (size_t)N * LONGEST * width, float);
+			/* the prefix stands last, in rows that no other prompt has */
+			spans[N] = (struct pb_span){.base = (int32_t)(n_rows - P),
+						    .length = (int32_t)P,
+						    .row = (int32_t)(n_rows - P)};
+			for (size_t i = 0; i < N; i++) {
+				spans[i] = (struct pb_span){.base = spans[N].base,
+							    .length = (int32_t)(P + own[i]),
+							    .first = (int32_t)P,
+							    .row = (int32_t)(i * BEHIND)};
+				whole[i] = (struct pb_span){.base = (int32_t)n_whole,
+							    .length = (int32_t)(P + own[i]),
+							    .row = (int32_t)n_whole};
+				memcpy(wide + n_whole * width, qkv + (n_rows - P) * width,
+				       P * width * sizeof *wide);
+				memcpy(wide + (n_whole + P) * width, qkv + i * BEHIND * width,
+				       own[i] * width * sizeof *wide);
+				n_whole += P + own[i];
+			}
+			op.prompts = spans;
+			op.qkv = put(r, qkv, n_rows * width);
+			op.z = put_sentinel(r, n_rows * Z);
+			RUN(r, attention, &op);
+			z = fetch(r, op.z, n_rows * Z);
+			op.prompts = whole;
+			op.n_prompts = N;
+			op.qkv = put(r, wide, n_whole * width);
+			op.z = put_sentinel(r, n_whole * Z);
+			RUN(r, attention, &op);
+			want = fetch(r, op.z, n_whole * Z);
+			for (size_t i = 0; i < N && !r->replay; i++) {
+				check_bits(r, "own rows", z + i * BEHIND * Z,
+					   want + ((size_t)whole[i].base + P) * Z,
+					   own[i] * Z * sizeof *z);
+				for (size_t k = own[i] * Z; k < BEHIND * Z; k++)
+					CHECK(z[i * BEHIND * Z + k] == SENTINEL,
+					      "%s: a row behind prompt %zu is written", r->label,
+					      i);
+			}
+			if (!r->replay)
+				check_bits(r, "the prefix", z + (n_rows - P) * Z, want,
+					   P * Z * sizeof *z);
+		}
 }
 
 /* A NaN in a query, key or value comes out wherever it is seen. */
