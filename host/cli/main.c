@@ -24,6 +24,7 @@ struct verb {
 
 static const struct verb verbs[] = {
     {"run", "the whole experiment that a YAML file describes", pb_verb_run},
+    {"eval", "accuracy over a grid of task sizes", pb_verb_eval},
     {"prompts", "make pairs or evaluation prompts of a task as JSON lines", pb_verb_prompts},
     {"info", "what a model folder, a result file or a pairs file holds", pb_verb_info},
     {"verify", "is a result file complete, unchanged and proven?", pb_verb_verify},

@@ -64,7 +64,7 @@ static bool has_option(const struct pb_key *key)
 	const char *name = pb_key_name(key);
 
 	return pb_key_in_section(key, "task") && strcmp(name, "name") != 0 &&
-	       strcmp(name, "pairs") != 0;
+	       strcmp(name, "pairs") != 0 && strcmp(name, "prompts") != 0;
 }
 
 /* What is typed, by key. */

@@ -1,4 +1,4 @@
-/* `patchbay run CONFIG` */
+/* `patchbay run CONFIG` and `patchbay eval CONFIG` */
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +25,7 @@ static void print_more(FILE *out)
 	    "without --force.\nSIGTERM, SIGINT and SIGUSR1 stop after the chunk in flight "
 	    "(exit status 75).\n\n"
 	    "keys of CONFIG, {words}, [default]; exactly one of task and pairs; sweep is a list "
-	    "of rows or one row\n");
+	    "of rows or one row\n(eval needs a task, and no sweep)\n");
 	pb_config_describe(out);
 }
 
@@ -86,12 +86,13 @@ cleanup:
 	return status;
 }
 
-static enum pb_status read_config(struct pb_run_config *config, const char *path,
+static enum pb_status read_config(struct pb_run_config *config, bool evaluation, const char *path,
 				  const struct run_args *args, struct pb_error *err)
 {
 	enum pb_status status;
 
-	PB_TRY(pb_config_read(config, path, args->sets.items, args->sets.n, args->output, err));
+	PB_TRY((evaluation ? pb_config_read_evaluation : pb_config_read)(
+	    config, path, args->sets.items, args->sets.n, args->output, err));
 	if (config->output == NULL && !args->dry_run) {
 		status =
 		    pb_fail(err, PB_ERR_INPUT,
@@ -104,8 +105,8 @@ cleanup:
 	return status;
 }
 
-static enum pb_status run(const char *path, const struct run_args *args, const char *command,
-			  struct pb_error *err)
+static enum pb_status run(bool evaluation, const char *path, const struct run_args *args,
+			  const char *command, struct pb_error *err)
 {
 	struct pb_run_options options = {.command = command,
 					 .memory = args->memory,
@@ -126,10 +127,10 @@ static enum pb_status run(const char *path, const struct run_args *args, const c
 		options.quiet = true;
 	}
 	pb_log_quiet(options.quiet);
-	status = read_config(&config, path, args, err);
+	status = read_config(&config, evaluation, path, args, err);
 	PB_TRY(pb_team_agree(options.team, status, err));
 	pb_signals_install();
-	PB_TRY(pb_experiment_run(&config, &options, err));
+	PB_TRY((evaluation ? pb_evaluation_run : pb_experiment_run)(&config, &options, err));
 cleanup:
 	pb_config_free(&config);
 	/* launchers end all processes when the first of them ends with an error */
@@ -139,7 +140,7 @@ cleanup:
 	return status;
 }
 
-enum pb_status pb_verb_run(int argc, char **argv, struct pb_error *err)
+static enum pb_status run_verb(bool evaluation, int argc, char **argv, struct pb_error *err)
 {
 	struct run_args args = {0};
 	const struct pb_option options[] = {
@@ -168,10 +169,14 @@ enum pb_status pb_verb_run(int argc, char **argv, struct pb_error *err)
 	     &args.quiet},
 	};
 	const struct pb_usage usage = {
-	    .verb = "run",
+	    .verb = evaluation ? "eval" : "run",
 	    .operands = "CONFIG",
-	    .summary = "Run the experiment that the YAML file CONFIG describes: make or read the "
-		       "pairs, patch every\nhead that its sweeps name, and leave one HDF5 file.",
+	    .summary =
+		evaluation
+		    ? "Measure how well the model answers the prompts of CONFIG's task, in every "
+		      "cell of its grid,\nand leave one HDF5 file."
+		    : "Run the experiment that the YAML file CONFIG describes: make or read the "
+		      "pairs, patch every\nhead that its sweeps name, and leave one HDF5 file.",
 	    .n_operands_min = 1,
 	    .n_operands_max = 1,
 	    .options = options,
@@ -200,10 +205,20 @@ enum pb_status pb_verb_run(int argc, char **argv, struct pb_error *err)
 		goto cleanup;
 	}
 	PB_TRY(add_backend(&args, &backend_set, err));
-	PB_TRY(run(argv[first], &args, command, err));
+	PB_TRY(run(evaluation, argv[first], &args, command, err));
 cleanup:
 	pb_arg_list_free(&args.sets);
 	free(backend_set);
 	free(command);
 	return status;
+}
+
+enum pb_status pb_verb_run(int argc, char **argv, struct pb_error *err)
+{
+	return run_verb(false, argc, argv, err);
+}
+
+enum pb_status pb_verb_eval(int argc, char **argv, struct pb_error *err)
+{
+	return run_verb(true, argc, argv, err);
 }

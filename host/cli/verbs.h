@@ -8,6 +8,7 @@
 void pb_tell(struct pb_error *err);
 
 enum pb_status pb_verb_run(int argc, char **argv, struct pb_error *err);
+enum pb_status pb_verb_eval(int argc, char **argv, struct pb_error *err);
 enum pb_status pb_verb_prompts(int argc, char **argv, struct pb_error *err);
 enum pb_status pb_verb_info(int argc, char **argv, struct pb_error *err);
 enum pb_status pb_verb_verify(int argc, char **argv, struct pb_error *err);

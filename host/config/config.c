@@ -123,15 +123,19 @@ static enum pb_status read_key(const struct pb_walk *w, const struct pb_key *key
 	char place[PB_WHERE_SIZE];
 	enum pb_status status;
 
+	if (node == NULL && pb_key_in_section(key, "task") &&
+	    pb_tree_child(w->grid, pb_key_name(key)) != NULL)
+		return PB_OK; /* the grid has its values */
 	if (misfit != NULL && node != NULL)
 		return pb_fail(w->err, PB_ERR_INPUT, "key does not fit: %s (%s): %s",
 			       pb_tree_where_key(node, place), key->path, misfit);
-	if (misfit != NULL || (node == NULL && key->presence == PB_KEY_ALTERNATIVE))
+	if (misfit != NULL || (node == NULL && key->presence == PB_KEY_ALTERNATIVE) ||
+	    (node == NULL && key->type == PB_KEY_ROWS && w->evaluation))
 		return PB_OK;
 	if (node == NULL && (key->type == PB_KEY_ROWS ||
 			     (key->type == PB_KEY_SECTION && key->presence == PB_KEY_REQUIRED)))
 		return fail_missing(w, key, NULL);
-	if (key->type == PB_KEY_SECTION || key->type == PB_KEY_SETS)
+	if (key->type == PB_KEY_SECTION || key->type == PB_KEY_SETS || key->type == PB_KEY_GRID)
 		return read_section(w, key, node, base, margin);
 	if (key->type == PB_KEY_ROWS)
 		return read_rows(w, key, node);
@@ -171,6 +175,8 @@ static enum pb_status read_section(const struct pb_walk *w, const struct pb_key 
 	fprintf(w->resolved, "%s:\n", pb_key_name(key));
 	if (key->type == PB_KEY_SETS)
 		PB_TRY(pb_value_sets(w, key, node, base, inner.indent));
+	else if (key->type == PB_KEY_GRID)
+		PB_TRY(pb_value_grid(w, key, node, inner.indent));
 	else if (node != NULL)
 		PB_TRY(check_keys(w, key->path, node));
 	PB_TRY(read_keys(w, key->path, node, base, &inner));
@@ -228,17 +234,24 @@ cleanup:
 	return status;
 }
 
-/* Exactly one of the alternatives must be there. */
+/* Exactly one of the alternatives must be there; evaluation prompts come from a task. */
 static enum pb_status check_alternatives(const struct pb_walk *w, const struct pb_node *root)
 {
 	const struct pb_node *task = pb_tree_child(root, "task");
 	const struct pb_node *pairs = pb_tree_child(root, "pairs");
 	char place[PB_WHERE_SIZE], place_task[PB_WHERE_SIZE];
 
+	if (w->evaluation && pairs != NULL)
+		return pb_fail(w->err, PB_ERR_INPUT,
+			       "pairs are not evaluated: %s (pairs): give a task, which makes "
+			       "evaluation prompts, or use patchbay run",
+			       pb_tree_where_key(pairs, place));
 	if (task == NULL && pairs == NULL)
 		return pb_fail(w->err, PB_ERR_INPUT,
-			       "missing key: %s (task or pairs): say where the pairs come from: a "
-			       "task, or pairs: FILE",
+			       w->evaluation
+				   ? "missing key: %s (task): say which task makes the prompts"
+				   : "missing key: %s (task or pairs): say where the pairs come "
+				     "from: a task, or pairs: FILE",
 			       w->path);
 	if (task != NULL && pairs != NULL)
 		return pb_fail(w->err, PB_ERR_INPUT,
@@ -248,7 +261,28 @@ static enum pb_status check_alternatives(const struct pb_walk *w, const struct p
 	return PB_OK;
 }
 
-static enum pb_status read_root(const struct pb_walk *w, const struct pb_node *root)
+/* A number has its values in the grid, or one in the task. */
+static enum pb_status check_grid(const struct pb_walk *w, const struct pb_node *root)
+{
+	const struct pb_node *task = pb_tree_child(root, "task");
+	char place[PB_WHERE_SIZE], place_task[PB_WHERE_SIZE];
+
+	if (w->grid != NULL && w->grid->kind != PB_NODE_MAP)
+		return PB_OK; /* refused where it is read */
+	for (const struct pb_node *axis = w->grid == NULL ? NULL : w->grid->first; axis != NULL;
+	     axis = axis->next) {
+		const struct pb_node *same = pb_tree_child(task, axis->key);
+
+		if (same != NULL)
+			return pb_fail(w->err, PB_ERR_INPUT,
+				       "given twice: %s (grid.%s) and %s (task.%s): keep one",
+				       pb_tree_where_key(axis, place), axis->key,
+				       pb_tree_where_key(same, place_task), axis->key);
+	}
+	return PB_OK;
+}
+
+static enum pb_status read_root(struct pb_walk *w, const struct pb_node *root)
 {
 	const unsigned control = 1u << PB_N_SITES; /* the word after those of the sites */
 	struct margin margin = {"", false};
@@ -256,6 +290,8 @@ static enum pb_status read_root(const struct pb_walk *w, const struct pb_node *r
 
 	PB_TRY(check_keys(w, "", root));
 	PB_TRY(check_alternatives(w, root));
+	w->grid = pb_tree_child(root, "grid");
+	PB_TRY(check_grid(w, root));
 	PB_TRY(read_keys(w, "", root, w->config, &margin));
 	w->config->save_control = (w->config->save & control) != 0;
 	w->config->save &= ~control;
@@ -272,9 +308,9 @@ static enum pb_status check_task(const struct pb_walk *w, const struct pb_node *
 	char place[PB_WHERE_SIZE];
 	enum pb_status status;
 
-	if (node == NULL)
+	if (node == NULL || w->grid != NULL) /* which cells of a grid there are is seen later */
 		return PB_OK;
-	status = pb_task_check(options, true, &inner);
+	status = pb_task_check(options, !w->evaluation, &inner);
 	if (status == PB_OK)
 		return PB_OK;
 	return pb_fail(w->err, status, "%s: %s (task)", inner.message,
@@ -303,10 +339,11 @@ cleanup:
 	return status;
 }
 
-enum pb_status pb_config_read(struct pb_run_config *out, const char *path, const char *const *sets,
-			      size_t n_sets, const char *output, struct pb_error *err)
+static enum pb_status read_config(struct pb_run_config *out, bool evaluation, const char *path,
+				  const char *const *sets, size_t n_sets, const char *output,
+				  struct pb_error *err)
 {
-	struct pb_walk w = {.config = out, .path = path, .err = err};
+	struct pb_walk w = {.config = out, .path = path, .err = err, .evaluation = evaluation};
 	struct pb_arena tree = {0};
 	struct pb_node *root = NULL;
 	char *text = NULL, *resolved = NULL;
@@ -337,6 +374,19 @@ cleanup:
 	if (status != PB_OK)
 		pb_config_free(out);
 	return status;
+}
+
+enum pb_status pb_config_read(struct pb_run_config *out, const char *path, const char *const *sets,
+			      size_t n_sets, const char *output, struct pb_error *err)
+{
+	return read_config(out, false, path, sets, n_sets, output, err);
+}
+
+enum pb_status pb_config_read_evaluation(struct pb_run_config *out, const char *path,
+					 const char *const *sets, size_t n_sets,
+					 const char *output, struct pb_error *err)
+{
+	return read_config(out, true, path, sets, n_sets, output, err);
 }
 
 enum pb_status pb_task_read(struct pb_run_config *out, const char *name,

@@ -25,6 +25,7 @@ enum pb_key_type {
 	PB_KEY_OVER,      /* a word, or a file */
 	PB_KEY_NEURONS,   /* the word all, or PB_KEY_INTS */
 	PB_KEY_RECEIVER,  /* a word, or a list of labels */
+	PB_KEY_GRID,      /* a section whose keys are numbers of the task's: pb_run_config's axes */
 };
 
 /* Where a key must stand. */

@@ -13,6 +13,8 @@ struct pb_walk {
 	const char *path; /* of the file */
 	FILE *resolved;
 	struct pb_error *err;
+	const struct pb_node *grid; /* the map of the section grid; NULL: there is none */
+	bool evaluation;            /* what is read is for `patchbay eval` */
 };
 
 /* `what: FILE:3:7 (task.boxes): advice` */
@@ -29,5 +31,9 @@ enum pb_status pb_value_read(const struct pb_walk *w, const struct pb_key *key,
  * written as a line that begins with `margin`. */
 enum pb_status pb_value_sets(const struct pb_walk *w, const struct pb_key *key,
 			     const struct pb_node *map, struct pb_sweep *sweep, const char *margin);
+
+/* The axes of a grid, each written as a line that begins with `margin`. The task's name is known. */
+enum pb_status pb_value_grid(const struct pb_walk *w, const struct pb_key *key,
+			     const struct pb_node *map, const char *margin);
 
 #endif

@@ -1,71 +1,8 @@
-/* Batches of prompts and the caches of their activations. */
+/* The caches of a batch's activations. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/internal.h"
-
-/* The rows' positions in the tables of angles. */
-static enum pb_status upload_positions(struct pb_batch *b, struct pb_engine *e,
-				       struct pb_error *err)
-{
-	int32_t *rotary = NULL;
-	size_t row = 0;
-	enum pb_status status;
-
-	PB_TRY(pb_alloc((void **)&rotary, b->n_rows, sizeof *rotary, "positions", err));
-	for (size_t i = 0; i < b->n_prompts; i++)
-		for (int32_t p = 0; p < b->spans[i].length; p++)
-			rotary[row++] = p + pb_rotary_shift(e, (size_t)b->spans[i].length);
-	PB_TRY(e->ops->alloc(e->dev, b->n_rows * sizeof *rotary, &b->rotary_dev, err));
-	PB_TRY(e->ops->upload(e->dev, b->rotary_dev, rotary, b->n_rows * sizeof *rotary, err));
-cleanup:
-	free(rotary);
-	return status;
-}
-
-enum pb_status pb_batch_new(struct pb_batch *b, struct pb_engine *e, size_t n,
-			    const int32_t *const *tokens, const size_t *lengths,
-			    struct pb_error *err)
-{
-	size_t row = 0;
-	enum pb_status status;
-
-	memset(b, 0, sizeof *b);
-	b->n_prompts = n;
-	for (size_t i = 0; i < n; i++)
-		b->n_rows += lengths[i];
-	PB_TRY(pb_alloc((void **)&b->spans, n, sizeof *b->spans, "prompts", err));
-	PB_TRY(pb_alloc((void **)&b->token, b->n_rows, sizeof *b->token, "tokens", err));
-	PB_TRY(pb_alloc((void **)&b->position, b->n_rows, sizeof *b->position, "positions", err));
-	PB_TRY(pb_alloc((void **)&b->answer_row, n, sizeof *b->answer_row, "answer rows", err));
-	for (size_t i = 0; i < n; i++) {
-		b->spans[i] = (struct pb_span){
-		    .base = (int32_t)row, .length = (int32_t)lengths[i], .row = (int32_t)row};
-		for (size_t p = 0; p < lengths[i]; p++, row++) {
-			b->token[row] = tokens[i][p];
-			b->position[row] = (int32_t)p;
-		}
-		b->answer_row[i] = (int32_t)row - 1;
-	}
-	PB_TRY(upload_positions(b, e, err));
-	PB_TRY(e->ops->alloc(e->dev, n * sizeof(int32_t), &b->answer_row_dev, err));
-	PB_TRY(e->ops->upload(e->dev, b->answer_row_dev, b->answer_row, n * sizeof(int32_t), err));
-cleanup:
-	return status;
-}
-
-void pb_batch_free(struct pb_batch *b, struct pb_engine *e)
-{
-	free(b->spans);
-	free(b->token);
-	free(b->position);
-	free(b->answer_row);
-	if (b->rotary_dev.address)
-		e->ops->release(e->dev, b->rotary_dev);
-	if (b->answer_row_dev.address)
-		e->ops->release(e->dev, b->answer_row_dev);
-	memset(b, 0, sizeof *b);
-}
 
 /* One layout for both kinds of cache: with base NULL it only counts bytes. */
 static size_t lay_out(struct pb_cache *c, const struct pb_arch *a, char *base, bool transient)

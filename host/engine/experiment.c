@@ -9,12 +9,13 @@
 
 static void run_free(struct pb_running *r)
 {
+	r->job->release(r);
 	pb_running_close_sweeps(r);
 	pb_reading_values_free(&r->readings);
-	pb_wave_memory_free(&r->memory, &r->engine);
 	pb_engine_close(&r->engine);
 	pb_device_close(r->dev);
 	pb_pairs_free(&r->pairs);
+	pb_eval_set_free(&r->prompts);
 	pb_tokenizer_close(r->tokenizer);
 	pb_model_close(r->model);
 	free(r->model_folder);
@@ -48,27 +49,31 @@ static enum pb_status open_pairs(struct pb_running *r, struct pb_error *err)
 {
 	const struct pb_run_config *c = r->config;
 	const struct pb_arch *a = &r->model->arch;
-	char *text = NULL;
-	size_t size = 0;
 	enum pb_status status;
 
-	if (pb_tokenizer_is_there(r->model_folder))
-		PB_TRY(pb_tokenizer_open(&r->tokenizer, r->model_folder, err));
-	if (c->pairs_path) {
+	if (c->pairs_path)
 		PB_TRY(pb_pairs_read(&r->pairs, c->pairs_path, r->tokenizer, c->bos, a->n_vocab,
 				     a->n_context, err));
-	} else {
-		struct pb_task_options task = c->task;
-
-		task.tokenizer = r->tokenizer;
-		PB_TRY(pb_task_pairs(&task, &text, &size, err));
-		PB_TRY(pb_pairs_parse(&r->pairs, text, size, c->task.name, r->tokenizer, c->bos,
-				      a->n_vocab, a->n_context, err));
-	}
+	else
+		PB_TRY(pb_cells_pairs(&r->pairs, &r->cells, c, r->tokenizer, a->n_vocab,
+				      a->n_context, err));
 	PB_TRY(pb_pairs_hash(&r->pairs, r->pairs_sha256, err));
 	warn_of_equal_prompts(&r->pairs);
 cleanup:
-	free(text);
+	return status;
+}
+
+/* Pairs, sweeps and the plan. */
+static enum pb_status open_sweeps(struct pb_running *r, struct pb_error *err)
+{
+	enum pb_status status;
+
+	PB_TRY(open_pairs(r, err));
+	PB_TRY(pb_running_open_sweeps(r, err));
+	PB_TRY(pb_plan_make(&r->plan, r->dev, r->model, r->config, r->works, &r->pairs,
+			    r->references, pb_running_longest(r), pb_running_memory(r),
+			    r->options->device_memory, err));
+cleanup:
 	return status;
 }
 
@@ -83,7 +88,7 @@ size_t pb_running_n_tokens(const struct pb_running *r)
 	return known < rows ? known : rows;
 }
 
-static enum pb_status describe_experiment(struct pb_running *r, struct pb_error *err)
+static enum pb_status describe_sweeps(struct pb_running *r, struct pb_error *err)
 {
 	const struct pb_run_config *c = r->config;
 
@@ -118,6 +123,8 @@ static enum pb_status describe_experiment(struct pb_running *r, struct pb_error 
 					       .run_readings = &r->readings,
 					       .save_control = c->save_control,
 					       .save = c->save,
+					       .n_axes = c->n_axes,
+					       .axes = c->axes,
 					       .chunk_pairs = r->plan.chunk_pairs,
 					       .n_chunks = r->plan.n_chunks};
 cleanup:
@@ -204,7 +211,7 @@ static enum pb_status judge(struct pb_running *r, struct pb_error *err)
 
 	PB_TRY(pb_model_check_finite(r->model, err));
 	PB_TRY(pb_model_hash(r->model, err));
-	PB_TRY(describe_experiment(r, err));
+	PB_TRY(r->job->describe(r, err));
 	PB_TRY(settle_output(r, &r->complete, err));
 	if (!r->complete && !r->replace)
 		PB_TRY(pb_running_look_for_parts(r, err));
@@ -221,7 +228,7 @@ static enum pb_status compare_identity(struct pb_running *r, const char *first,
 
 	if (r->team->rank == 0)
 		return PB_OK;
-	PB_TRY(describe_experiment(r, err));
+	PB_TRY(r->job->describe(r, err));
 	PB_TRY(pb_experiment_hash(&r->experiment, mine, err));
 	if (strcmp(mine, first) != 0)
 		status = pb_fail(err, PB_ERR_INPUT,
@@ -299,7 +306,7 @@ static enum pb_status open_engine(struct pb_running *r, struct pb_error *err)
 	PB_TRY(pb_team_smallest(r->team, n_resident, &n_resident, err));
 	r->plan.n_resident = n_resident == UINT64_MAX ? 0 : (size_t)n_resident;
 	PB_TRY(ops->share(r->dev, r->team, err));
-	status = pb_engine_open(&r->engine, r->dev, r->model, pb_running_longest(r),
+	status = pb_engine_open(&r->engine, r->dev, r->model, r->job->longest(r),
 				r->plan.n_resident, err);
 	if (status == PB_OK)
 		status = ops->share(r->dev, NULL, err);
@@ -309,11 +316,10 @@ cleanup:
 }
 
 /* All that comes before the first chunk. */
-static enum pb_status prepare(struct pb_running *r, struct pb_error *err)
+static enum pb_status prepare_sweeps(struct pb_running *r, struct pb_error *err)
 {
 	enum pb_status status;
 
-	r->engine.exact_times = r->options->profile;
 	PB_TRY(pb_running_make_sources(r, err));
 	/* they are of the run, not of a chunk: rank 0 writes them into the file */
 	if (r->config->readings && r->team->rank == 0)
@@ -321,6 +327,47 @@ static enum pb_status prepare(struct pb_running *r, struct pb_error *err)
 				       pb_running_n_tokens(r), r->config->task.seed, &r->readings,
 				       err));
 	PB_TRY(pb_running_make_waves(r, err));
+cleanup:
+	return status;
+}
+
+static void release_sweeps(struct pb_running *r)
+{
+	for (size_t s = 0; r->sources && s < r->config->n_sweeps; s++)
+		pb_sources_drop(&r->sources[s], &r->engine);
+	pb_wave_memory_free(&r->memory, &r->engine);
+}
+
+static void print_plan_of_sweeps(struct pb_running *r, FILE *out)
+{
+	pb_plan_print(&r->plan, r->config, r->works, &r->pairs, r->gemm_rate, out);
+	if (r->options->device)
+		pb_gpu_model_print(r->options->device, &r->model->arch, &r->plan,
+				   r->config->precision, r->pairs.max_length, out);
+}
+
+static enum pb_status print_sweeps(const char *path, FILE *out, struct pb_error *err)
+{
+	return pb_result_print_summary(path, 10, out, err);
+}
+
+const struct pb_job pb_job_sweeps = {.unit = "patches",
+				     .open = open_sweeps,
+				     .describe = describe_sweeps,
+				     .print_plan = print_plan_of_sweeps,
+				     .prepare = prepare_sweeps,
+				     .release = release_sweeps,
+				     .count = pb_running_count_variants,
+				     .chunk = pb_running_sweep_chunk,
+				     .longest = pb_running_longest,
+				     .print = print_sweeps};
+
+static enum pb_status prepare(struct pb_running *r, struct pb_error *err)
+{
+	enum pb_status status;
+
+	r->engine.exact_times = r->options->profile;
+	PB_TRY(r->job->prepare(r, err));
 	if (r->team->rank == 0)
 		PB_TRY(make_room(r, err));
 cleanup:
@@ -341,9 +388,7 @@ static enum pb_status compute(struct pb_running *r, struct pb_error *err)
 		pb_log_rank(r->team->rank);
 	PB_TRY(pb_running_take_chunks(r, err));
 	profile = r->engine.profile;
-	for (size_t s = 0; s < r->config->n_sweeps; s++)
-		pb_sources_drop(&r->sources[s], &r->engine);
-	pb_wave_memory_free(&r->memory, &r->engine);
+	r->job->release(r);
 	pb_engine_close(&r->engine);
 	start = pb_seconds();
 	if (r->team->rank == 0)
@@ -372,7 +417,7 @@ static int threads_for(const struct pb_running *r)
 	return mine > 0 && mine < most ? mine : most;
 }
 
-static size_t memory_for(const struct pb_running *r)
+size_t pb_running_memory(const struct pb_running *r)
 {
 	if (r->options->memory)
 		return r->options->memory;
@@ -396,13 +441,12 @@ static enum pb_status open_all(struct pb_running *r, struct pb_error *err)
 		PB_TRY(pb_gpu_model_check(options->device, err));
 	PB_TRY(pb_model_find(&r->model_folder, config->model_path, config->model_revision, err));
 	PB_TRY(pb_model_open(&r->model, r->model_folder, err));
-	PB_TRY(open_pairs(r, err));
+	if (pb_tokenizer_is_there(r->model_folder))
+		PB_TRY(pb_tokenizer_open(&r->tokenizer, r->model_folder, err));
 	/* a plan for a card needs none here */
 	PB_TRY(pb_device_open(&r->dev, options->device ? "cpu" : config->backend, threads_for(r),
 			      options->device ? PB_PRECISION_FP32 : config->precision, err));
-	PB_TRY(pb_running_open_sweeps(r, err));
-	PB_TRY(pb_plan_make(&r->plan, r->dev, r->model, config, r->works, &r->pairs, r->references,
-			    pb_running_longest(r), memory_for(r), options->device_memory, err));
+	PB_TRY(r->job->open(r, err));
 	PB_TRY(pb_alloc(&memory, r->plan.n_chunks, sizeof *r->chunk_done, "chunks", err));
 	r->chunk_done = memory;
 cleanup:
@@ -411,23 +455,22 @@ cleanup:
 
 static enum pb_status print_plan(struct pb_running *r, struct pb_error *err)
 {
-	const struct pb_run_options *options = r->options;
 	enum pb_status status;
 
 	PB_TRY(pb_measure_gemm(r->dev, r->model, &r->gemm_rate, err));
-	pb_plan_print(&r->plan, r->config, r->works, &r->pairs, r->gemm_rate, stdout);
-	if (options->device)
-		pb_gpu_model_print(options->device, &r->model->arch, &r->plan, r->config->precision,
-				   r->pairs.max_length, stdout);
+	r->job->print_plan(r, stdout);
 cleanup:
 	return status;
 }
 
-enum pb_status pb_experiment_run(const struct pb_run_config *config,
-				 const struct pb_run_options *options, struct pb_error *err)
+static enum pb_status run(const struct pb_job *job, const struct pb_run_config *config,
+			  const struct pb_run_options *options, struct pb_error *err)
 {
-	struct pb_running r = {
-	    .config = config, .options = options, .team = options->team, .started = pb_seconds()};
+	struct pb_running r = {.job = job,
+			       .config = config,
+			       .options = options,
+			       .team = options->team,
+			       .started = pb_seconds()};
 	enum pb_status status;
 
 	pb_log_quiet(options->quiet);
@@ -448,8 +491,20 @@ enum pb_status pb_experiment_run(const struct pb_run_config *config,
 	if (!r.complete)
 		PB_TRY(compute(&r, err));
 	if (!options->quiet && r.team->rank == 0)
-		PB_TRY(pb_result_print_summary(config->output, 10, stdout, err));
+		PB_TRY(job->print(config->output, stdout, err));
 cleanup:
 	run_free(&r);
 	return status;
+}
+
+enum pb_status pb_experiment_run(const struct pb_run_config *config,
+				 const struct pb_run_options *options, struct pb_error *err)
+{
+	return run(&pb_job_sweeps, config, options, err);
+}
+
+enum pb_status pb_evaluation_run(const struct pb_run_config *config,
+				 const struct pb_run_options *options, struct pb_error *err)
+{
+	return run(&pb_job_evaluation, config, options, err);
 }

@@ -7,8 +7,39 @@
 #include "engine/sets.h"
 #include "engine/sweeps.h"
 
+struct pb_running;
+struct pb_writer;
+
+/* What is done chunk by chunk: sweeps over pairs, or the evaluation of prompts. */
+struct pb_job {
+	const char *unit; /* of the progress bar */
+	/* Read what it works on, and plan. Model, tokenizer and device are there. */
+	enum pb_status (*open)(struct pb_running *r, struct pb_error *err);
+	enum pb_status (*describe)(struct pb_running *r, struct pb_error *err);
+	void (*print_plan)(struct pb_running *r, FILE *out);
+	/* What the engine needs before the first chunk, and what of it is let go before assembly. */
+	enum pb_status (*prepare)(struct pb_running *r, struct pb_error *err);
+	void (*release)(struct pb_running *r);
+	/* Units of a chunk are added to *n. */
+	enum pb_status (*count)(const struct pb_running *r, size_t chunk, double *n,
+				struct pb_error *err);
+	enum pb_status (*chunk)(struct pb_running *r, size_t chunk, struct pb_writer *writer,
+				struct pb_progress *progress, struct pb_error *err);
+	size_t (*longest)(const struct pb_running *r);
+	enum pb_status (*print)(const char *path, FILE *out, struct pb_error *err);
+};
+extern const struct pb_job pb_job_sweeps, pb_job_evaluation;
+
+/* What an evaluation's batches go through. */
+struct pb_eval_room {
+	size_t rows_most, prompts_most; /* of a batch */
+	struct pb_cache cache, check;   /* the latter: of the prompts of its checks */
+	struct pb_dev logits;           /* [PB_BLOCK_VOCABULARY, V] */
+};
+
 /* All that a run holds, so that one cleanup lets it go. */
 struct pb_running {
+	const struct pb_job *job;
 	const struct pb_run_config *config;
 	const struct pb_run_options *options;
 	struct pb_team *team;
@@ -16,6 +47,9 @@ struct pb_running {
 	struct pb_model *model;
 	struct pb_tokenizer *tokenizer;
 	struct pb_pairs pairs;
+	struct pb_cell *cells; /* of the pairs; NULL: one source without a grid */
+	struct pb_eval_set prompts;
+	struct pb_eval_room room;
 	struct pb_device *dev;
 	struct pb_engine engine;
 	struct pb_wave_memory memory;
@@ -50,6 +84,8 @@ enum pb_status pb_running_open_sweeps(struct pb_running *r, struct pb_error *err
 enum pb_status pb_running_make_sources(struct pb_running *r, struct pb_error *err);
 /* Tokens of the longest prompt that goes through the engine. */
 size_t pb_running_longest(const struct pb_running *r);
+/* Host memory that the run may use. */
+size_t pb_running_memory(const struct pb_running *r);
 /* Fill the cells of sweep s that another sweep of the chunk has computed. */
 void pb_running_copy_known(const struct pb_running *r, size_t s, struct pb_chunk_values *values,
 			   size_t n_pairs);
@@ -60,6 +96,11 @@ size_t pb_running_n_tokens(const struct pb_running *r);
 
 /* The waves' memory: as planned, or as much of it as there is after all. */
 enum pb_status pb_running_make_waves(struct pb_running *r, struct pb_error *err);
+/* Variants of a chunk; and its sweeps, with less of a wave at a time where memory is short. */
+enum pb_status pb_running_count_variants(const struct pb_running *r, size_t chunk, double *n,
+					 struct pb_error *err);
+enum pb_status pb_running_sweep_chunk(struct pb_running *r, size_t chunk, struct pb_writer *writer,
+				      struct pb_progress *progress, struct pb_error *err);
 /* Which chunks have a valid part already; damaged parts are removed. Rank 0 alone. */
 enum pb_status pb_running_look_for_parts(struct pb_running *r, struct pb_error *err);
 /* Compute the chunks that have no part, as many as this rank gets. All ranks return the same:

@@ -96,9 +96,8 @@ enum pb_status pb_running_make_waves(struct pb_running *r, struct pb_error *err)
 	return status == PB_OK ? status : pb_fail(err, status, "%s", mine.message);
 }
 
-static enum pb_status run_chunk_somehow(struct pb_running *r, size_t chunk,
-					struct pb_writer *writer, struct pb_progress *progress,
-					struct pb_error *err)
+enum pb_status pb_running_sweep_chunk(struct pb_running *r, size_t chunk, struct pb_writer *writer,
+				      struct pb_progress *progress, struct pb_error *err)
 {
 	struct pb_error mine;
 	enum pb_status status;
@@ -121,8 +120,8 @@ static size_t pairs_of(const struct pb_running *r, size_t chunk)
 	return left < r->plan.chunk_pairs ? left : r->plan.chunk_pairs;
 }
 
-static enum pb_status count_variants(const struct pb_running *r, size_t chunk, double *n,
-				     struct pb_error *err)
+enum pb_status pb_running_count_variants(const struct pb_running *r, size_t chunk, double *n,
+					 struct pb_error *err)
 {
 	size_t first = chunk * r->plan.chunk_pairs;
 	enum pb_status status = PB_OK;
@@ -167,7 +166,7 @@ static enum pb_status queue_new(struct queue *q, const struct pb_running *r, dou
 	PB_TRY(pb_alloc((void **)&q->chunks, r->plan.n_chunks, sizeof *q->chunks, "chunks", err));
 	for (size_t chunk = 0; chunk < r->plan.n_chunks; chunk++) {
 		if (r->chunk_done[chunk])
-			PB_TRY(count_variants(r, chunk, before, err));
+			PB_TRY(r->job->count(r, chunk, before, err));
 		else
 			q->chunks[q->n++] = chunk;
 	}
@@ -190,7 +189,7 @@ static enum pb_status queue_take(struct queue *q, const struct pb_running *r,
 		PB_TRY(r->team->ops->halt(r->team, err));
 	PB_TRY(r->team->ops->claim(r->team, &number, err));
 	for (; q->at < q->n && (int64_t)q->at < number && number < PB_TEAM_HALTED; q->at++)
-		PB_TRY(count_variants(r, q->chunks[q->at], &others, err));
+		PB_TRY(r->job->count(r, q->chunks[q->at], &others, err));
 	if (others > 0.0)
 		pb_progress_add(progress, others);
 	if (number < (int64_t)q->n) {
@@ -217,7 +216,7 @@ static enum pb_status take_chunks(struct pb_running *r, struct pb_writer *writer
 	double before = 0.0;
 	enum pb_status status;
 
-	pb_progress_begin(&progress, "patches", r->plan.n_variants);
+	pb_progress_begin(&progress, r->job->unit, r->plan.n_variants);
 	progress.tick = tick;
 	progress.context = r->team;
 	PB_TRY(queue_new(&q, r, &before, err));
@@ -225,7 +224,7 @@ static enum pb_status take_chunks(struct pb_running *r, struct pb_writer *writer
 		pb_progress_add(&progress, before);
 	PB_TRY(queue_take(&q, r, &progress, &chunk, err));
 	while (chunk) {
-		PB_TRY(run_chunk_somehow(r, *chunk, writer, &progress, err));
+		PB_TRY(r->job->chunk(r, *chunk, writer, &progress, err));
 		PB_TRY(queue_take(&q, r, &progress, &chunk, err));
 	}
 cleanup:

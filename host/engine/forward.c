@@ -123,7 +123,7 @@ static enum pb_status attend(struct pb_engine *e, const struct pb_batch *batch, 
 			      .out = c->qk[l],
 			      .out_stride = QK};
 	struct pb_attention attention = {.heads = w->heads,
-					 .n_prompts = batch->n_prompts,
+					 .n_prompts = batch->n_spans,
 					 .prompts = batch->spans,
 					 .max_length = e->max_length,
 					 .qkv = c->qkv[l],
@@ -197,6 +197,26 @@ cleanup:
 	return status;
 }
 
+/* x[i] = x[row[i]] of the answers' rows; `room` has other rows of as many columns at least. */
+static enum pb_status gather_answers(struct pb_engine *e, const struct pb_batch *batch,
+				     struct pb_dev x, size_t columns, struct pb_dev room,
+				     struct pb_error *err)
+{
+	struct pb_rows op = {.n_rows = batch->n_prompts,
+			     .columns = columns,
+			     .a = x,
+			     .a_stride = columns,
+			     .a_row = batch->answer_row_dev,
+			     .out = room,
+			     .out_stride = columns};
+	enum pb_status status;
+
+	PB_TRY(e->ops->rows(e->dev, &op, err));
+	status = copy_rows(e, x, room, batch->n_prompts, columns, err);
+cleanup:
+	return status;
+}
+
 enum pb_status pb_forward(struct pb_engine *e, const struct pb_batch *batch, struct pb_cache *c,
 			  const struct pb_forward_hook *hook, enum pb_stage stage,
 			  struct pb_error *err)
@@ -221,6 +241,13 @@ enum pb_status pb_forward(struct pb_engine *e, const struct pb_batch *batch, str
 		PB_TRY(pb_engine_hold(e, l, err));
 		PB_TRY(at_site(hook, e, c, PB_SITE_RESID_PRE, l, err));
 		PB_TRY(attend(e, batch, c, hook, stage, l, err));
+		if (batch->answers_only && l + 1 == a->n_layers) {
+			/* queries, keys and values are used up */
+			PB_TRY(gather_answers(e, batch, x, D, c->n, err));
+			PB_TRY(gather_answers(e, batch, c->z[l], pb_z_width(a), c->qkv[l], err));
+			rows = batch->n_prompts;
+			activation.n_rows = rows;
+		}
 
 		/* sequential: x_mid = x + attn(x), the MLP reads x_mid; parallel: it reads x */
 		if (!a->parallel) {
@@ -248,9 +275,11 @@ enum pb_status pb_forward(struct pb_engine *e, const struct pb_batch *batch, str
 					 .columns = D,
 					 .a = c->x_pre[a->n_layers],
 					 .a_stride = D,
-					 .a_row = batch->answer_row_dev,
 					 .out = c->x_answer,
 					 .out_stride = D};
+
+		if (!batch->answers_only) /* else they are gathered already */
+			gather.a_row = batch->answer_row_dev;
 
 		PB_TRY(e->ops->rows(e->dev, &gather, err));
 	}

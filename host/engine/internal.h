@@ -168,18 +168,27 @@ static inline size_t pb_h_width(const struct pb_arch *a)
 
 /* ---- base runs ------------------------------------------------------------------------------- */
 
-/* Prompts packed without padding: prompt i has rows spans[i].base .. + spans[i].length - 1. */
+/* Prompts packed without padding: prompt i has rows spans[i].base .. + spans[i].length - 1. Where
+ * prefixes are shared they are spans of their own, before those of the prompts, which are then in
+ * another order; answer_row keeps the prompts' own. */
 struct pb_batch {
-	size_t n_prompts, n_rows;
+	size_t n_prompts, n_rows, n_spans;
 	struct pb_span *spans;
-	int32_t *token, *position;                /* [n_rows] host */
-	int32_t *answer_row;                      /* [n_prompts] host */
+	int32_t *token, *position; /* [n_rows] host */
+	int32_t *answer_row;       /* [n_prompts] host */
+	/* Nothing but the answer positions is read of the last layer, behind its attention: only
+	 * they go through it. No hooks then. */
+	bool answers_only;
 	struct pb_dev rotary_dev, answer_row_dev; /* int32; the former: positions in cos_sin */
 };
 /* tokens[i], lengths[i]: the prompts. */
 enum pb_status pb_batch_new(struct pb_batch *b, struct pb_engine *e, size_t n,
 			    const int32_t *const *tokens, const size_t *lengths,
 			    struct pb_error *err);
+/* The same, with what prompts begin with in common there once, and answers_only. */
+enum pb_status pb_batch_new_shared(struct pb_batch *b, struct pb_engine *e, size_t n,
+				   const int32_t *const *tokens, const size_t *lengths,
+				   struct pb_error *err);
 void pb_batch_free(struct pb_batch *b, struct pb_engine *e);
 
 /* Activations of a batch, by layer. A transient cache keeps one layer's worth only. */

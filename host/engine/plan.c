@@ -25,8 +25,9 @@ static size_t chunk_pairs(const struct pb_arch *a, size_t n_pairs, size_t asked)
 	return n < n_pairs ? n : n_pairs > 0 ? n_pairs : 1;
 }
 
-/* Memory of this process so far: the program, its libraries, the mapped files it has read. */
-static size_t resident_now(void)
+/* The program, its libraries, the mapped files it has read. And 36 MiB: HDF5's buffers, oneDNN's
+ * code as it is read and generated (most where AVX-512 is), thread stacks. */
+size_t pb_plan_resident(void)
 {
 	FILE *f = fopen("/proc/self/status", "r");
 	char line[256];
@@ -37,7 +38,7 @@ static size_t resident_now(void)
 			break;
 	if (f)
 		fclose(f);
-	return (size_t)kib * 1024;
+	return (size_t)kib * 1024 + ((size_t)36 << 20);
 }
 
 size_t pb_candidates_most(const struct pb_pairs *pairs)
@@ -302,13 +303,13 @@ static size_t check_bytes(const struct pb_arch *a, const struct pb_run_config *c
 }
 
 /* The host's copies of weights on their way to a device with memory of its own. */
-static size_t packing_bytes(const struct pb_arch *a)
+size_t pb_packing_bytes(const struct pb_arch *a)
 {
 	return 128 * sizeof(float) * most(a->n_vocab, most(pb_h_width(a), pb_qkv_width(a)));
 }
 
-static enum pb_status find_device_memory(struct pb_plan *plan, struct pb_device *dev, size_t asked,
-					 struct pb_error *err)
+enum pb_status pb_plan_device_memory(struct pb_plan *plan, struct pb_device *dev, size_t asked,
+				     struct pb_error *err)
 {
 	size_t available = 0;
 	enum pb_status status;
@@ -333,7 +334,7 @@ static bool fit_layers(struct pb_plan *plan, struct pb_device *dev, const struct
 	size_t engine = pb_engine_bytes(dev, model, longest, n_resident), room;
 
 	plan->n_resident = n_resident;
-	plan->fixed_bytes = host + (plan->device_memory ? packing_bytes(&model->arch) : engine);
+	plan->fixed_bytes = host + (plan->device_memory ? pb_packing_bytes(&model->arch) : engine);
 	plan->device_fixed_bytes = plan->device_memory ? both + engine : 0;
 	room = left_of(plan->memory, plan->fixed_bytes);
 	if (plan->device_memory) {
@@ -403,15 +404,14 @@ enum pb_status pb_plan_make(struct pb_plan *plan, struct pb_device *dev,
 			       "less",
 			       plan->chunk_pairs, pairs->max_length);
 	PB_TRY(count_all(plan, &need, &chunk_bytes, a, c, works, pairs, references, err));
-	PB_TRY(find_device_memory(plan, dev, device_memory, err));
+	PB_TRY(pb_plan_device_memory(plan, dev, device_memory, err));
 	need.rows = need.rows < INT32_MAX ? need.rows : INT32_MAX;
 	need.variants = need.variants < INT32_MAX ? need.variants : INT32_MAX;
 	both = chunk_bytes + check_bytes(a, c, pairs->max_length) + need.pair_bytes +
 	       need.edit_bytes + need.source_bytes +
 	       pb_readings_bytes(a, pairs, c->readings, plan->chunk_pairs);
-	/* 36 MiB: HDF5's buffers, oneDNN's code as it is read and generated (most where AVX-512
-	 * is), thread stacks; one chunk's results are written while the next one's come */
-	host = both + resident_now() + ((size_t)36 << 20) +
+	/* one chunk's results are written while the next one's come */
+	host = both + pb_plan_resident() +
 	       (plan->n_chunks > 1 ? 2 : 1) * result_bytes(a, c, works, pairs, plan->chunk_pairs);
 	PB_TRY(fit_all(plan, dev, model, &need, longest, host, both, err));
 	plan->wave_bytes = wave_bytes(a, plan, plan->sizes.rows_most, plan->sizes.variants_most);

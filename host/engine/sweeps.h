@@ -373,6 +373,12 @@ enum pb_status pb_plan_make(struct pb_plan *plan, struct pb_device *dev,
 			    const struct pb_sweep_work *works, const struct pb_pairs *pairs,
 			    const struct pb_prompts *references, size_t longest, size_t memory,
 			    size_t device_memory, struct pb_error *err);
+/* What plans are made of: memory of this process so far, with what libraries will still take; the
+ * host's copies of weights on their way to a device with memory of its own; that memory. */
+size_t pb_plan_resident(void);
+size_t pb_packing_bytes(const struct pb_arch *arch);
+enum pb_status pb_plan_device_memory(struct pb_plan *plan, struct pb_device *dev, size_t asked,
+				     struct pb_error *err);
 void pb_plan_print(const struct pb_plan *plan, const struct pb_run_config *config,
 		   const struct pb_sweep_work *works, const struct pb_pairs *pairs,
 		   double flops_per_second, FILE *out);

@@ -29,8 +29,16 @@ enum pb_status pb_dfa_check(const struct pb_task_options *o, struct pb_error *er
 	/* each state but the sink has an edge at least, and the sink has one */
 	least = n;
 	most = o->mode == PB_DFA_STRICT ? n * actions : (n - 1) * actions + 1;
+	if (o->edges != 0 && o->density > 0.0)
+		return pb_fail(err, PB_ERR_INPUT,
+			       "options contradict: edges %zu and density %g (task dfa): give one "
+			       "of them",
+			       o->edges, o->density);
 	if (o->edges != 0)
 		PB_TRY(pb_task_check_range(o, "edges", o->edges, least, most, err));
+	else if (o->density > 0.0)
+		PB_TRY(pb_task_check_range(o, "edges by density", pb_dfa_edges(o), least, most,
+					   err));
 	else if (pb_dfa_edges(o) > most)
 		status = pb_fail(err, PB_ERR_INPUT,
 				 "too few actions: %zu for %zu states (task dfa): give more, or "
@@ -57,7 +65,7 @@ enum pb_status pb_dfa_check_pairs(const struct pb_task_options *o, struct pb_err
 			    name, o->states);
 		return o->corrupt == PB_CORRUPT_MATCHED ? pb_task_check_even(o, err) : PB_OK;
 	}
-	if (o->edges != 0)
+	if (o->edges != 0 || o->density > 0.0)
 		return pb_fail(err, PB_ERR_INPUT,
 			       "option does not fit: edges (task dfa, corrupt %s): the walk is the "
 			       "construction's own: leave it out",

@@ -56,6 +56,8 @@ size_t pb_dfa_edges(const struct pb_task_options *o)
 
 	if (o->edges != 0)
 		return o->edges;
+	if (o->density > 0.0)
+		return (size_t)(o->density * (double)o->states + 0.5);
 	/* twice as many as states: two actions in each */
 	most = o->states * (o->states - 1);
 	return 2 * o->states < most ? 2 * o->states : most;

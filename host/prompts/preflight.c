@@ -267,3 +267,16 @@ enum pb_status pb_preflight_token(const struct pb_pair_source *source, const cha
 cleanup:
 	return status;
 }
+
+enum pb_status pb_preflight_added_token(const struct pb_pair_source *source, const char *key,
+					const char *text, size_t size,
+					const struct pb_encoded *prompt, int32_t *token,
+					struct pb_error *err)
+{
+	enum pb_status status;
+
+	PB_TRY(added_token(source, key, text, size, prompt, token, err));
+	status = pb_preflight_id(source, key, *token, err);
+cleanup:
+	return status;
+}

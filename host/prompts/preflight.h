@@ -52,6 +52,12 @@ enum pb_status pb_preflight_token(const struct pb_pair_source *source, const cha
 				  const struct pb_encoded *corrupted, int32_t *token,
 				  struct pb_error *err);
 
+/* The same for one prompt. */
+enum pb_status pb_preflight_added_token(const struct pb_pair_source *source, const char *key,
+					const char *text, size_t size,
+					const struct pb_encoded *prompt, int32_t *token,
+					struct pb_error *err);
+
 /* Refuse an id (of `key`) outside the vocabulary. */
 enum pb_status pb_preflight_id(const struct pb_pair_source *source, const char *key, long long id,
 			       struct pb_error *err);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "patchbay/base.h"
+#include "results/evaluation.h"
 #include "results/parts.h"
 
 /* ---- opening --------------------------------------------------------------------------- */
@@ -173,20 +174,30 @@ cleanup:
 	return status;
 }
 
+static enum pb_status fill_run(const struct pb_experiment *e, const char *path,
+			       struct pb_error *err)
+{
+	enum pb_status status;
+	struct pb_assembly a;
+
+	PB_TRY(assembly_new(&a, e, err));
+	status = fill_file(&a, path, err);
+cleanup:
+	assembly_free(&a);
+	return status;
+}
+
 enum pb_status pb_result_assemble(const struct pb_experiment *e, struct pb_error *err)
 {
 	enum pb_status status;
 	struct pb_error inner = {0};
 	struct pb_aside aside = {0};
-	struct pb_assembly a;
 
 	pb_stale_remove(e->output);
-	status = assembly_new(&a, e, &inner);
+	status = pb_aside_begin(&aside, e->output, &inner);
 	if (status == PB_OK)
-		status = pb_aside_begin(&aside, e->output, &inner);
-	if (status == PB_OK)
-		status = fill_file(&a, aside.temp_path, &inner);
-	assembly_free(&a);
+		status = (e->evaluation != NULL ? pb_evaluation_fill : fill_run)(
+		    e, aside.temp_path, &inner);
 	if (status == PB_OK)
 		status = pb_aside_commit(&aside, &inner);
 	pb_aside_end(&aside);

@@ -6,6 +6,7 @@
 
 #include "patchbay/base.h"
 #include "results/digest.h"
+#include "results/evaluation.h"
 #include "results/result_file.h"
 #include "results/schema.h"
 
@@ -59,13 +60,11 @@ static const char *or_mark(const char *text)
 	return text != NULL ? text : "?"; /* out of memory for a description: not worth failing */
 }
 
-static void describe_run(const struct pb_result *r, const struct texts *t, FILE *out)
+/* Lines of what both kinds of file have. */
+static void describe_origin(const struct pb_result *r, const struct texts *t, FILE *out)
 {
-	size_t i, right = 0;
 	struct stat st;
 
-	for (i = 0; i < r->n_pairs; i++)
-		right += r->right[i] == 1;
 	fprintf(out, "%s\n", or_mark(t->title));
 	fprintf(out, "  file         %s", r->path);
 	if (stat(r->path, &st) == 0)
@@ -74,14 +73,26 @@ static void describe_run(const struct pb_result *r, const struct texts *t, FILE 
 	fprintf(out, "  experiment   SHA-256 %.12s...\n", or_mark(t->experiment));
 	fprintf(out, "  model        %s (%s), SHA-256 %.12s...\n", or_mark(t->model),
 		or_mark(t->family), or_mark(t->model_sha256));
-	fprintf(out, "  pairs        %zu, the model is right about %zu; up to %zu tokens\n",
-		r->n_pairs, right, r->n_positions);
-	fprintf(out, "  grid         %zu layers x %zu heads\n", r->n_layers, r->n_heads);
+}
+
+static void describe_making(const struct texts *t, FILE *out)
+{
 	fprintf(out, "  made by      patchbay %s (%s), backend %s, %s, on %s (%s)\n",
 		or_mark(t->version), or_mark(t->commit), or_mark(t->backend), or_mark(t->precision),
 		or_mark(t->host), or_mark(t->device));
 	fprintf(out, "  when         %s to %s\n", or_mark(t->started), or_mark(t->finished));
 	fprintf(out, "  command      %s\n", or_mark(t->command));
+}
+
+static void describe_pairs(const struct pb_result *r, FILE *out)
+{
+	size_t i, right = 0;
+
+	for (i = 0; i < r->n_pairs; i++)
+		right += r->right[i] == 1;
+	fprintf(out, "  pairs        %zu, the model is right about %zu; up to %zu tokens\n",
+		r->n_pairs, right, r->n_positions);
+	fprintf(out, "  grid         %zu layers x %zu heads\n", r->n_layers, r->n_heads);
 }
 
 static herr_t name_scale(hid_t dataset, unsigned axis, hid_t scale, void *name)
@@ -239,22 +250,35 @@ static void print_indented(FILE *out, const char *text)
 	}
 }
 
+static enum pb_status describe_content(const struct pb_result *r, FILE *out, struct pb_error *err)
+{
+	enum pb_status status;
+	size_t s;
+
+	PB_TRY(describe_checks(r, out, err));
+	fprintf(out, "  sweeps\n");
+	for (s = 0; s < r->n_sweeps; s++)
+		PB_TRY(describe_sweep(r, s, out, err));
+	PB_TRY(describe_links(r, "readings", "readings", out, err));
+	PB_TRY(describe_links(r, "activations/clean", "activations", out, err));
+cleanup:
+	return status;
+}
+
 enum pb_status pb_result_describe(const char *path, FILE *out, struct pb_error *err)
 {
 	enum pb_status status;
 	struct texts texts = {0};
 	struct pb_result r;
-	size_t s;
 
-	PB_TRY(pb_result_open(&r, path, err));
+	PB_TRY(pb_result_open_any(&r, path, err));
 	texts_read(&texts, r.file);
-	describe_run(&r, &texts, out);
-	PB_TRY(describe_checks(&r, out, err));
-	fprintf(out, "  sweeps\n");
-	for (s = 0; s < r.n_sweeps; s++)
-		PB_TRY(describe_sweep(&r, s, out, err));
-	PB_TRY(describe_links(&r, "readings", "readings", out, err));
-	PB_TRY(describe_links(&r, "activations/clean", "activations", out, err));
+	describe_origin(&r, &texts, out);
+	if (!r.evaluation)
+		describe_pairs(&r, out);
+	describe_making(&texts, out);
+	PB_TRY(r.evaluation ? pb_evaluation_describe(r.file, out, err)
+			    : describe_content(&r, out, err));
 	fprintf(out, "  config\n");
 	print_indented(out, or_mark(texts.config));
 	if (ferror(out))

@@ -1,6 +1,9 @@
 /* The names of the dimensions. */
 #include "results/schema.h"
 
+#include <assert.h>
+#include <string.h>
+
 struct dim_info {
 	const char *name, *long_name;
 };
@@ -44,6 +47,21 @@ static const struct dim_info dim_infos[PB_N_DIMS] = {
 				       "position of the key in the reference prompts"},
     [PB_DIM_ROLE] = {"role", "role of a token: its name is role_name"},
     [PB_DIM_CANDIDATE] = {"candidate", "candidate token of the pair"},
+    [PB_DIM_PROMPT] = {"prompt", "evaluation prompt of the cell"},
+    [PB_DIM_ANSWER] = {"answer", "right answer of the prompt"},
+    [PB_DIM_BOXES] = {"boxes", "boxes, and as many objects"},
+    [PB_DIM_MOVES] = {"moves", "moves of a story"},
+    [PB_DIM_STATES] = {"states", "states of the automaton"},
+    [PB_DIM_EDGES] = {"edges", "edges of the automaton"},
+    [PB_DIM_DENSITY] = {"density", "edges a state"},
+    [PB_DIM_ACTIONS] = {"actions", "actions of the automaton"},
+    [PB_DIM_STEPS] = {"steps", "actions that are taken"},
+    [PB_DIM_PEOPLE] = {"people", "people, and as many fruits"},
+    [PB_DIM_CLUES] = {"clues", "fruits that are given away"},
+    [PB_DIM_ROOMS] = {"rooms", "rooms of the house"},
+    [PB_DIM_OBJECTS] = {"objects", "objects in the house"},
+    [PB_DIM_CONTAINERS] = {"containers", "containers in the house"},
+    [PB_DIM_LENGTH] = {"length", "words or items that are shown"},
     [PB_DIM_CHUNK] = {"chunk", "group of pairs computed together"},
     [PB_DIM_CHECKED_VARIANT] = {"checked_variant", "variant recomputed by a plain forward"},
     [PB_DIM_DATASET] = {"dataset", "dataset of this file"},
@@ -57,6 +75,16 @@ const char *pb_dim_name(enum pb_dim dim)
 const char *pb_dim_long_name(enum pb_dim dim)
 {
 	return dim_infos[dim].long_name;
+}
+
+enum pb_dim pb_dim_of_axis(const char *name)
+{
+	int d = PB_DIM_BOXES;
+
+	while (d < PB_DIM_LENGTH && strcmp(dim_infos[d].name, name) != 0)
+		d++;
+	assert(strcmp(dim_infos[d].name, name) == 0); /* each number of a task has one */
+	return (enum pb_dim)d;
 }
 
 bool pb_dim_from_end(enum pb_dim dim)

@@ -123,11 +123,29 @@ cleanup:
 	return status;
 }
 
-enum pb_status pb_part_arrays_list(struct pb_part_arrays *a, const struct pb_experiment *e,
-				   const struct pb_chunk_values *v, struct pb_error *err)
+static enum pb_status append_evaluation(struct pb_part_arrays *a, const struct pb_experiment *e,
+					const struct pb_chunk_values *v, struct pb_error *err)
+{
+	const struct pb_eval_values *x = &v->eval;
+	const size_t n = v->n_pairs;
+	enum pb_status status;
+
+	PB_TRY(append(a, PB_TYPE_F64, n, x->logprob_answer, err, "eval.logprob_answer"));
+	PB_TRY(append(a, PB_TYPE_F64, n, x->mass, err, "eval.mass"));
+	PB_TRY(append(a, PB_TYPE_F64, n, x->margin, err, "eval.margin"));
+	PB_TRY(append(a, PB_TYPE_I32, n, x->argmax, err, "eval.argmax"));
+	PB_TRY(append(a, PB_TYPE_I32, n, x->argmax_candidate, err, "eval.argmax_candidate"));
+	PB_TRY(append(a, PB_TYPE_I32, n, x->rank_answer, err, "eval.rank_answer"));
+	PB_TRY(append(a, PB_TYPE_F32, n * e->evaluation->max_candidates, x->candidate_logprob, err,
+		      "eval.candidate_logprob"));
+cleanup:
+	return status;
+}
+
+static enum pb_status append_run(struct pb_part_arrays *a, const struct pb_experiment *e,
+				 const struct pb_chunk_values *v, struct pb_error *err)
 {
 	enum pb_status status;
-	const size_t n_variants = v->checks.n_variants;
 	size_t s;
 
 	PB_TRY(append_side(a, e, v, 0, err));
@@ -136,6 +154,17 @@ enum pb_status pb_part_arrays_list(struct pb_part_arrays *a, const struct pb_exp
 		PB_TRY(append_sweep(a, e, v, s, err));
 	PB_TRY(append(a, PB_TYPE_F64, e->arch.n_layers, v->checks.resid_pre_deviation, err,
 		      "checks.resid_pre_deviation"));
+cleanup:
+	return status;
+}
+
+enum pb_status pb_part_arrays_list(struct pb_part_arrays *a, const struct pb_experiment *e,
+				   const struct pb_chunk_values *v, struct pb_error *err)
+{
+	enum pb_status status;
+	const size_t n_variants = v->checks.n_variants;
+
+	PB_TRY(e->evaluation != NULL ? append_evaluation(a, e, v, err) : append_run(a, e, v, err));
 	PB_TRY(pb_alloc((void **)&a->variant_ints, n_variants, VARIANT_INTS * sizeof(int32_t),
 			"checked variants", err));
 	PB_TRY(pb_alloc((void **)&a->variant_doubles, n_variants, VARIANT_DOUBLES * sizeof(double),

@@ -14,6 +14,11 @@ const struct pb_reference_means *pb_experiment_means(const struct pb_experiment 
 enum pb_status pb_metric_count(const struct pb_experiment *e, size_t sweep, enum pb_metric metric,
 			       size_t n_pairs, size_t *count, struct pb_error *err);
 
+/* Arrays of an evaluation over n prompts, filled with NaN and -1. */
+enum pb_status pb_eval_values_new(struct pb_eval_values *values, size_t n, size_t max_candidates,
+				  struct pb_error *err);
+void pb_eval_values_free(struct pb_eval_values *values);
+
 /* Elements of an array of a chunk over n_pairs pairs: a reading by pair, a saved activation. */
 enum pb_status pb_reading_count(const struct pb_experiment *e, enum pb_reading reading,
 				size_t n_pairs, size_t *count, struct pb_error *err);

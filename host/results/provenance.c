@@ -61,10 +61,14 @@ enum pb_status pb_provenance_write(hid_t file, const struct pb_experiment *e, in
 		     {"device", e->device},
 		     {"precision", e->precision},
 		     {"host", e->host}};
-	char *title = pb_format("Patchbay: causal interventions on %zu pairs of prompts, %s, %zu "
-				"layers of %zu heads",
-				e->pairs->n, e->family != NULL ? e->family : "a model",
-				e->arch.n_layers, e->arch.n_heads);
+	const char *family = e->family != NULL ? e->family : "a model";
+	char *title = e->evaluation != NULL
+			  ? pb_format("Patchbay: accuracy on %zu prompts, %s, %zu layers of %zu "
+				      "heads",
+				      e->evaluation->n, family, e->arch.n_layers, e->arch.n_heads)
+			  : pb_format("Patchbay: causal interventions on %zu pairs of prompts, %s, "
+				      "%zu layers of %zu heads",
+				      e->pairs->n, family, e->arch.n_layers, e->arch.n_heads);
 	size_t i;
 
 	if (title == NULL)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "patchbay/base.h"
+#include "results/evaluation.h"
 
 enum pb_status pb_result_size(hid_t file, const char *name, size_t *size, struct pb_error *err)
 {
@@ -141,7 +142,7 @@ cleanup:
 	return status;
 }
 
-enum pb_status pb_result_open(struct pb_result *out, const char *path, struct pb_error *err)
+enum pb_status pb_result_open_any(struct pb_result *out, const char *path, struct pb_error *err)
 {
 	enum pb_status status;
 	struct pb_map probe;
@@ -154,12 +155,31 @@ enum pb_status pb_result_open(struct pb_result *out, const char *path, struct pb
 		return pb_fail(err, PB_ERR_INPUT, "not a result file: %s: name an HDF5 file", path);
 	PB_TRY(pb_h5_file_open(&out->file, path, false, PB_ERR_CHECK, err));
 	PB_TRY(check_complete(out, err));
+	out->evaluation = pb_is_evaluation(out->file);
+	if (out->evaluation)
+		return PB_OK;
 	PB_TRY(read_sizes(out, err));
 	PB_TRY(read_base(out, err));
 	PB_TRY(read_sweeps(out, err));
 	return PB_OK;
 cleanup:
 	pb_result_close(out);
+	return status;
+}
+
+enum pb_status pb_result_open(struct pb_result *out, const char *path, struct pb_error *err)
+{
+	enum pb_status status;
+
+	PB_TRY(pb_result_open_any(out, path, err));
+	if (!out->evaluation)
+		return PB_OK;
+	pb_result_close(out);
+	status = pb_fail(err, PB_ERR_INPUT,
+			 "an evaluation, which has no sweeps: %s: name a file of patchbay run, or "
+			 "look at this one with patchbay info",
+			 path);
+cleanup:
 	return status;
 }
 

@@ -16,6 +16,7 @@ struct pb_result_sweep {
 struct pb_result {
 	hid_t file;
 	const char *path; /* borrowed */
+	bool evaluation;  /* it has cells of prompts, and nothing of what follows */
 	size_t n_pairs, n_layers, n_heads, n_positions, n_chunks, n_sweeps;
 	struct pb_result_sweep *sweeps; /* in order of their number */
 	double *logit_diff[2];          /* clean, corrupted: [n_pairs] */
@@ -25,6 +26,8 @@ struct pb_result {
 /* PB_ERR_INPUT when there is no such file or it is not a result file, PB_ERR_CHECK when it is one
  * that is damaged or incomplete. */
 enum pb_status pb_result_open(struct pb_result *out, const char *path, struct pb_error *err);
+/* The same for evaluations too, which pb_result_open refuses. */
+enum pb_status pb_result_open_any(struct pb_result *out, const char *path, struct pb_error *err);
 void pb_result_close(struct pb_result *result);
 
 /* Size of a dimension scale of the root; 0 when there is none. */

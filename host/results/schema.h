@@ -48,6 +48,22 @@ enum pb_dim {
 	PB_DIM_REFERENCE_KEY_POSITION,
 	PB_DIM_ROLE,
 	PB_DIM_CANDIDATE,
+	PB_DIM_PROMPT,
+	PB_DIM_ANSWER,
+	/* Axes of grids of cells: the numbers of the tasks, from the first to the last of them. */
+	PB_DIM_BOXES,
+	PB_DIM_MOVES,
+	PB_DIM_STATES,
+	PB_DIM_EDGES,
+	PB_DIM_DENSITY,
+	PB_DIM_ACTIONS,
+	PB_DIM_STEPS,
+	PB_DIM_PEOPLE,
+	PB_DIM_CLUES,
+	PB_DIM_ROOMS,
+	PB_DIM_OBJECTS,
+	PB_DIM_CONTAINERS,
+	PB_DIM_LENGTH,
 	PB_DIM_CHUNK,
 	PB_DIM_CHECKED_VARIANT,
 	PB_DIM_DATASET,
@@ -63,6 +79,8 @@ static inline enum pb_dim pb_axis_dim(enum pb_axis_kind kind)
 
 const char *pb_dim_name(enum pb_dim dim);
 const char *pb_dim_long_name(enum pb_dim dim);
+/* The dimension of an axis of cells, "boxes". */
+enum pb_dim pb_dim_of_axis(const char *name);
 /* Whether it counts ..., -2, -1. */
 bool pb_dim_from_end(enum pb_dim dim);
 

@@ -70,6 +70,9 @@ enum pb_status pb_stats_interval(const struct pb_stats_plan *plan, size_t n_bloc
 				 const double *values, int32_t *n, double *mean, double *ci_low,
 				 double *ci_high, struct pb_error *err);
 
+/* The 95% interval of a share of k in n >= 1 (Wilson 1927); NaN for n = 0. */
+void pb_wilson(size_t k, size_t n, double *low, double *high);
+
 /* The q-quantile of n >= 1 finite values, with linear interpolation between order statistics
  * (numpy's default). Reorders x. */
 double pb_quantile(double *x, size_t n, double q);

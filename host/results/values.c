@@ -140,6 +140,43 @@ enum pb_status pb_metric_count(const struct pb_experiment *e, size_t sweep, enum
 	return PB_OK;
 }
 
+size_t pb_experiment_items(const struct pb_experiment *e)
+{
+	return e->evaluation != NULL ? e->evaluation->n : e->pairs->n;
+}
+
+enum pb_status pb_eval_values_new(struct pb_eval_values *v, size_t n, size_t max_candidates,
+				  struct pb_error *err)
+{
+	enum pb_status status;
+	size_t n_candidates = n;
+
+	*v = (struct pb_eval_values){0};
+	if (!times(&n_candidates, max_candidates))
+		return pb_fail(err, PB_ERR_MEMORY, "too many candidates: make fewer prompts");
+	PB_TRY(doubles(&v->logprob_answer, n, err));
+	PB_TRY(doubles(&v->mass, n, err));
+	PB_TRY(doubles(&v->margin, n, err));
+	PB_TRY(ints(&v->argmax, n, err));
+	PB_TRY(ints(&v->argmax_candidate, n, err));
+	PB_TRY(ints(&v->rank_answer, n, err));
+	PB_TRY(floats(&v->candidate_logprob, n_candidates, err));
+cleanup:
+	return status;
+}
+
+void pb_eval_values_free(struct pb_eval_values *v)
+{
+	free(v->logprob_answer);
+	free(v->mass);
+	free(v->margin);
+	free(v->argmax);
+	free(v->argmax_candidate);
+	free(v->rank_answer);
+	free(v->candidate_logprob);
+	*v = (struct pb_eval_values){0};
+}
+
 static enum pb_status base_new(struct pb_base_values *base, size_t n, struct pb_error *err)
 {
 	enum pb_status status;
@@ -204,6 +241,7 @@ void pb_chunk_values_free(struct pb_chunk_values *values)
 	for (s = 0; values->sweeps != NULL && s < owned->n_sweeps; s++)
 		sweep_free(&values->sweeps[s]);
 	free(values->sweeps);
+	pb_eval_values_free(&values->eval);
 	free(values->checks.resid_pre_deviation);
 	free(values->checks.variants);
 	free(owned);
@@ -275,16 +313,22 @@ enum pb_status pb_chunk_values_new(struct pb_chunk_values **out, const struct pb
 	size_t s, n;
 
 	*out = NULL;
-	if (chunk >= e->n_chunks || chunk * e->chunk_pairs >= e->pairs->n)
+	if (chunk >= e->n_chunks || chunk * e->chunk_pairs >= pb_experiment_items(e))
 		return pb_fail(err, PB_ERR_INTERNAL, "chunk %zu of %zu does not exist", chunk,
 			       e->n_chunks);
 	PB_TRY(pb_alloc((void **)&owned, 1, sizeof *owned, "chunk values", err));
 	values = &owned->values;
 	values->chunk = chunk;
 	values->first_pair = chunk * e->chunk_pairs;
-	n = e->pairs->n - values->first_pair;
+	n = pb_experiment_items(e) - values->first_pair;
 	values->n_pairs = n = n < e->chunk_pairs ? n : e->chunk_pairs;
 	values->isa = "";
+	values->checks.attribution_deviation = NAN;
+	if (e->evaluation != NULL) {
+		PB_TRY(pb_eval_values_new(&values->eval, n, e->evaluation->max_candidates, err));
+		*out = values;
+		return PB_OK;
+	}
 	PB_TRY(base_new(&values->base[0], n, err));
 	PB_TRY(base_new(&values->base[1], n, err));
 	PB_TRY(side_new(values, 0, e, err));
@@ -295,7 +339,6 @@ enum pb_status pb_chunk_values_new(struct pb_chunk_values **out, const struct pb
 	for (s = 0; s < e->n_sweeps; s++)
 		PB_TRY(sweep_new(&values->sweeps[s], e, s, n, err));
 	PB_TRY(doubles(&values->checks.resid_pre_deviation, e->arch.n_layers, err));
-	values->checks.attribution_deviation = NAN;
 	*out = values;
 	return PB_OK;
 cleanup:

@@ -10,6 +10,7 @@
 #include "patchbay/base.h"
 #include "results/checks.h"
 #include "results/digest.h"
+#include "results/evaluation.h"
 #include "results/identity.h"
 #include "results/result_file.h"
 
@@ -272,26 +273,15 @@ cleanup:
 
 /* ---- the whole ------------------------------------------------------------------------- */
 
-static enum pb_status verify_file(struct report *r, const struct pb_result *result,
-				  struct pb_error *err)
+/* What a run proved about itself. */
+static enum pb_status verify_run(struct report *r, const struct pb_result *result,
+				 struct pb_error *err)
 {
 	enum pb_status status;
 	struct pb_error why = {0};
-	struct pb_objects all = {0};
-	struct table table = {0};
 	struct pb_check_figures figures = {0};
 	char text[256], sums[96] = "";
 
-	good(r, "complete", "the file says so");
-	status = check_experiment(result->file, &why);
-	PB_TRY(item(r, status, "experiment", "SHA-256 of its identity", &why, err));
-	PB_TRY(pb_objects_list(&all, result->file, err));
-	why = (struct pb_error){0};
-	status = check_attributes(result->file, &all, &why);
-	PB_TRY(item(r, status, "attributes", "checksum right", &why, err));
-	PB_TRY(table_read(&table, result->file, err));
-	PB_TRY(verify_datasets(r, result->file, &all, &table, err));
-	why = (struct pb_error){0};
 	status = pb_result_figures(&figures, result, &why);
 	if (status == PB_OK)
 		status = pb_checks_judge(&figures, &why);
@@ -305,6 +295,39 @@ static enum pb_status verify_file(struct report *r, const struct pb_result *resu
 	PB_TRY(item(r, status, "checks", text, &why, err));
 cleanup:
 	pb_check_figures_free(&figures);
+	return status;
+}
+
+static enum pb_status verify_evaluation(struct report *r, hid_t file, struct pb_error *err)
+{
+	enum pb_status status;
+	struct pb_error why = {0};
+	char text[256];
+
+	status = pb_evaluation_verify(file, text, sizeof text, &why);
+	return item(r, status, "checks", text, &why, err);
+}
+
+static enum pb_status verify_file(struct report *r, const struct pb_result *result,
+				  struct pb_error *err)
+{
+	enum pb_status status;
+	struct pb_error why = {0};
+	struct pb_objects all = {0};
+	struct table table = {0};
+
+	good(r, "complete", "the file says so");
+	status = check_experiment(result->file, &why);
+	PB_TRY(item(r, status, "experiment", "SHA-256 of its identity", &why, err));
+	PB_TRY(pb_objects_list(&all, result->file, err));
+	why = (struct pb_error){0};
+	status = check_attributes(result->file, &all, &why);
+	PB_TRY(item(r, status, "attributes", "checksum right", &why, err));
+	PB_TRY(table_read(&table, result->file, err));
+	PB_TRY(verify_datasets(r, result->file, &all, &table, err));
+	PB_TRY(result->evaluation ? verify_evaluation(r, result->file, err)
+				  : verify_run(r, result, err));
+cleanup:
 	table_free(&table);
 	pb_objects_free(&all);
 	return status;
@@ -317,7 +340,7 @@ static enum pb_status verify_here(const char *path, FILE *out, struct pb_error *
 	struct pb_error inner = {0};
 	struct pb_result result;
 
-	status = pb_result_open(&result, path, &inner);
+	status = pb_result_open_any(&result, path, &inner);
 	if (status == PB_OK)
 		status = verify_file(&report, &result, &inner);
 	pb_result_close(&result);

@@ -17,12 +17,26 @@ extern "C" {
 enum pb_precision { PB_PRECISION_FP32, PB_PRECISION_TF32, PB_PRECISION_BF16 };
 extern const char *const pb_precision_names[PB_PRECISION_BF16 + 1];
 
+/* An axis of a grid: a number of the task that takes several values. */
+struct pb_cell_axis {
+	const char *name;     /* "boxes" */
+	size_t n;             /* values */
+	const double *values; /* as they are given, each once */
+	size_t offset;        /* of the number in struct pb_task_options */
+	bool whole;           /* it is a size_t there, else a double */
+};
+#define PB_CELL_AXES 3
+#define PB_CELLS_MAX 10000
+
 struct pb_run_config {
 	char *model_path; /* a folder or a hub id: see pb_model_find */
 	char *model_revision;
 	enum pb_bos bos;
 	struct pb_task_options task; /* task.name NULL: pairs come from pairs_path */
-	char *pairs_path;            /* NULL: pairs come from the task */
+	size_t n_prompts;            /* evaluation prompts to make, of each cell of a grid */
+	size_t n_axes;               /* of the grid; 0: the task's numbers are single ones */
+	struct pb_cell_axis axes[PB_CELL_AXES];
+	char *pairs_path; /* NULL: pairs come from the task */
 	size_t n_sweeps;
 	struct pb_sweep *sweeps;
 	unsigned metrics;  /* bits of enum pb_metric; logit_diff always */
@@ -44,6 +58,10 @@ struct pb_run_config {
  * are taken as given, from the current directory. */
 enum pb_status pb_config_read(struct pb_run_config *out, const char *path, const char *const *sets,
 			      size_t n_sets, const char *output, struct pb_error *err);
+/* The same for `patchbay eval`: a task is needed, and no sweep. */
+enum pb_status pb_config_read_evaluation(struct pb_run_config *out, const char *path,
+					 const char *const *sets, size_t n_sets,
+					 const char *output, struct pb_error *err);
 void pb_config_free(struct pb_run_config *config);
 
 /* Each key: what it means, the words it takes in braces, its default in brackets; lines of at most

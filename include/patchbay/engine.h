@@ -35,6 +35,11 @@ struct pb_run_options {
 enum pb_status pb_experiment_run(const struct pb_run_config *config,
 				 const struct pb_run_options *options, struct pb_error *err);
 
+/* The evaluation of a config (read by pb_config_read_evaluation): its task's prompts in every cell
+ * of its grid, and how the model answers them. Otherwise as pb_experiment_run. */
+enum pb_status pb_evaluation_run(const struct pb_run_config *config,
+				 const struct pb_run_options *options, struct pb_error *err);
+
 /* What limits this process: cgroup, SLURM_MEM_PER_*, available memory; affinity, SLURM. */
 size_t pb_memory_limit(void);
 int pb_thread_limit(void);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "patchbay/evaluation.h"
 #include "patchbay/grid.h"
 #include "patchbay/pairs.h"
 #include "patchbay/readings.h"
@@ -44,8 +45,13 @@ struct pb_experiment {
 	const struct pb_reading_values *run_readings; /* those of the whole run (not by pair) */
 	bool save_control;                            /* store the noise of control sweeps */
 	unsigned save; /* bits 1u << enum pb_site: activations stored of both base runs */
+	/* A grid of cells: axes NULL where there is none. */
+	size_t n_axes;
+	const struct pb_cell_axis *axes;
+	/* Evaluation prompts instead of pairs, sweeps and readings; NULL: a run. */
+	const struct pb_eval_set *evaluation;
 	size_t chunk_pairs,
-	    n_chunks; /* chunk c holds pairs [c*chunk_pairs, min(n, (c+1)*chunk_pairs)) */
+	    n_chunks; /* chunk c holds pairs (prompts) [c*chunk_pairs, min(n, (c+1)*chunk_pairs)) */
 };
 
 /* Per prompt side (clean, corrupted), arrays of the chunk's n_pairs. Ranks count strictly larger
@@ -116,6 +122,7 @@ struct pb_chunk_values {
 	/* readings by pair, those of experiment->readings; each array [n_pairs, ...] of this side
 	 */
 	struct pb_reading_values readings[2];
+	struct pb_eval_values eval; /* of an evaluation, which has nothing else but checks */
 	/* saved[side][site]: NULL unless saved; [n_pairs, layers, index, max_length, width] float32
 	 * (pattern: query positions, then key positions), NaN past a prompt's end */
 	float *saved[2][PB_N_SITES];
@@ -128,6 +135,9 @@ struct pb_chunk_values {
 enum pb_status pb_chunk_values_new(struct pb_chunk_values **out, const struct pb_experiment *e,
 				   size_t chunk, struct pb_error *err);
 void pb_chunk_values_free(struct pb_chunk_values *values);
+
+/* Pairs of a run, prompts of an evaluation. */
+size_t pb_experiment_items(const struct pb_experiment *e);
 
 /* SHA-256 that names the experiment: config identity, model, pairs, schema version. */
 enum pb_status pb_experiment_hash(const struct pb_experiment *e, char hex[PB_SHA256_HEX],
@@ -200,6 +210,10 @@ enum pb_top_format { PB_TOP_TEXT, PB_TOP_CSV, PB_TOP_JSON };
 /* `patchbay top`: the effects table of one sweep, or of all (sweep NULL), on `out`. */
 enum pb_status pb_result_top(const char *path, const char *sweep, size_t n_most, bool over_right,
 			     enum pb_top_format format, FILE *out, struct pb_error *err);
+
+/* The accuracy of an evaluation's cells, one table for each value of the axes before the last two.
+ */
+enum pb_status pb_evaluation_print(const char *path, FILE *out, struct pb_error *err);
 
 /* True when the file starts with the HDF5 signature. */
 bool pb_is_hdf5(const char *path);
