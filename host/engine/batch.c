@@ -1,4 +1,5 @@
-/* Batches of prompts, packed without padding; where many begin alike, what they have in common once.
+/* Batches of prompts, packed without padding; where many begin alike, what they have in common
+ * once.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -86,18 +87,19 @@ cleanup:
 /* ---- what they have in common --------------------------------------------------------------
  *
  * Prompts in alphabetical order, and how many tokens each has in common with the one before it, are
- * a tree of prefixes; a group is a run of prompts that shares one of them. Of all ways to cut the
- * run of prompts into groups the one that saves most rows is taken: a run either shares what all
- * of it has in common, or is cut where it has least in common, and each piece does its best. */
+ * a tree of prefixes. A group of prompts shares what all of them begin with. A node of the tree is
+ * cut where its prompts have least in common; each piece either joins the node's group or keeps
+ * the groups that it makes by itself, whichever saves more rows. */
 
 struct sorted_prompt {
 	const int32_t *tokens;
 	size_t length;
 	bool far; /* of other angles: it shares nothing with those that are not */
 	size_t prompt;
-	size_t common;     /* tokens in common with the one before it */
-	size_t group_size; /* of the group that begins here, 0: none does */
-	size_t prefix;     /* rows that it shares, 0: none */
+	size_t common; /* tokens in common with the one before it */
+	size_t group;  /* 0: it shares nothing */
+	size_t prefix; /* rows that the group shares */
+	size_t saved;  /* by the piece that begins here, by itself */
 };
 
 static int compare_prompts(const void *x, const void *y)
@@ -125,45 +127,81 @@ static size_t common_tokens(const struct sorted_prompt *a, const struct sorted_p
 	return i;
 }
 
-/* Cut the run [from, to) into groups; returns the rows that they save. */
-static size_t cut(struct sorted_prompt *list, size_t from, size_t to)
+/* End of the piece that begins at `from`: where the next prompt has no more than `least` in common
+ * with the one before it. */
+static size_t piece_end(const struct sorted_prompt *list, size_t from, size_t to, size_t least)
 {
-	size_t least = SIZE_MAX, together, apart = 0;
+	size_t i = from + 1;
 
-	list[from].group_size = 0;
+	while (i < to && list[i].common > least)
+		i++;
+	return i;
+}
+
+/* Group the prompts [from, to), which have `least` tokens in common. Returns the rows saved. */
+static size_t cut(struct sorted_prompt *list, size_t from, size_t to, size_t *n_groups)
+{
+	size_t least = SIZE_MAX, apart = 0, together = 0, n_joined = 0, group;
+
 	if (to - from < 2)
 		return 0;
 	for (size_t i = from + 1; i < to; i++)
 		least = list[i].common < least ? list[i].common : least;
-	for (size_t i = from, start = from; i < to; i++)
-		if (i + 1 == to || list[i + 1].common == least) {
-			apart += cut(list, start, i + 1);
-			start = i + 1;
+	for (size_t start = from, end; start < to; start = end) {
+		size_t saved;
+
+		end = piece_end(list, start, to, least);
+		saved = cut(list, start, end, n_groups);
+		list[start].saved = saved;
+		apart += saved;
+		if (least > 0 && (end - start) * least >= saved) {
+			together += (end - start) * least;
+			n_joined += end - start;
+		} else {
+			together += saved;
 		}
-	together = (to - from - 1) * least;
-	if (together <= apart)
+	}
+	if (n_joined < 2 || together - least <= apart)
 		return apart;
-	for (size_t i = from; i < to; i++)
-		list[i].group_size = 0;
-	list[from].group_size = to - from;
-	list[from].prefix = least;
-	return together;
+	group = ++*n_groups;
+	for (size_t start = from, end; start < to; start = end) {
+		end = piece_end(list, start, to, least);
+		for (size_t i = start; i < end && (end - start) * least >= list[start].saved; i++) {
+			list[i].group = group;
+			list[i].prefix = least;
+		}
+	}
+	return together - least;
 }
 
-/* Prompts as they are sorted and grouped; the rows that are left, and the number of prefixes. */
+static int compare_groups(const void *x, const void *y)
+{
+	const struct sorted_prompt *a = x, *b = y;
+
+	if (a->group != b->group)
+		return a->group < b->group ? -1 : 1;
+	return a->prompt < b->prompt ? -1 : a->prompt > b->prompt;
+}
+
+/* Prompts group by group; the rows that are left, and the number of groups that have any. */
 static void group_prompts(struct sorted_prompt *list, size_t n, size_t *n_rows, size_t *n_prefixes)
 {
+	size_t n_groups = 0;
+
 	*n_rows = *n_prefixes = 0;
 	qsort(list, n, sizeof *list, compare_prompts);
+	for (size_t i = 1; i < n; i++)
+		list[i].common = common_tokens(&list[i - 1], &list[i]);
+	(void)cut(list, 0, n, &n_groups);
+	qsort(list, n, sizeof *list, compare_groups);
 	for (size_t i = 0; i < n; i++) {
-		list[i].common = i > 0 ? common_tokens(&list[i - 1], &list[i]) : 0;
-		*n_rows += list[i].length;
-	}
-	*n_rows -= cut(list, 0, n);
-	for (size_t i = 0; i < n; i++) {
-		*n_prefixes += list[i].group_size > 0;
-		for (size_t k = 1; k < list[i].group_size; k++)
-			list[i + k].prefix = list[i].prefix;
+		bool first = i == 0 || list[i].group != list[i - 1].group;
+
+		*n_rows += list[i].length - list[i].prefix;
+		if (list[i].group > 0 && first) {
+			*n_rows += list[i].prefix;
+			++*n_prefixes;
+		}
 	}
 }
 
@@ -175,7 +213,7 @@ static void place_spans(struct pb_batch *b, const struct sorted_prompt *list, si
 	for (size_t i = 0; i < b->n_prompts; i++, span++) {
 		const struct sorted_prompt *p = &list[i];
 
-		if (p->group_size > 0) {
+		if (p->group > 0 && (i == 0 || p->group != list[i - 1].group)) {
 			b->spans[prefix] = (struct pb_span){.base = (int32_t)row,
 							    .length = (int32_t)p->prefix,
 							    .row = (int32_t)row};
@@ -184,11 +222,10 @@ static void place_spans(struct pb_batch *b, const struct sorted_prompt *list, si
 			base = row;
 			row += p->prefix;
 		}
-		b->spans[span] =
-		    (struct pb_span){.base = (int32_t)(p->prefix > 0 ? base : row),
-				     .length = (int32_t)p->length,
-				     .first = (int32_t)p->prefix,
-				     .row = (int32_t)row};
+		b->spans[span] = (struct pb_span){.base = (int32_t)(p->group > 0 ? base : row),
+						  .length = (int32_t)p->length,
+						  .first = (int32_t)p->prefix,
+						  .row = (int32_t)row};
 		fill_span(b, &b->spans[span], p->tokens);
 		whole[span] = p->length;
 		row += p->length - p->prefix;
