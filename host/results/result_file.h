@@ -27,6 +27,12 @@ struct pb_result {
 enum pb_status pb_result_open(struct pb_result *out, const char *path, struct pb_error *err);
 void pb_result_close(struct pb_result *result);
 
+/* A sweep by the name of its group, or by its number. */
+enum pb_status pb_result_find_sweep(const struct pb_result *result, const char *name, size_t *sweep,
+				    struct pb_error *err);
+/* The name without its number: "patch_z_denoise_all". */
+const char *pb_result_sweep_words(const struct pb_result_sweep *sweep);
+
 /* Size of a dimension scale of the root; 0 when there is none. */
 enum pb_status pb_result_size(hid_t file, const char *name, size_t *size, struct pb_error *err);
 
