@@ -190,13 +190,27 @@ const char *pb_result_sweep_words(const struct pb_result_sweep *sweep)
 	return words != NULL ? words + 1 : sweep->name;
 }
 
+const char *pb_result_sweep_names(const struct pb_result *r, char names[PB_SWEEP_NAMES])
+{
+	size_t s, used = 0;
+
+	names[0] = '\0';
+	for (s = 0; s < r->n_sweeps && used < PB_SWEEP_NAMES; s++) {
+		int n = snprintf(names + used, PB_SWEEP_NAMES - used, "%s%s", s > 0 ? ", " : "",
+				 r->sweeps[s].name);
+
+		used += n > 0 ? (size_t)n : 0;
+	}
+	return r->n_sweeps > 0 ? names : "none";
+}
+
 enum pb_status pb_result_find_sweep(const struct pb_result *r, const char *name, size_t *sweep,
 				    struct pb_error *err)
 {
-	char names[512] = "", *end;
+	char names[PB_SWEEP_NAMES], *end;
 	const uintmax_t number = strtoumax(name, &end, 10);
 	const bool is_number = name[0] >= '0' && name[0] <= '9' && *end == '\0';
-	size_t s, used = 0;
+	size_t s;
 
 	for (s = 0; s < r->n_sweeps; s++) {
 		if (strcmp(r->sweeps[s].name, name) == 0 || (is_number && number == s)) {
@@ -204,12 +218,6 @@ enum pb_status pb_result_find_sweep(const struct pb_result *r, const char *name,
 			return PB_OK;
 		}
 	}
-	for (s = 0; s < r->n_sweeps && used < sizeof names; s++) {
-		int n = snprintf(names + used, sizeof names - used, "%s%s", s > 0 ? ", " : "",
-				 r->sweeps[s].name);
-
-		used += n > 0 ? (size_t)n : 0;
-	}
 	return pb_fail(err, PB_ERR_INPUT, "no such sweep: %s: '%s': it has %s", r->path, name,
-		       r->n_sweeps > 0 ? names : "none");
+		       pb_result_sweep_names(r, names));
 }

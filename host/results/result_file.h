@@ -32,6 +32,9 @@ enum pb_status pb_result_find_sweep(const struct pb_result *result, const char *
 				    struct pb_error *err);
 /* The name without its number: "patch_z_denoise_all". */
 const char *pb_result_sweep_words(const struct pb_result_sweep *sweep);
+/* The names of all sweeps, for a message: cut off where the buffer is full, "none" without any. */
+#define PB_SWEEP_NAMES 512
+const char *pb_result_sweep_names(const struct pb_result *result, char names[PB_SWEEP_NAMES]);
 
 /* Size of a dimension scale of the root; 0 when there is none. */
 enum pb_status pb_result_size(hid_t file, const char *name, size_t *size, struct pb_error *err);
