@@ -337,12 +337,16 @@ enum pb_status pb_compare_write(const struct pb_comparison *c, const char *path,
 				const char *command, struct pb_error *err)
 {
 	enum pb_status status;
+	struct pb_error inner = {0};
 	struct pb_aside aside = {0};
 	struct writer w = {.c = c, .layout = {.file = -1}, .group = -1};
 
 	PB_TRY(pb_aside_begin(&aside, path, err));
-	PB_TRY(write_file(&w, aside.temp_path, command, err));
-	status = pb_aside_commit(&aside, err);
+	status = write_file(&w, aside.temp_path, command, &inner);
+	if (status != PB_OK)
+		status = pb_fail(err, status, "%s: %s was not written", inner.message, path);
+	else
+		status = pb_aside_commit(&aside, err);
 cleanup:
 	pb_aside_end(&aside);
 	return status;

@@ -210,7 +210,7 @@ enum pb_status pb_result_find_sweep(const struct pb_result *r, const char *name,
 	char names[PB_SWEEP_NAMES], *end;
 	const uintmax_t number = strtoumax(name, &end, 10);
 	const bool is_number = name[0] >= '0' && name[0] <= '9' && *end == '\0';
-	size_t s;
+	size_t n_words = 0, s;
 
 	for (s = 0; s < r->n_sweeps; s++) {
 		if (strcmp(r->sweeps[s].name, name) == 0 || (is_number && number == s)) {
@@ -218,6 +218,14 @@ enum pb_status pb_result_find_sweep(const struct pb_result *r, const char *name,
 			return PB_OK;
 		}
 	}
+	for (s = 0; s < r->n_sweeps; s++) {
+		if (strcmp(pb_result_sweep_words(&r->sweeps[s]), name) == 0) {
+			*sweep = s;
+			n_words++;
+		}
+	}
+	if (n_words == 1)
+		return PB_OK;
 	return pb_fail(err, PB_ERR_INPUT, "no such sweep: %s: '%s': it has %s", r->path, name,
 		       pb_result_sweep_names(r, names));
 }

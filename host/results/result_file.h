@@ -27,7 +27,8 @@ struct pb_result {
 enum pb_status pb_result_open(struct pb_result *out, const char *path, struct pb_error *err);
 void pb_result_close(struct pb_result *result);
 
-/* A sweep by the name of its group, or by its number. */
+/* A sweep by the name of its group, by its number, or by the name without its number where only one
+ * sweep has it. */
 enum pb_status pb_result_find_sweep(const struct pb_result *result, const char *name, size_t *sweep,
 				    struct pb_error *err);
 /* The name without its number: "patch_z_denoise_all". */
