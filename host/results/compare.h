@@ -151,7 +151,7 @@ struct pb_compare_key {
 	char *model, *revision;
 	char *pairs_sha256, *experiment_sha256;
 	char texts[4][PB_SHA256_HEX]; /* of the pairs' texts */
-	uint64_t device, inode;
+	bool has_texts;               /* all of them: none was given as token ids */
 };
 enum pb_status pb_compare_key_read(struct pb_compare_key *key, const struct pb_result *result,
 				   size_t sweep, struct pb_error *err);
@@ -161,7 +161,8 @@ void pb_compare_key_free(struct pb_compare_key *key);
 enum pb_status pb_compare_find(const struct pb_result *result, const char *words,
 			       const struct pb_compare_key *first, const char *first_path,
 			       size_t *sweep, struct pb_error *err);
-/* Refuses one file under two names, and two files of one experiment. */
+/* Refuses two files of one experiment, which have the same values: a file named twice, or its copy.
+ */
 enum pb_status pb_compare_not_twice(const struct pb_compare_key *first, const char *first_path,
 				    const struct pb_compare_key *other, const char *other_path,
 				    struct pb_error *err);

@@ -1,7 +1,6 @@
 /* Whether the files that are compared are of one sweep and one task. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "config/tree.h"
 #include "results/compare.h"
@@ -118,6 +117,22 @@ cleanup:
 	return status;
 }
 
+static enum pb_status find_empty(void *context, const struct pb_h5_shape *shape, size_t first,
+				 size_t n, const void *values, struct pb_error *err)
+{
+	bool *has_texts = context;
+	const char *const *texts = values;
+	size_t i;
+
+	(void)first;
+	if (!shape->is_text)
+		return pb_fail(err, PB_ERR_CHECK, "the pairs' texts are not texts");
+	for (i = 0; i < n * shape->row; i++)
+		*has_texts = *has_texts && texts[i] != NULL && texts[i][0] != '\0';
+	return PB_OK;
+}
+
+/* What was given as token ids has no text. */
 static enum pb_status read_texts(struct pb_compare_key *key, const struct pb_result *r,
 				 struct pb_error *err)
 {
@@ -126,8 +141,11 @@ static enum pb_status read_texts(struct pb_compare_key *key, const struct pb_res
 	enum pb_status status;
 	size_t i;
 
-	for (i = 0; i < 4; i++)
+	key->has_texts = true;
+	for (i = 0; i < 4; i++) {
 		PB_TRY(pb_digest_dataset(r->file, paths[i], key->texts[i], err));
+		PB_TRY(pb_dataset_walk(r->file, paths[i], find_empty, &key->has_texts, err));
+	}
 cleanup:
 	return status;
 }
@@ -136,13 +154,8 @@ enum pb_status pb_compare_key_read(struct pb_compare_key *key, const struct pb_r
 				   size_t sweep, struct pb_error *err)
 {
 	enum pb_status status;
-	struct stat st;
 
 	*key = (struct pb_compare_key){0};
-	if (stat(r->path, &st) != 0)
-		return pb_fail(err, PB_ERR_IO, "cannot look at: %s", r->path);
-	key->device = (uint64_t)st.st_dev;
-	key->inode = (uint64_t)st.st_ino;
 	PB_TRY(read_config(key, r, sweep, err));
 	PB_TRY(read_texts(key, r, err));
 	PB_TRY(pb_h5_get_text(r->file, "pairs_sha256", &key->pairs_sha256, err));
@@ -217,8 +230,7 @@ enum pb_status pb_compare_not_twice(const struct pb_compare_key *first, const ch
 				    const struct pb_compare_key *other, const char *other_path,
 				    struct pb_error *err)
 {
-	if ((first->device == other->device && first->inode == other->inode) ||
-	    strcmp(first->experiment_sha256, other->experiment_sha256) == 0)
+	if (strcmp(first->experiment_sha256, other->experiment_sha256) == 0)
 		return pb_fail(err, PB_ERR_INPUT,
 			       "the same result twice: %s and %s: name each once", first_path,
 			       other_path);
@@ -232,7 +244,7 @@ enum pb_status pb_compare_not_twice(const struct pb_compare_key *first, const ch
 static bool is_same_task(const struct pb_compare_key *a, const struct pb_compare_key *b)
 {
 	return strcmp(a->pairs_sha256, b->pairs_sha256) == 0 ||
-	       memcmp(a->texts, b->texts, sizeof a->texts) == 0 ||
+	       (a->has_texts && memcmp(a->texts, b->texts, sizeof a->texts) == 0) ||
 	       (a->made && b->made && strcmp(a->task, b->task) == 0);
 }
 

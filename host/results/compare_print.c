@@ -210,6 +210,27 @@ cleanup:
 	return status;
 }
 
+/* Noise makes |means| larger in resamples than in the sample: what is printed lies outside of its
+ * interval where there is much of it. */
+static bool is_noisy(const struct pb_comparison *c, int subset)
+{
+	static const enum pb_measure shown[] = {PB_MEASURE_GINI, PB_MEASURE_CELLS_80,
+						PB_MEASURE_DEPTH_CENTRE};
+	size_t i, k;
+
+	for (i = 0; i < c->n_files; i++) {
+		for (k = 0; k < sizeof shown / sizeof *shown; k++) {
+			const struct pb_estimate x = c->files[i].spread[subset].measures[shown[k]];
+
+			const double slack = 1e-9 * (1 + fabs(x.value)); /* rounding */
+
+			if (x.value < x.low - slack || x.value > x.high + slack)
+				return true;
+		}
+	}
+	return false;
+}
+
 /* ---- all of it --------------------------------------------------------------------------- */
 
 enum pb_status pb_compare_text(const struct pb_comparison *c, bool over_right, bool with_top,
@@ -236,8 +257,12 @@ enum pb_status pb_compare_text(const struct pb_comparison *c, bool over_right, b
 	PB_TRY(print_profile(c, subset, out, err));
 	if (with_top && c->n_top > 0) {
 		fprintf(out, "\nStrongest %s by %s\n\n", noun, what);
-		status = print_top(c, subset, out, err);
+		PB_TRY(print_top(c, subset, out, err));
 	}
+	if (is_noisy(c, subset))
+		fputs("\nAn interval that does not hold its value: much of the sum is noise, which "
+		      "is larger in resamples.\nMore pairs help.\n",
+		      out);
 cleanup:
 	return status;
 }

@@ -115,6 +115,8 @@ static void model(struct fixture *f, size_t n_pairs, size_t n_layers)
 		      "task:\n  name: box\n  boxes: 3\n"
 		      "sweep:\n  - {intervention: patch, positions: all}\n"
 		      "  - {intervention: patch, positions: last}\n";
+	for (size_t i = 0; i < n_pairs; i++)
+		f->pairs.items[i].foil_text = " B";
 	fixture_grids(f, 0, FIXTURE_SWEEPS);
 }
 
@@ -400,6 +402,31 @@ Test(compare, layers_and_a_single_pair)
 	fixture_free(&b);
 }
 
+Test(compare, kv_heads_count_as_heads)
+{
+	struct pb_comparison c;
+	struct fixture a, b;
+
+	model(&a, 4, 3);
+	model(&b, 4, 4);
+	a.sweeps[0].site = b.sweeps[0].site = PB_SITE_V;
+	fixture_grids(&a, 0, 1);
+	fixture_grids(&b, 0, 1);
+	put(&a, constant, false);
+	put(&b, constant, false);
+	compare_two(&c, &a, &b);
+	cr_assert(c.by_head);
+	cr_assert_eq(c.files[1].spread[0].n_cells, 4 * FIXTURE_KV_HEADS);
+	/* The second cell of two to a layer is head 1, the fifth head 0 of layer 2. */
+	cr_assert_eq(c.files[1].spread[0].top[0].head, 1);
+	cr_assert_eq(c.files[1].spread[0].top[1].layer, 2);
+	cr_assert_eq(c.files[1].spread[0].top[1].head, 0);
+	NEAR(c.files[1].spread[0].top[1].depth, 2.5 / 4);
+	pb_comparison_free(&c);
+	fixture_free(&a);
+	fixture_free(&b);
+}
+
 /* ---- outputs ----------------------------------------------------------------------------- */
 
 Test(compare, csv_is_quoted)
@@ -471,26 +498,88 @@ Test(compare, hdf5_holds_the_figures)
 	fixture_free(&b);
 }
 
+static char *text_of(const struct pb_comparison *c, bool over_right, bool with_top)
+{
+	struct pb_error err = {0};
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	cr_assert(out != NULL);
+	cr_assert_eq(pb_compare_text(c, over_right, with_top, out, &err), PB_OK);
+	cr_assert_eq(fclose(out), 0);
+	return text;
+}
+
+/* A line of the text that begins as `start` and has `part` in it. */
+static bool has_line(const char *text, const char *start, const char *part)
+{
+	for (const char *line = text; line != NULL; line = strchr(line, '\n')) {
+		const char *end, *found;
+
+		line += *line == '\n';
+		end = line + strcspn(line, "\n");
+		found = strstr(line, part);
+		if (strncmp(line, start, strlen(start)) == 0 && found != NULL && found < end)
+			return true;
+	}
+	return false;
+}
+
 Test(compare, text_has_a_row_a_file)
 {
 	struct pb_comparison c;
 	struct fixture a, b;
-	char *text = NULL;
-	size_t size;
-	FILE *out;
+	char *text;
 
 	model(&a, 5, 3);
 	model(&b, 5, 6);
 	put(&a, constant, false);
 	put(&b, constant, false);
 	compare_two(&c, &a, &b);
-	out = open_memstream(&text, &size);
-	OK(&a, pb_compare_text(&c, false, true, out, &a.err));
-	cr_assert_eq(fclose(out), 0);
-	cr_assert(strstr(text, "patch_z_denoise_all of 2 files\n") != NULL, "%s", text);
-	cr_assert(strstr(text, "models/tiny") != NULL);
-	cr_assert(strstr(text, "L0H1 -4 [-4, -4]\n") != NULL, "%s", text);
-	cr_assert(strstr(text, "47.5%") == NULL);
+	text = text_of(&c, false, true);
+	cr_assert(has_line(text, "patch_z_denoise_all of 2 files", ""), "%s", text);
+	cr_assert(has_line(text, "  1  models/tiny  step1 ", "  100.0%     "), "%s", text);
+	/* One model and revision: its files are told apart. */
+	cr_assert(has_line(text, "  2  /tmp/pb_results_", "  40.0%  95.0%  "), "%s", text);
+	cr_assert(
+	    has_line(text, "  2  ", "2      3 [3, 3]  24  0.17 [0.17, 0.17]  L0H1 -4 [-4, -4]"),
+	    "%s", text);
+	cr_assert(has_line(text, "  2  ", "   73.8%   26.2%     0.0%  0.0%"), "%s", text);
+	cr_assert(has_line(text, "  2  ", "   2   0.25  L1H0 +3 [+3, +3]"), "%s", text);
+	cr_assert(strstr(text, "much of the sum") == NULL, "%s", text);
+	free(text);
+	text = text_of(&c, true, false);
+	cr_assert(strstr(text, "over the right pairs") != NULL, "%s", text);
+	cr_assert(strstr(text, "L1H0") == NULL, "%s", text);
+	free(text);
+	pb_comparison_free(&c);
+	fixture_free(&a);
+	fixture_free(&b);
+}
+
+/* Every effect is noise but for a strong one: resamples have more of it than the sample. */
+static double mostly_noise(size_t pair, size_t cell)
+{
+	return 0.2 * fixture_noise(12, pair, cell) + (cell == 3 ? 2 : 0);
+}
+
+Test(compare, text_says_where_noise_adds_up)
+{
+	struct pb_comparison c;
+	struct fixture a, b;
+	struct pb_estimate gini;
+	char *text;
+
+	model(&a, 20, 48);
+	model(&b, 20, 48);
+	put(&a, mostly_noise, true);
+	put(&b, constant, true);
+	compare_two(&c, &a, &b);
+	gini = c.files[0].spread[0].measures[PB_MEASURE_GINI];
+	cr_assert(gini.value > gini.high, "%g is not above %g", gini.value, gini.high);
+	text = text_of(&c, false, false);
+	cr_assert(strstr(text, "much of the sum is noise") != NULL, "%s", text);
 	free(text);
 	pb_comparison_free(&c);
 	fixture_free(&a);
@@ -563,7 +652,7 @@ Test(compare, what_makes_tasks_the_same)
 	cr_assert(c.same_task);
 	pb_comparison_free(&c);
 	for (size_t i = 0; i < 4; i++)
-		d.pairs.items[i].answer_text = " B";
+		d.pairs.items[i].answer_text = " C";
 	d.e.config = configs[0];
 	put(&d, constant, false);
 	refused(&a, d.output, NULL, PB_ERR_INPUT, "their pairs are others");
@@ -581,6 +670,35 @@ Test(compare, what_makes_tasks_the_same)
 	pb_comparison_free(&c);
 	fixture_free(&a);
 	fixture_free(&b);
+}
+
+/* Without texts the tokens alone tell pairs apart. */
+Test(compare, pairs_of_token_ids)
+{
+	struct pb_comparison c;
+	struct fixture a, b, d;
+
+	model(&a, 4, 3);
+	model(&b, 4, 3);
+	model(&d, 4, 3);
+	for (size_t i = 0; i < 4; i++)
+		a.pairs.items[i].answer_text = b.pairs.items[i].answer_text =
+		    d.pairs.items[i].answer_text = "";
+	a.e.config = "pairs: a.jsonl\n";
+	b.e.config = d.e.config = "pairs: b.jsonl\n";
+	d.e.pairs_sha256 = "cccc";
+	put(&a, constant, false);
+	put(&b, constant, false);
+	put(&d, constant, false);
+	compare_two(&c, &a, &b);
+	cr_assert(c.same_task);
+	cr_assert_str_eq(c.files[0].texts[PB_COMPARE_MODEL], "data/boxbench"); /* model_path */
+	cr_assert_str_eq(c.files[0].texts[PB_COMPARE_REVISION], "");
+	pb_comparison_free(&c);
+	refused(&a, d.output, NULL, PB_ERR_INPUT, ": pairs: b.jsonl");
+	fixture_free(&a);
+	fixture_free(&b);
+	fixture_free(&d);
 }
 
 Test(compare, other_sweeps_are_refused)
