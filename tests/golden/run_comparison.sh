@@ -26,6 +26,7 @@ check() { succeed "$python" "$golden/check_comparison.py" "$@"; }
 succeed "$patchbay" compare whole.h5 small.h5 three.h5 early.h5
 succeed "$patchbay" compare whole.h5 small.h5 early.h5 three.h5 -o a.h5 --csv a.csv
 check a.h5 a.csv
+succeed "$patchbay" verify a.h5
 succeed "$patchbay" compare early.h5 small.h5 -s patch_z_noise_all --by restoration --bins 7 -n 100 \
 	-o b.h5 --csv b.csv
 check b.h5 b.csv

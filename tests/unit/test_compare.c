@@ -486,8 +486,7 @@ Test(compare, hdf5_holds_the_figures)
 	text_is(&a, "comparison", "sweep", "patch_z_denoise_all");
 	text_is(&a, "/", "command", "patchbay compare a b");
 	cr_assert_eq(read_attribute(&a, "/", "complete"), 1);
-	/* It is no result file. */
-	free(verify_text(&a, PB_ERR_INPUT));
+	free(verify_text(&a, PB_OK));
 	FAILS(&a, pb_compare_write(&c, "/nowhere/compared.h5", "", &a.err), PB_ERR_INPUT,
 	      "/nowhere");
 	free(gini);
@@ -785,39 +784,81 @@ Test(compare, one_result_twice_is_refused)
 	fixture_free(&a);
 }
 
-/* Spoil an attribute or a dataset of a finished file. */
-static void spoil_effect(struct fixture *f)
+/* Replace the first value of a float64 dataset. */
+static void spoil(struct fixture *f, const char *path)
 {
-	double wrong = 77;
-	hsize_t at[2] = {1, 1}, one[2] = {1, 1};
-	hid_t file, dataset, space, memory;
+	struct pb_h5_shape shape;
+	hid_t file, dataset;
+	double *values;
 
 	OK(f, pb_h5_file_open(&file, f->output, true, PB_ERR_IO, &f->err));
-	dataset = H5Dopen2(file, "sweeps/0_patch_z_denoise_all/summary/effect", H5P_DEFAULT);
-	space = H5Dget_space(dataset);
-	memory = H5Screate_simple(2, one, NULL);
-	cr_assert(H5Sselect_hyperslab(space, H5S_SELECT_SET, at, NULL, one, NULL) >= 0);
-	cr_assert(H5Dwrite(dataset, H5T_NATIVE_DOUBLE, memory, space, H5P_DEFAULT, &wrong) >= 0);
-	pb_h5_drop(memory);
-	pb_h5_drop(space);
+	dataset = H5Dopen2(file, path, H5P_DEFAULT);
+	OK(f, pb_h5_shape(dataset, path, &shape, &f->err));
+	values = calloc(shape.count, sizeof *values);
+	cr_assert(values != NULL);
+	cr_assert(H5Dread(dataset, shape.type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
+	values[0] = 77;
+	cr_assert(H5Dwrite(dataset, shape.type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
+	free(values);
 	pb_h5_drop(dataset);
 	OK(f, pb_h5_file_close(&file, f->output, &f->err));
+}
+
+static void drop_attribute(struct fixture *f, const char *name)
+{
+	hid_t file;
+
+	OK(f, pb_h5_file_open(&file, f->output, true, PB_ERR_IO, &f->err));
+	cr_assert(H5Adelete(file, name) >= 0);
+	OK(f, pb_h5_file_close(&file, f->output, &f->err));
+}
+
+Test(compare, comparisons_are_verified)
+{
+	struct pb_comparison c;
+	struct fixture a, b;
+	char *text;
+
+	model(&a, 4, 3);
+	model(&b, 4, 3);
+	put(&a, constant, false);
+	put(&b, noisy, false);
+	compare_two(&c, &a, &b);
+	snprintf(a.output, sizeof a.output, "%s/compared.h5", a.folder);
+	OK(&a, pb_compare_write(&c, a.output, "", &a.err));
+	text = verify_text(&a, PB_OK);
+	cr_assert(strstr(text, "ok     /comparison/gini_ci_low_right: checksum right") != NULL,
+		  "%s", text);
+	free(text);
+	spoil(&a, "comparison/gini");
+	text = verify_text(&a, PB_ERR_CHECK);
+	cr_assert(strstr(text, "WRONG  /comparison/gini: ") != NULL, "%s", text);
+	free(text);
+	OK(&a, pb_compare_write(&c, a.output, "", &a.err));
+	drop_attribute(&a, "command");
+	text = verify_text(&a, PB_ERR_CHECK);
+	cr_assert(strstr(text, "WRONG  attributes: ") != NULL, "%s", text);
+	free(text);
+	drop_attribute(&a, "complete");
+	text = verify_text(&a, PB_ERR_CHECK);
+	cr_assert(strstr(text, "not complete") != NULL, "%s", text);
+	free(text);
+	pb_comparison_free(&c);
+	fixture_free(&a);
+	fixture_free(&b);
 }
 
 Test(compare, damaged_and_incomplete_files_are_refused)
 {
 	struct fixture a, b;
-	hid_t file;
 
 	model(&a, 4, 3);
 	model(&b, 4, 3);
 	put(&a, constant, false);
 	put(&b, constant, false);
-	spoil_effect(&b);
+	spoil(&b, "sweeps/0_patch_z_denoise_all/summary/effect");
 	refused(&a, b.output, NULL, PB_ERR_CHECK, "is not that of its values");
-	OK(&b, pb_h5_file_open(&file, b.output, true, PB_ERR_IO, &b.err));
-	cr_assert(H5Adelete(file, "complete") >= 0);
-	OK(&b, pb_h5_file_close(&file, b.output, &b.err));
+	drop_attribute(&b, "complete");
 	refused(&a, b.output, NULL, PB_ERR_CHECK, "not complete");
 	refused(&a, "/nowhere/x.h5", NULL, PB_ERR_INPUT, "/nowhere/x.h5");
 	refused(&a, __FILE__, NULL, PB_ERR_INPUT, "");
