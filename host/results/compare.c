@@ -45,22 +45,16 @@ static enum pb_status read_facts(struct pb_compared *file, const struct pb_resul
 				 struct pb_error *err)
 {
 	enum pb_status status;
-	size_t n_right = 0, i;
+	const size_t n_right = pb_result_n_right(r);
+	const size_t counts[PB_N_COMPARE_COUNTS] = {r->n_layers, r->n_heads, r->n_pairs, n_right};
+	double facts[PB_N_COMPARE_FACTS] = {(double)n_right / (double)r->n_pairs, NAN,
+					    mean_of(r->logit_diff[0], r->n_pairs),
+					    mean_of(r->logit_diff[1], r->n_pairs)};
 
-	for (i = 0; i < r->n_pairs; i++)
-		n_right += r->right[i] == 1;
-	file->counts[PB_COMPARE_N_LAYERS - PB_COMPARE_N_LAYERS] = r->n_layers;
-	file->counts[PB_COMPARE_N_HEADS - PB_COMPARE_N_LAYERS] = r->n_heads;
-	file->counts[PB_COMPARE_N_PAIRS - PB_COMPARE_N_LAYERS] = r->n_pairs;
-	file->counts[PB_COMPARE_N_RIGHT - PB_COMPARE_N_LAYERS] = n_right;
-	file->facts[PB_COMPARE_RIGHT_SHARE - PB_COMPARE_RIGHT_SHARE] =
-	    (double)n_right / (double)r->n_pairs;
-	file->facts[PB_COMPARE_CLEAN_LOGIT_DIFF - PB_COMPARE_RIGHT_SHARE] =
-	    mean_of(r->logit_diff[0], r->n_pairs);
-	file->facts[PB_COMPARE_CORRUPTED_LOGIT_DIFF - PB_COMPARE_RIGHT_SHARE] =
-	    mean_of(r->logit_diff[1], r->n_pairs);
-	status =
-	    read_accuracy(&file->facts[PB_COMPARE_CLEAN_ACCURACY - PB_COMPARE_RIGHT_SHARE], r, err);
+	PB_TRY(read_accuracy(&facts[1], r, err));
+	memcpy(file->counts, counts, sizeof counts);
+	memcpy(file->facts, facts, sizeof facts);
+cleanup:
 	return status;
 }
 

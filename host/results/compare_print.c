@@ -90,25 +90,23 @@ static enum pb_status print_models(const struct pb_comparison *c, FILE *out, str
 					     "accuracy", "clean LD", "corrupted LD"};
 	enum pb_status status;
 	struct pb_table t = {0};
-	size_t i;
+	size_t i, k;
 
 	PB_TRY(table_of(&t, c->n_files, header, sizeof header / sizeof *header, err));
 	t.left[2] = t.left[3] = true;
 	for (i = 0; i < c->n_files; i++) {
 		const struct pb_compared *f = &c->files[i];
-		const double *facts = f->facts;
 
 		pb_table_put(&t, i + 1, 0, "%zu", i + 1);
 		pb_table_put(&t, i + 1, 1, "%s", end_of(f->texts[PB_COMPARE_MODEL]));
 		pb_table_put(&t, i + 1, 2, "%s", end_of(f->texts[PB_COMPARE_REVISION]));
 		pb_table_put(&t, i + 1, 3, "%s", f->texts[PB_COMPARE_FAMILY]);
-		pb_table_put(&t, i + 1, 4, "%zu", f->counts[0]);
-		pb_table_put(&t, i + 1, 5, "%zu", f->counts[1]);
-		pb_table_put(&t, i + 1, 6, "%zu", f->counts[2]);
-		put_share(&t, i + 1, 7, facts[0]);
-		put_share(&t, i + 1, 8, facts[1]);
-		pb_table_put(&t, i + 1, 9, "%+.2f", facts[2]);
-		pb_table_put(&t, i + 1, 10, "%+.2f", facts[3]);
+		for (k = 0; k < 3; k++) /* layers, heads, pairs */
+			pb_table_put(&t, i + 1, 4 + k, "%zu", f->counts[k]);
+		for (k = 0; k < 2; k++) /* right, accuracy */
+			put_share(&t, i + 1, 7 + k, f->facts[k]);
+		for (k = 2; k < 4; k++) /* logit differences */
+			pb_table_put(&t, i + 1, 7 + k, "%+.2f", f->facts[k]);
 	}
 	pb_table_print(&t, out);
 cleanup:

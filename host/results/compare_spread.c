@@ -162,15 +162,6 @@ cleanup:
 	return status;
 }
 
-static size_t count_right(const struct pb_result *r)
-{
-	size_t n = 0, i;
-
-	for (i = 0; i < r->n_pairs; i++)
-		n += r->right[i] == 1;
-	return n;
-}
-
 static enum pb_status read_values(struct reading *d, struct pb_error *err)
 {
 	enum pb_status status;
@@ -181,7 +172,8 @@ static enum pb_status read_values(struct reading *d, struct pb_error *err)
 		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the name of a dataset");
 	PB_TRY(pb_h5_get_int(d->r->file, "seed", &seed, err));
 	PB_TRY(pb_draws_new(&d->draws[0], d->r->n_pairs, d->n_cells, (uint64_t)seed, err));
-	PB_TRY(pb_draws_new(&d->draws[1], count_right(d->r), d->n_cells, (uint64_t)seed, err));
+	PB_TRY(
+	    pb_draws_new(&d->draws[1], pb_result_n_right(d->r), d->n_cells, (uint64_t)seed, err));
 	PB_TRY(pb_alloc((void **)&d->effects, BATCH * d->n_cells, sizeof(double), "pairs", err));
 	status = pb_dataset_walk(d->r->file, path, add_block, d, err);
 cleanup:

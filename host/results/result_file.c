@@ -180,6 +180,15 @@ void pb_result_close(struct pb_result *r)
 	*r = (struct pb_result){.file = -1};
 }
 
+size_t pb_result_n_right(const struct pb_result *r)
+{
+	size_t n = 0, i;
+
+	for (i = 0; i < r->n_pairs; i++)
+		n += r->right[i] == 1;
+	return n;
+}
+
 /* ---- choosing a sweep -------------------------------------------------------------------- */
 
 /* "patch_z_denoise_all" of "0_patch_z_denoise_all". */

@@ -26,6 +26,8 @@ struct pb_result {
  * that is damaged or incomplete. */
 enum pb_status pb_result_open(struct pb_result *out, const char *path, struct pb_error *err);
 void pb_result_close(struct pb_result *result);
+/* Pairs that the model is right about. */
+size_t pb_result_n_right(const struct pb_result *result);
 
 /* A sweep by the name of its group, by its number, or by the name without its number where only one
  * sweep has it. */
