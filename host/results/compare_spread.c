@@ -34,7 +34,7 @@ static enum pb_status fail_sweep(const struct reading *d, const char *why, struc
  * neurons a cell is no share of a whole, and a part's concentration is not the model's. */
 static enum pb_status read_shape(struct reading *d, struct pb_error *err)
 {
-	enum pb_status status;
+	enum pb_status status = PB_OK;
 	const struct pb_grid *grid = &d->grid.grid;
 	const bool heads = grid->n_axes == 2 && (grid->axes[1].kind == PB_AXIS_HEAD ||
 						 grid->axes[1].kind == PB_AXIS_KV_HEAD);

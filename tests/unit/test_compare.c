@@ -120,14 +120,19 @@ static void model(struct fixture *f, size_t n_pairs, size_t n_layers)
 	fixture_grids(f, 0, FIXTURE_SWEEPS);
 }
 
-/* Write it, with the effects of its sweeps. Pair 0 is not right where not_right says so. */
-static void put(struct fixture *f, effect_of effect, bool not_right)
+/* What is about pair 0. */
+enum first_pair { RIGHT, NOT_RIGHT, NO_GAP };
+
+/* Write it, with the effects of its sweeps. */
+static void put(struct fixture *f, effect_of effect, enum first_pair first)
 {
 	struct pb_chunk_values *v = fixture_chunk(f, 0);
 	struct pb_checked_variant *checked;
 
-	if (not_right)
+	if (first == NOT_RIGHT)
 		v->base[1].logit_diff[0] = 1.5;
+	else if (first == NO_GAP)
+		v->base[1].logit_diff[0] = v->base[0].logit_diff[0] - 0.05;
 	for (size_t l = 0; l < f->e.arch.n_layers; l++)
 		v->checks.resid_pre_deviation[l] = 1e-6;
 	for (size_t s = 0; s < f->e.n_sweeps; s++) {
@@ -185,8 +190,8 @@ Test(compare, effects_that_are_known)
 
 	model(&a, 5, 3);
 	model(&b, 5, 6);
-	put(&a, constant, false);
-	put(&b, constant, false);
+	put(&a, constant, RIGHT);
+	put(&b, constant, RIGHT);
 	compare_two(&c, &a, &b);
 	cr_assert_str_eq(c.sweep, "patch_z_denoise_all");
 	cr_assert(c.same_task && c.by_head && !c.noise);
@@ -259,31 +264,55 @@ static double plain_quantile(double *sorted, size_t n, double q)
 	return sorted[k] + (at - (double)k) * (sorted[k + 1] - sorted[k]);
 }
 
-/* Gini and total of each resample of pairs [first, n), by plain loops. */
-static void check_intervals(struct fixture *f, const struct pb_spread *s, size_t first)
+/* Mean effects of a resample of pairs [first, n); false without any. */
+static bool plain_means(const struct fixture *f, const uint16_t *drawn, size_t first,
+			effect_of effect, double *mean)
 {
-	const size_t n_cells = f->grids[0].n_cells, n = f->pairs.n - first;
+	for (size_t c = 0; c < f->grids[0].n_cells; c++) {
+		double n = 0;
+
+		mean[c] = 0;
+		for (size_t i = first; i < f->pairs.n; i++) {
+			const double x = effect(i, c);
+
+			mean[c] += isnan(x) ? 0 : drawn[i - first] * x;
+			n += isnan(x) ? 0 : drawn[i - first];
+		}
+		if (n == 0)
+			return false;
+		mean[c] /= n;
+	}
+	return true;
+}
+
+static void check_interval(struct pb_estimate x, double *values, size_t n)
+{
+	qsort(values, n, sizeof *values, rising);
+	NEAR(x.low, plain_quantile(values, n, 0.025));
+	NEAR(x.high, plain_quantile(values, n, 0.975));
+}
+
+/* Gini and total of each resample of pairs [first, n), by plain loops. */
+static void check_intervals(struct fixture *f, const struct pb_spread *s, size_t first,
+			    effect_of effect)
+{
+	const size_t n_cells = f->grids[0].n_cells, n_pairs = f->pairs.n - first;
 	double ginis[PB_STATS_RESAMPLES], totals[PB_STATS_RESAMPLES], mean[CELLS_MAX];
 	struct pb_stats_plan plan;
+	size_t n = 0;
 
-	OK(f, pb_stats_plan_new(&plan, n, f->e.seed, &f->err));
+	OK(f, pb_stats_plan_new(&plan, n_pairs, f->e.seed, &f->err));
 	for (size_t r = 0; r < PB_STATS_RESAMPLES; r++) {
-		totals[r] = 0;
-		for (size_t c = 0; c < n_cells; c++) {
-			mean[c] = 0;
-			for (size_t i = 0; i < n; i++)
-				mean[c] += plan.drawn[r * n + i] * noisy(first + i, c);
-			mean[c] /= (double)n;
-			totals[r] += fabs(mean[c]);
-		}
-		ginis[r] = plain_gini(mean, n_cells);
+		if (!plain_means(f, plan.drawn + r * n_pairs, first, effect, mean))
+			continue;
+		ginis[n] = plain_gini(mean, n_cells);
+		totals[n] = 0;
+		for (size_t c = 0; c < n_cells; c++)
+			totals[n] += fabs(mean[c]);
+		n++;
 	}
-	qsort(ginis, PB_STATS_RESAMPLES, sizeof *ginis, rising);
-	qsort(totals, PB_STATS_RESAMPLES, sizeof *totals, rising);
-	NEAR(s->measures[PB_MEASURE_GINI].low, plain_quantile(ginis, PB_STATS_RESAMPLES, 0.025));
-	NEAR(s->measures[PB_MEASURE_GINI].high, plain_quantile(ginis, PB_STATS_RESAMPLES, 0.975));
-	NEAR(s->measures[PB_MEASURE_TOTAL].low, plain_quantile(totals, PB_STATS_RESAMPLES, 0.025));
-	NEAR(s->measures[PB_MEASURE_TOTAL].high, plain_quantile(totals, PB_STATS_RESAMPLES, 0.975));
+	check_interval(s->measures[PB_MEASURE_GINI], ginis, n);
+	check_interval(s->measures[PB_MEASURE_TOTAL], totals, n);
 	pb_stats_plan_free(&plan);
 }
 
@@ -295,16 +324,16 @@ Test(compare, intervals_are_those_of_plain_loops_over_the_pairs)
 	/* More pairs than are added to the sums at once, and one that is not right. */
 	model(&a, 37, 5);
 	model(&b, 37, 3);
-	put(&a, noisy, true);
-	put(&b, noisy, true);
+	put(&a, noisy, NOT_RIGHT);
+	put(&b, noisy, NOT_RIGHT);
 	compare_two(&c, &a, &b);
 	cr_assert_eq(c.files[0].spread[0].n_pairs, 37);
 	cr_assert_eq(c.files[0].spread[1].n_pairs, 36);
 	cr_assert_eq(c.files[0].counts[3], 36);
 	NEAR(c.files[0].facts[0], 36.0 / 37);
-	check_intervals(&a, &c.files[0].spread[0], 0);
-	check_intervals(&a, &c.files[0].spread[1], 1);
-	check_intervals(&b, &c.files[1].spread[1], 1);
+	check_intervals(&a, &c.files[0].spread[0], 0, noisy);
+	check_intervals(&a, &c.files[0].spread[1], 1, noisy);
+	check_intervals(&b, &c.files[1].spread[1], 1, noisy);
 	pb_comparison_free(&c);
 	fixture_free(&a);
 	fixture_free(&b);
@@ -330,8 +359,8 @@ Test(compare, the_same_bits_each_time_and_on_any_number_of_threads)
 
 	model(&a, 20, 3);
 	model(&b, 20, 4);
-	put(&a, noisy, true);
-	put(&b, noisy, false);
+	put(&a, noisy, NOT_RIGHT);
+	put(&b, noisy, RIGHT);
 	omp_set_num_threads(1);
 	compare_two(&c, &a, &b);
 	once = csv_of(&c);
@@ -357,8 +386,8 @@ Test(compare, restoration_is_one_less_in_noise)
 
 	model(&a, 12, 3);
 	model(&b, 12, 3);
-	put(&a, NULL, false);
-	put(&b, NULL, false);
+	put(&a, NULL, RIGHT);
+	put(&b, NULL, RIGHT);
 	options.by = PB_BY_RESTORATION;
 	options.sweep = "1";
 	OK(&a, pb_compare(&c, &options, &a.err));
@@ -377,6 +406,37 @@ Test(compare, restoration_is_one_less_in_noise)
 	fixture_free(&b);
 }
 
+/* Pair 0 has no gap to be restored. */
+static double restored(size_t pair, size_t cell)
+{
+	return pair == 0 ? NAN
+			 : noisy(pair, cell) / (fixture_base(pair, 0) - fixture_base(pair, 1));
+}
+
+Test(compare, pairs_without_a_gap_have_no_restoration)
+{
+	struct pb_comparison c;
+	struct fixture a, b;
+	char *paths[2] = {a.output, b.output};
+	struct pb_compare_options options = options_of(paths, 2);
+
+	/* Of three pairs many resamples have little but the first, and some nothing else. */
+	model(&a, 3, 3);
+	model(&b, 19, 3);
+	put(&a, noisy, NO_GAP);
+	put(&b, noisy, NO_GAP);
+	options.by = PB_BY_RESTORATION;
+	OK(&a, pb_compare(&c, &options, &a.err));
+	cr_assert_eq(c.files[0].spread[0].n_pairs, 2);
+	cr_assert_eq(c.files[1].spread[0].n_pairs, 18);
+	check_intervals(&a, &c.files[0].spread[0], 0, restored);
+	check_intervals(&b, &c.files[1].spread[0], 0, restored);
+	check_intervals(&b, &c.files[1].spread[1], 1, restored);
+	pb_comparison_free(&c);
+	fixture_free(&a);
+	fixture_free(&b);
+}
+
 Test(compare, layers_and_a_single_pair)
 {
 	struct pb_comparison c;
@@ -387,8 +447,8 @@ Test(compare, layers_and_a_single_pair)
 	a.sweeps[0].site = b.sweeps[0].site = PB_SITE_MLP_OUT;
 	fixture_grids(&a, 0, 1);
 	fixture_grids(&b, 0, 1);
-	put(&a, constant, false);
-	put(&b, constant, false);
+	put(&a, constant, RIGHT);
+	put(&b, constant, RIGHT);
 	compare_two(&c, &a, &b);
 	cr_assert(!c.by_head);
 	cr_assert_eq(c.files[0].spread[0].n_cells, 3);
@@ -412,8 +472,8 @@ Test(compare, kv_heads_count_as_heads)
 	a.sweeps[0].site = b.sweeps[0].site = PB_SITE_V;
 	fixture_grids(&a, 0, 1);
 	fixture_grids(&b, 0, 1);
-	put(&a, constant, false);
-	put(&b, constant, false);
+	put(&a, constant, RIGHT);
+	put(&b, constant, RIGHT);
 	compare_two(&c, &a, &b);
 	cr_assert(c.by_head);
 	cr_assert_eq(c.files[1].spread[0].n_cells, 4 * FIXTURE_KV_HEADS);
@@ -440,8 +500,8 @@ Test(compare, csv_is_quoted)
 	a.e.config = "model:\n  path: 'a \"b\", c'\n  revision: step1\n"
 		     "task:\n  name: box\n  boxes: 3\n"
 		     "sweep:\n  - {intervention: patch, positions: all}\n";
-	put(&a, constant, false);
-	put(&b, constant, false);
+	put(&a, constant, RIGHT);
+	put(&b, constant, RIGHT);
 	compare_two(&c, &a, &b);
 	csv = csv_of(&c);
 	cr_assert(strncmp(csv,
@@ -465,8 +525,8 @@ Test(compare, hdf5_holds_the_figures)
 
 	model(&a, 20, 3);
 	model(&b, 20, 4);
-	put(&a, noisy, true);
-	put(&b, noisy, false);
+	put(&a, noisy, NOT_RIGHT);
+	put(&b, noisy, RIGHT);
 	compare_two(&c, &a, &b);
 	snprintf(a.output, sizeof a.output, "%s/compared.h5", a.folder);
 	OK(&a, pb_compare_write(&c, a.output, "patchbay compare a b", &a.err));
@@ -533,8 +593,8 @@ Test(compare, text_has_a_row_a_file)
 
 	model(&a, 5, 3);
 	model(&b, 5, 6);
-	put(&a, constant, false);
-	put(&b, constant, false);
+	put(&a, constant, RIGHT);
+	put(&b, constant, RIGHT);
 	compare_two(&c, &a, &b);
 	text = text_of(&c, false, true);
 	cr_assert(has_line(text, "patch_z_denoise_all of 2 files", ""), "%s", text);
@@ -572,8 +632,8 @@ Test(compare, text_says_where_noise_adds_up)
 
 	model(&a, 20, 48);
 	model(&b, 20, 48);
-	put(&a, mostly_noise, true);
-	put(&b, constant, true);
+	put(&a, mostly_noise, NOT_RIGHT);
+	put(&b, constant, NOT_RIGHT);
 	compare_two(&c, &a, &b);
 	gini = c.files[0].spread[0].measures[PB_MEASURE_GINI];
 	cr_assert(gini.value > gini.high, "%g is not above %g", gini.value, gini.high);
@@ -615,8 +675,8 @@ Test(compare, other_tasks_are_refused_unless_asked_for)
 		b.pairs.items[i].clean_text = "another prompt";
 	b.e.config = "model: {path: models/tiny}\ntask:\n  name: box\n  boxes: 5\n"
 		     "sweep:\n  - {intervention: patch, positions: all}\n";
-	put(&a, constant, false);
-	put(&b, constant, false);
+	put(&a, constant, RIGHT);
+	put(&b, constant, RIGHT);
 	refused(&a, b.output, NULL, PB_ERR_INPUT, ": task.boxes: 3\n");
 	refused(&a, b.output, NULL, PB_ERR_INPUT, ": task.boxes: 5");
 	refused(&a, b.output, NULL, PB_ERR_INPUT, "--any-task");
@@ -645,15 +705,15 @@ Test(compare, what_makes_tasks_the_same)
 	b.e.pairs_sha256 = d.e.pairs_sha256 = "cccc"; /* another tokenizer */
 	a.e.config = configs[0];
 	b.e.config = configs[1];
-	put(&a, constant, false);
-	put(&b, constant, false);
+	put(&a, constant, RIGHT);
+	put(&b, constant, RIGHT);
 	compare_two(&c, &a, &b);
 	cr_assert(c.same_task);
 	pb_comparison_free(&c);
 	for (size_t i = 0; i < 4; i++)
 		d.pairs.items[i].answer_text = " C";
 	d.e.config = configs[0];
-	put(&d, constant, false);
+	put(&d, constant, RIGHT);
 	refused(&a, d.output, NULL, PB_ERR_INPUT, "their pairs are others");
 	fixture_free(&d);
 	/* The options of a task are the task, whatever names the tokenizer leaves it. */
@@ -662,8 +722,8 @@ Test(compare, what_makes_tasks_the_same)
 	for (size_t i = 0; i < 4; i++)
 		b.pairs.items[i].answer_text = " B";
 	OK(&a, pb_output_remove(&a.e, &a.err));
-	put(&a, constant, false);
-	put(&b, constant, false);
+	put(&a, constant, RIGHT);
+	put(&b, constant, RIGHT);
 	compare_two(&c, &a, &b);
 	cr_assert(c.same_task);
 	pb_comparison_free(&c);
@@ -686,9 +746,9 @@ Test(compare, pairs_of_token_ids)
 	a.e.config = "pairs: a.jsonl\n";
 	b.e.config = d.e.config = "pairs: b.jsonl\n";
 	d.e.pairs_sha256 = "cccc";
-	put(&a, constant, false);
-	put(&b, constant, false);
-	put(&d, constant, false);
+	put(&a, constant, RIGHT);
+	put(&b, constant, RIGHT);
+	put(&d, constant, RIGHT);
 	compare_two(&c, &a, &b);
 	cr_assert(c.same_task);
 	cr_assert_str_eq(c.files[0].texts[PB_COMPARE_MODEL], "data/boxbench"); /* model_path */
@@ -709,8 +769,8 @@ Test(compare, other_sweeps_are_refused)
 	b.sweeps[0].site = PB_SITE_V;
 	b.sweeps[1].site = PB_SITE_Q;
 	fixture_grids(&b, 0, 2);
-	put(&a, constant, false);
-	put(&b, constant, false);
+	put(&a, constant, RIGHT);
+	put(&b, constant, RIGHT);
 	refused(&a, b.output, NULL, PB_ERR_INPUT, "has no patch_z_denoise_all, which ");
 	refused(&a, b.output, NULL, PB_ERR_INPUT,
 		"it has 0_patch_v_denoise_all, 1_patch_q_noise_last");
@@ -732,13 +792,13 @@ Test(compare, a_sweep_of_other_settings_is_refused_and_the_right_one_is_found)
 	b.e.config = "model: {path: m}\ntask: {name: box, boxes: 3}\n"
 		     "sweep:\n  - {intervention: patch, positions: all, min_gap: 2}\n"
 		     "  - {intervention: patch, positions: all}\n";
-	put(&a, constant, false);
-	put(&b, noisy, false);
+	put(&a, constant, RIGHT);
+	put(&b, noisy, RIGHT);
 	compare_two(&c, &a, &b);
 	pb_comparison_free(&c);
 	OK(&b, pb_output_remove(&b.e, &b.err));
 	b.e.n_sweeps = 1;
-	put(&b, noisy, false);
+	put(&b, noisy, RIGHT);
 	refused(&a, b.output, NULL, PB_ERR_INPUT, ": sweep.min_gap: 2");
 	fixture_free(&a);
 	fixture_free(&b);
@@ -756,8 +816,8 @@ Test(compare, cells_that_are_no_heads_and_parts_of_them_are_refused)
 	a.sweeps[0].layers = b.sweeps[0].layers = layers;
 	fixture_grids(&a, 0, 2);
 	fixture_grids(&b, 0, 2);
-	put(&a, NULL, false);
-	put(&b, NULL, false);
+	put(&a, NULL, RIGHT);
+	put(&b, NULL, RIGHT);
 	refused(&a, b.output, NULL, PB_ERR_INPUT, "a part of the layers or heads");
 	refused(&a, b.output, "1_patch_z_noise_each", PB_ERR_INPUT,
 		"its cells are not layers, nor heads of layers");
@@ -771,7 +831,7 @@ Test(compare, one_result_twice_is_refused)
 	char other[160], *command;
 
 	model(&a, 4, 3);
-	put(&a, constant, false);
+	put(&a, constant, RIGHT);
 	refused(&a, a.output, NULL, PB_ERR_INPUT, "the same result twice");
 	snprintf(other, sizeof other, "%s/link.h5", a.folder);
 	cr_assert_eq(symlink(a.output, other), 0);
@@ -821,8 +881,8 @@ Test(compare, comparisons_are_verified)
 
 	model(&a, 4, 3);
 	model(&b, 4, 3);
-	put(&a, constant, false);
-	put(&b, noisy, false);
+	put(&a, constant, RIGHT);
+	put(&b, noisy, RIGHT);
 	compare_two(&c, &a, &b);
 	snprintf(a.output, sizeof a.output, "%s/compared.h5", a.folder);
 	OK(&a, pb_compare_write(&c, a.output, "", &a.err));
@@ -854,8 +914,8 @@ Test(compare, damaged_and_incomplete_files_are_refused)
 
 	model(&a, 4, 3);
 	model(&b, 4, 3);
-	put(&a, constant, false);
-	put(&b, constant, false);
+	put(&a, constant, RIGHT);
+	put(&b, constant, RIGHT);
 	spoil(&b, "sweeps/0_patch_z_denoise_all/summary/effect");
 	refused(&a, b.output, NULL, PB_ERR_CHECK, "is not that of its values");
 	drop_attribute(&b, "complete");
@@ -876,8 +936,8 @@ Test(compare, distractors_have_no_restoration)
 	model(&a, 4, 3);
 	model(&b, 4, 3);
 	a.pairs.items[2].extra = "{\"corrupt\": \"distractor\"}";
-	put(&a, constant, false);
-	put(&b, constant, false);
+	put(&a, constant, RIGHT);
+	put(&b, constant, RIGHT);
 	options.by = PB_BY_RESTORATION;
 	FAILS(&a, pb_compare(&c, &options, &a.err), PB_ERR_INPUT, "1 are distractors");
 	pb_comparison_free(&c);
