@@ -126,8 +126,8 @@ struct pb_comparison {
  * sweep of other settings or of cells that are no layers or heads, a part of them, another task, a
  * file given twice; PB_ERR_CHECK a damaged or incomplete file. Freed by pb_comparison_free whatever
  * is returned. */
-enum pb_status pb_compare(struct pb_comparison *out, const struct pb_compare_options *options,
-			  struct pb_error *err);
+enum pb_status pb_compare(struct pb_comparison *comparison,
+			  const struct pb_compare_options *options, struct pb_error *err);
 void pb_comparison_free(struct pb_comparison *comparison);
 
 /* Tables for a terminal, over all pairs or the right ones, with the strongest cells of each file

@@ -297,7 +297,7 @@ static void check_intervals(struct fixture *f, const struct pb_spread *s, size_t
 			    effect_of effect)
 {
 	const size_t n_cells = f->grids[0].n_cells, n_pairs = f->pairs.n - first;
-	double ginis[PB_STATS_RESAMPLES], totals[PB_STATS_RESAMPLES], mean[CELLS_MAX];
+	double ginis[PB_STATS_RESAMPLES], totals[PB_STATS_RESAMPLES], mean[CELLS_MAX] = {0};
 	struct pb_stats_plan plan;
 	size_t n = 0;
 
@@ -476,7 +476,7 @@ Test(compare, kv_heads_count_as_heads)
 	put(&b, constant, RIGHT);
 	compare_two(&c, &a, &b);
 	cr_assert(c.by_head);
-	cr_assert_eq(c.files[1].spread[0].n_cells, 4 * FIXTURE_KV_HEADS);
+	cr_assert_eq(c.files[1].spread[0].n_cells, (size_t)4 * FIXTURE_KV_HEADS);
 	/* The second cell of two to a layer is head 1, the fifth head 0 of layer 2. */
 	cr_assert_eq(c.files[1].spread[0].top[0].head, 1);
 	cr_assert_eq(c.files[1].spread[0].top[1].layer, 2);
@@ -611,6 +611,30 @@ Test(compare, text_has_a_row_a_file)
 	text = text_of(&c, true, false);
 	cr_assert(strstr(text, "over the right pairs") != NULL, "%s", text);
 	cr_assert(strstr(text, "L1H0") == NULL, "%s", text);
+	free(text);
+	pb_comparison_free(&c);
+	fixture_free(&a);
+	fixture_free(&b);
+}
+
+Test(compare, revisions_of_one_model_are_told_apart_by_their_names)
+{
+	struct pb_comparison c;
+	struct fixture a, b;
+	char *text;
+
+	model(&a, 4, 3);
+	model(&b, 4, 3);
+	b.e.config = "model: {path: models/tiny, revision: step3000}\n"
+		     "task: {name: box, boxes: 3}\n"
+		     "sweep:\n  - {intervention: patch, positions: all}\n";
+	put(&a, constant, RIGHT);
+	put(&b, noisy, RIGHT);
+	compare_two(&c, &a, &b);
+	text = text_of(&c, false, false);
+	cr_assert(has_line(text, "  1  step1 ", "  40.0%  95.0%  "), "%s", text);
+	cr_assert(has_line(text, "  2  models/tiny  step3000  ", ""), "%s", text);
+	cr_assert(has_line(text, "  2  step3000 ", "  L1H3 +1.08 ["), "%s", text);
 	free(text);
 	pb_comparison_free(&c);
 	fixture_free(&a);
@@ -800,6 +824,24 @@ Test(compare, a_sweep_of_other_settings_is_refused_and_the_right_one_is_found)
 	b.e.n_sweeps = 1;
 	put(&b, noisy, RIGHT);
 	refused(&a, b.output, NULL, PB_ERR_INPUT, ": sweep.min_gap: 2");
+	fixture_free(&a);
+	fixture_free(&b);
+}
+
+/* A vector is of one model's space: its file is no setting that models share. */
+Test(compare, vectors_may_be_other_files)
+{
+	struct pb_comparison c;
+	struct fixture a, b;
+
+	model(&a, 4, 3);
+	model(&b, 4, 3);
+	a.e.config = "task: {name: box}\nsweep:\n  - {intervention: add, vector: a.npy}\n";
+	b.e.config = "task: {name: box}\nsweep:\n  - {intervention: add, vector: b.npy}\n";
+	put(&a, constant, RIGHT);
+	put(&b, noisy, RIGHT);
+	compare_two(&c, &a, &b);
+	pb_comparison_free(&c);
 	fixture_free(&a);
 	fixture_free(&b);
 }
