@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/args.h"
+#include "cli/command.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "cluster/team.h"
@@ -27,44 +28,6 @@ static void print_more(FILE *out)
 	    "keys of CONFIG, {words}, [default]; exactly one of task and pairs; sweep is a list "
 	    "of rows or one row\n(eval needs a task, and no sweep)\n");
 	pb_config_describe(out);
-}
-
-/* Plain words stand as they are, others in single quotes: the text can be given to a shell. */
-static void append_quoted(FILE *out, const char *word)
-{
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "0123456789_./-=:,+@%";
-
-	if (word[0] != '\0' && word[strspn(word, plain)] == '\0') {
-		fputs(word, out);
-		return;
-	}
-	fputc('\'', out);
-	for (const char *s = word; *s != '\0'; s++) {
-		if (*s == '\'')
-			fputs("'\\''", out);
-		else
-			fputc(*s, out);
-	}
-	fputc('\'', out);
-}
-
-/* `patchbay run ...` as it was typed (freed with free()). */
-static enum pb_status command_line(int argc, char **argv, char **command, struct pb_error *err)
-{
-	size_t size = 0;
-	FILE *out = open_memstream(command, &size);
-
-	if (out == NULL)
-		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the command line");
-	fputs("patchbay", out);
-	for (int i = 0; i < argc; i++) {
-		fputc(' ', out);
-		append_quoted(out, argv[i]);
-	}
-	if (fclose(out) != 0)
-		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the command line");
-	return PB_OK;
 }
 
 /* --backend is short for a --set. */
@@ -188,7 +151,7 @@ static enum pb_status run_verb(bool evaluation, int argc, char **argv, struct pb
 	int first;
 
 	/* Before the options are parsed, which reorders argv. */
-	PB_TRY(command_line(argc, argv, &command, err));
+	PB_TRY(pb_command_line(argc, argv, &command, err));
 	PB_TRY(pb_args_parse(&usage, argc, argv, &first, &help, err));
 	if (help)
 		goto cleanup;

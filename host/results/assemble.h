@@ -55,6 +55,8 @@ enum pb_status pb_assembly_add_part(struct pb_assembly *a, size_t chunk, struct 
  * the first chunk was started and the file was finished (seconds since 1970). */
 enum pb_status pb_provenance_write(hid_t file, const struct pb_experiment *e, int64_t started,
 				   double seconds, struct pb_error *err);
+/* What a file that is made from results says of the program: versions, command, time. */
+enum pb_status pb_program_write(hid_t file, const char *command, struct pb_error *err);
 
 /* ---- pairs_group.c --------------------------------------------------------------------- */
 

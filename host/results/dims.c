@@ -64,6 +64,9 @@ static const struct dim_info dim_infos[PB_N_DIMS] = {
     [PB_DIM_LENGTH] = {"length", "words or items that are shown"},
     [PB_DIM_CHUNK] = {"chunk", "group of pairs computed together"},
     [PB_DIM_CHECKED_VARIANT] = {"checked_variant", "variant recomputed by a plain forward"},
+    [PB_DIM_FILE] = {"file", "result file that is compared"},
+    [PB_DIM_BIN] = {"bin", "part of the relative depth: from depth_low to depth_high"},
+    [PB_DIM_RANK] = {"rank", "rank by |mean effect|, 1 is the strongest"},
     [PB_DIM_DATASET] = {"dataset", "dataset of this file"},
 };
 

@@ -2,11 +2,11 @@
 #include "results/identity.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "patchbay/base.h"
+#include "results/lines.h"
 
 /* Borrows the texts of e. */
 static struct pb_identity identity_of(const struct pb_experiment *e)
@@ -86,59 +86,11 @@ void pb_identity_free(struct pb_identity *identity)
 
 /* ---- differences ----------------------------------------------------------------------- */
 
-/* A text that lines are appended to, cut off where it is full. */
-struct lines {
-	char *text;
-	size_t size, used;
-};
-
-__attribute__((format(printf, 2, 3))) static void add(struct lines *l, const char *format, ...)
-{
-	va_list args;
-	int n;
-
-	va_start(args, format);
-	n = vsnprintf(l->text + l->used, l->size - l->used, format, args);
-	va_end(args);
-	if (n > 0)
-		l->used += (size_t)n < l->size - l->used ? (size_t)n : l->size - l->used - 1;
-}
-
-/* Length of the line at text, without its newline. */
-static size_t line_length(const char *text)
-{
-	return strcspn(text, "\n");
-}
-
-static bool has_line(const char *text, const char *line, size_t length)
-{
-	while (*text != '\0') {
-		size_t n = line_length(text);
-
-		if (n == length && memcmp(text, line, n) == 0)
-			return true;
-		text += n + (text[n] == '\n');
-	}
-	return false;
-}
-
-/* Lines of `a` that `b` does not have. */
-static void add_missing(struct lines *l, const char *a, const char *b, const char *label)
-{
-	while (*a != '\0') {
-		size_t n = line_length(a);
-
-		if (n > 0 && !has_line(b, a, n))
-			add(l, "\n  %s: %.*s", label, (int)(n < 200 ? n : 200), a);
-		a += n + (a[n] == '\n');
-	}
-}
-
 enum pb_status pb_identity_compare(const struct pb_identity *there, const struct pb_experiment *e,
 				   bool *same, char *difference, size_t size, struct pb_error *err)
 {
 	enum pb_status status;
-	struct lines l = {.text = difference, .size = size};
+	struct pb_lines l = {.text = difference, .size = size};
 	const struct pb_identity here = identity_of(e);
 	char hex[PB_SHA256_HEX];
 
@@ -148,21 +100,21 @@ enum pb_status pb_identity_compare(const struct pb_identity *there, const struct
 	*same = strcmp(hex, there->experiment_sha256) == 0;
 	if (*same || size == 0)
 		return PB_OK;
-	add(&l, "it is of a different experiment:");
+	pb_lines_add(&l, "it is of a different experiment:");
 	if (strcmp(there->model_sha256, here.model_sha256) != 0)
-		add(&l, "\n  the model differs: SHA-256 there %.12s, here %.12s",
-		    there->model_sha256, here.model_sha256);
+		pb_lines_add(&l, "\n  the model differs: SHA-256 there %.12s, here %.12s",
+			     there->model_sha256, here.model_sha256);
 	if (strcmp(there->pairs_sha256, here.pairs_sha256) != 0)
-		add(&l, "\n  the pairs differ: SHA-256 there %.12s, here %.12s",
-		    there->pairs_sha256, here.pairs_sha256);
+		pb_lines_add(&l, "\n  the pairs differ: SHA-256 there %.12s, here %.12s",
+			     there->pairs_sha256, here.pairs_sha256);
 	if (there->schema_version != here.schema_version)
-		add(&l, "\n  schema version there %" PRId64 ", here %" PRId64,
-		    there->schema_version, here.schema_version);
+		pb_lines_add(&l, "\n  schema version there %" PRId64 ", here %" PRId64,
+			     there->schema_version, here.schema_version);
 	if (there->chunk_pairs != here.chunk_pairs)
-		add(&l, "\n  pairs a chunk there %" PRId64 ", here %" PRId64, there->chunk_pairs,
-		    here.chunk_pairs);
-	add_missing(&l, there->identity, here.identity, "there");
-	add_missing(&l, here.identity, there->identity, "here");
+		pb_lines_add(&l, "\n  pairs a chunk there %" PRId64 ", here %" PRId64,
+			     there->chunk_pairs, here.chunk_pairs);
+	pb_lines_add_missing(&l, there->identity, here.identity, "there");
+	pb_lines_add_missing(&l, here.identity, there->identity, "here");
 cleanup:
 	return status;
 }

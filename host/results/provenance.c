@@ -88,3 +88,15 @@ cleanup:
 	free(title);
 	return status;
 }
+
+enum pb_status pb_program_write(hid_t file, const char *command, struct pb_error *err)
+{
+	enum pb_status status;
+
+	PB_TRY(pb_h5_put_text(file, "patchbay_version", PB_VERSION, err));
+	PB_TRY(pb_h5_put_text(file, "git_commit", PB_COMMIT, err));
+	PB_TRY(pb_h5_put_text(file, "command", command, err));
+	PB_TRY(put_time(file, "finished", (int64_t)time(NULL), err));
+cleanup:
+	return status;
+}

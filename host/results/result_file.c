@@ -199,3 +199,62 @@ void pb_result_close(struct pb_result *r)
 		(void)pb_h5_file_close(&r->file, r->path, NULL);
 	*r = (struct pb_result){.file = -1};
 }
+
+size_t pb_result_n_right(const struct pb_result *r)
+{
+	size_t n = 0, i;
+
+	for (i = 0; i < r->n_pairs; i++)
+		n += r->right[i] == 1;
+	return n;
+}
+
+/* ---- choosing a sweep -------------------------------------------------------------------- */
+
+/* "patch_z_denoise_all" of "0_patch_z_denoise_all". */
+const char *pb_result_sweep_words(const struct pb_result_sweep *sweep)
+{
+	const char *words = strchr(sweep->name, '_');
+
+	return words != NULL ? words + 1 : sweep->name;
+}
+
+const char *pb_result_sweep_names(const struct pb_result *r, char names[PB_SWEEP_NAMES])
+{
+	size_t s, used = 0;
+
+	names[0] = '\0';
+	for (s = 0; s < r->n_sweeps && used < PB_SWEEP_NAMES; s++) {
+		int n = snprintf(names + used, PB_SWEEP_NAMES - used, "%s%s", s > 0 ? ", " : "",
+				 r->sweeps[s].name);
+
+		used += n > 0 ? (size_t)n : 0;
+	}
+	return r->n_sweeps > 0 ? names : "none";
+}
+
+enum pb_status pb_result_find_sweep(const struct pb_result *r, const char *name, size_t *sweep,
+				    struct pb_error *err)
+{
+	char names[PB_SWEEP_NAMES], *end;
+	const uintmax_t number = strtoumax(name, &end, 10);
+	const bool is_number = name[0] >= '0' && name[0] <= '9' && *end == '\0';
+	size_t n_words = 0, s;
+
+	for (s = 0; s < r->n_sweeps; s++) {
+		if (strcmp(r->sweeps[s].name, name) == 0 || (is_number && number == s)) {
+			*sweep = s;
+			return PB_OK;
+		}
+	}
+	for (s = 0; s < r->n_sweeps; s++) {
+		if (strcmp(pb_result_sweep_words(&r->sweeps[s]), name) == 0) {
+			*sweep = s;
+			n_words++;
+		}
+	}
+	if (n_words == 1)
+		return PB_OK;
+	return pb_fail(err, PB_ERR_INPUT, "no such sweep: %s: '%s': it has %s", r->path, name,
+		       pb_result_sweep_names(r, names));
+}

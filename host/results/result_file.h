@@ -29,6 +29,18 @@ enum pb_status pb_result_open(struct pb_result *out, const char *path, struct pb
 /* The same for evaluations too, which pb_result_open refuses. */
 enum pb_status pb_result_open_any(struct pb_result *out, const char *path, struct pb_error *err);
 void pb_result_close(struct pb_result *result);
+/* Pairs that the model is right about. */
+size_t pb_result_n_right(const struct pb_result *result);
+
+/* A sweep by the name of its group, by its number, or by the name without its number where only one
+ * sweep has it. */
+enum pb_status pb_result_find_sweep(const struct pb_result *result, const char *name, size_t *sweep,
+				    struct pb_error *err);
+/* The name without its number: "patch_z_denoise_all". */
+const char *pb_result_sweep_words(const struct pb_result_sweep *sweep);
+/* The names of all sweeps, for a message: cut off where the buffer is full, "none" without any. */
+#define PB_SWEEP_NAMES 512
+const char *pb_result_sweep_names(const struct pb_result *result, char names[PB_SWEEP_NAMES]);
 
 /* Size of a dimension scale of the root; 0 when there is none. */
 enum pb_status pb_result_size(hid_t file, const char *name, size_t *size, struct pb_error *err);

@@ -66,6 +66,10 @@ enum pb_dim {
 	PB_DIM_LENGTH,
 	PB_DIM_CHUNK,
 	PB_DIM_CHECKED_VARIANT,
+	/* Of comparisons of files (compare_schema.c). */
+	PB_DIM_FILE,
+	PB_DIM_BIN,
+	PB_DIM_RANK,
 	PB_DIM_DATASET,
 	PB_N_DIMS,
 	/* In rows only: the axes that come with the row (struct pb_axes). */

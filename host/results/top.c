@@ -1,5 +1,4 @@
 /* Ranked cells of result files, and `patchbay top`. */
-#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,32 +143,7 @@ void pb_ranking_free(struct pb_ranking *ranking)
 	*ranking = (struct pb_ranking){0};
 }
 
-/* ---- choosing a sweep -------------------------------------------------------------------- */
-
-/* A sweep by the name of its group, or by its number. */
-static enum pb_status find_sweep(const struct pb_result *r, const char *name, size_t *sweep,
-				 struct pb_error *err)
-{
-	char names[512] = "", *end;
-	const uintmax_t number = strtoumax(name, &end, 10);
-	const bool is_number = name[0] >= '0' && name[0] <= '9' && *end == '\0';
-	size_t s, used = 0;
-
-	for (s = 0; s < r->n_sweeps; s++) {
-		if (strcmp(r->sweeps[s].name, name) == 0 || (is_number && number == s)) {
-			*sweep = s;
-			return PB_OK;
-		}
-	}
-	for (s = 0; s < r->n_sweeps && used < sizeof names; s++) {
-		int n = snprintf(names + used, sizeof names - used, "%s%s", s > 0 ? ", " : "",
-				 r->sweeps[s].name);
-
-		used += n > 0 ? (size_t)n : 0;
-	}
-	return pb_fail(err, PB_ERR_INPUT, "no such sweep: %s: '%s': it has %s", r->path, name,
-		       r->n_sweeps > 0 ? names : "none");
-}
+/* ---- of a file ---------------------------------------------------------------------------- */
 
 enum pb_status pb_result_rank(struct pb_ranking *out, const char *path, const char *sweep,
 			      size_t n_most, bool over_right, struct pb_error *err)
@@ -181,7 +155,7 @@ enum pb_status pb_result_rank(struct pb_ranking *out, const char *path, const ch
 	*out = (struct pb_ranking){0};
 	PB_TRY(pb_result_open(&r, path, err));
 	if (sweep != NULL)
-		PB_TRY(find_sweep(&r, sweep, &index, err));
+		PB_TRY(pb_result_find_sweep(&r, sweep, &index, err));
 	if (r.n_sweeps == 0)
 		status = pb_fail(err, PB_ERR_INPUT, "no sweeps: %s: name a file with one", path);
 	else
@@ -202,7 +176,7 @@ enum pb_status pb_result_top(const char *path, const char *sweep, size_t n_most,
 	PB_TRY(pb_result_open(&r, path, err));
 	n = r.n_sweeps;
 	if (sweep != NULL) {
-		PB_TRY(find_sweep(&r, sweep, &first, err));
+		PB_TRY(pb_result_find_sweep(&r, sweep, &first, err));
 		n = 1;
 	}
 	PB_TRY(pb_alloc((void **)&rankings, n, sizeof *rankings, "ranking", err));

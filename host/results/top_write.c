@@ -5,20 +5,10 @@
 #include <string.h>
 
 #include "patchbay/base.h"
+#include "results/text.h"
 #include "results/top.h"
 
 /* ---- text -------------------------------------------------------------------------------- */
-
-/* "+1.99 [+1.95, +2.04]", without what there is none of. */
-static void interval_text(char text[64], double value, double low, double high)
-{
-	if (isnan(value))
-		snprintf(text, 64, "-");
-	else if (isnan(low) || isnan(high))
-		snprintf(text, 64, "%+.3g", value);
-	else
-		snprintf(text, 64, "%+.3g [%+.3g, %+.3g]", value, low, high);
-}
 
 static void p_text(char text[16], double p)
 {
@@ -37,22 +27,13 @@ static void fill_line(struct line *line, size_t rank, const struct pb_ranked_cel
 {
 	snprintf(line->text[0], sizeof line->text[0], "%zu", rank);
 	snprintf(line->text[1], sizeof line->text[1], "%s", c->label);
-	interval_text(line->text[2], c->effect, c->ci_low, c->ci_high);
-	interval_text(line->text[3], c->restoration, c->restoration_ci_low, c->restoration_ci_high);
+	pb_text_interval(line->text[2], c->effect, c->ci_low, c->ci_high);
+	pb_text_interval(line->text[3], c->restoration, c->restoration_ci_low,
+			 c->restoration_ci_high);
 	p_text(line->text[4], c->p_value);
 	p_text(line->text[5], c->p_fwer);
 	p_text(line->text[6], c->q_bh);
 	snprintf(line->text[7], sizeof line->text[7], "%d", (int)c->n_pairs);
-}
-
-/* Columns that a terminal shows: bytes of UTF-8 that do not continue a character. */
-static int width_of(const char *text)
-{
-	int width = 0;
-
-	for (; *text != '\0'; text++)
-		width += ((unsigned char)*text & 0xc0) != 0x80;
-	return width;
 }
 
 static void print_line(const struct line *line, const int widths[N_COLUMNS], FILE *out)
@@ -60,7 +41,7 @@ static void print_line(const struct line *line, const int widths[N_COLUMNS], FIL
 	int c;
 
 	for (c = 0; c < N_COLUMNS; c++) {
-		const int pad = widths[c] - width_of(line->text[c]);
+		const int pad = widths[c] - pb_text_width(line->text[c]);
 		const bool right = c == 0 || c == N_COLUMNS - 1; /* counts */
 
 		fprintf(out, "  %*s%s", right ? pad : 0, "", line->text[c]);
@@ -84,12 +65,12 @@ static void print_ranking(const struct pb_ranking *r, bool over_right, FILE *out
 		r->sweep, r->n, r->n_cells, over_right ? ", over the right pairs" : "",
 		r->n_excluded);
 	for (c = 0; c < N_COLUMNS; c++)
-		widths[c] = width_of(header.text[c]);
+		widths[c] = pb_text_width(header.text[c]);
 	for (i = 0; i < r->n; i++) {
 		fill_line(&line, i + 1, &r->cells[i]);
 		for (c = 0; c < N_COLUMNS; c++)
-			if (width_of(line.text[c]) > widths[c])
-				widths[c] = width_of(line.text[c]);
+			if (pb_text_width(line.text[c]) > widths[c])
+				widths[c] = pb_text_width(line.text[c]);
 	}
 	print_line(&header, widths, out);
 	for (i = 0; i < r->n; i++) {
@@ -140,18 +121,6 @@ static void figures_of(const struct pb_ranked_cell *c, double figures[N_FIGURES]
 	memcpy(figures, all, sizeof all);
 }
 
-/* A text in quotes, those within it doubled (RFC 4180). */
-static void print_quoted(const char *text, FILE *out)
-{
-	fputc('"', out);
-	for (; *text != '\0'; text++) {
-		if (*text == '"')
-			fputc('"', out);
-		fputc(*text, out);
-	}
-	fputc('"', out);
-}
-
 void pb_top_csv(const struct pb_ranking *rankings, size_t n, FILE *out)
 {
 	size_t s, i, k;
@@ -171,7 +140,7 @@ void pb_top_csv(const struct pb_ranking *rankings, size_t n, FILE *out)
 
 			figures_of(c, figures);
 			fprintf(out, "%s,%zu,%zu,", r->sweep, i + 1, c->cell);
-			print_quoted(c->label, out);
+			pb_text_quoted(c->label, out);
 			for (k = 0; k < PB_N_AXIS_KINDS; k++) {
 				fputc(',', out);
 				if (!isnan(c->axes[k]))

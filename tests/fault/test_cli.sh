@@ -61,7 +61,7 @@ expect 2 "missing argument" "$patchbay" top
 expect 2 "options contradict: --csv and --json" "$patchbay" top --csv --json x.h5
 expect 2 "did you mean --sweep?" "$patchbay" top --swep 0 x.h5
 expect 2 "not a result file: $model/config.json" "$patchbay" top "$model/config.json"
-for verb in run prompts info verify top doctor; do
+for verb in run prompts info verify top compare doctor; do
 	succeed "$patchbay" $verb --help
 done
 succeed "$patchbay" --help
@@ -184,6 +184,7 @@ succeed "$patchbay" verify out.h5
 # The strongest cells, in three forms.
 succeed "$patchbay" top out.h5
 succeed "$patchbay" top --sweep 0_patch_z_denoise_last -n 3 --right out.h5
+succeed "$patchbay" top --sweep patch_z_denoise_last -n 1 out.h5
 expect 2 "no such sweep: out.h5: 'nothing': it has 0_patch_z_denoise_last" \
 	"$patchbay" top --sweep nothing out.h5
 expect 2 "no such sweep: out.h5: '1'" "$patchbay" top --sweep 1 out.h5
