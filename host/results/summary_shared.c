@@ -1,4 +1,5 @@
 /* What the summaries of all sweeps of a run share: their pairs, draws and axes. */
+#include <math.h>
 #include <stdlib.h>
 
 #include "patchbay/base.h"
@@ -43,4 +44,16 @@ void pb_summary_shared_free(struct pb_summary_shared *shared)
 		free(shared->rows[s]);
 		pb_stats_plan_free(&shared->plan[s]);
 	}
+}
+
+double pb_pair_gap(const struct pb_summary_shared *shared, size_t pair)
+{
+	return shared->logit_diff[0][pair] - shared->logit_diff[1][pair];
+}
+
+bool pb_has_restoration(const struct pb_summary_shared *shared, size_t pair, double min_gap)
+{
+	const double gap = pb_pair_gap(shared, pair);
+
+	return !shared->facts->distractor[pair] && gap != 0 && fabs(gap) >= min_gap;
 }
