@@ -4,6 +4,7 @@
 
 #include "patchbay/results.h"
 #include "results/checks.h"
+#include "results/groups.h"
 #include "results/growing.h"
 #include "results/layout.h"
 #include "results/schema.h"
@@ -88,6 +89,10 @@ struct pb_summary_shared {
 	const struct pb_pair_facts *facts;
 	struct pb_stats_plan plan[PB_N_SUBSETS];
 	size_t *rows[PB_N_SUBSETS]; /* the pairs in each */
+	/* Matched pairs; of the right ones, groups whose pairs both are. */
+	struct pb_groups groups;
+	struct pb_stats_plan group_plan[PB_N_SUBSETS];
+	size_t *group_rows[PB_N_SUBSETS]; /* the groups in each */
 };
 enum pb_status pb_summary_shared_new(struct pb_summary_shared *shared,
 				     const struct pb_experiment *e, const struct pb_layout *layout,
@@ -126,6 +131,11 @@ enum pb_status pb_random_sets_write(const struct pb_summary_shared *shared, size
 				    hid_t group, hid_t out,
 				    const double *const effects[PB_N_SUBSETS],
 				    const double *accuracy_change, struct pb_error *err);
+
+/* The group `matched` of a summary: state against action in groups of matched pairs; nothing where
+ * there are none (matched.c). */
+enum pb_status pb_matched_write(const struct pb_summary_shared *shared, size_t sweep, hid_t group,
+				hid_t summary, struct pb_error *err);
 
 /* ---- checks_group.c -------------------------------------------------------------------- */
 

@@ -156,7 +156,8 @@ static enum pb_status print_sweep(FILE *out, const struct pb_result *r, size_t s
 		pb_figures_print_map(&f, use_colour(out), out);
 	PB_TRY(pb_figures_print_sets(&f, r, sweep, &done, out, err));
 	if (!done)
-		status = print_top(out, &f, n_top, err);
+		PB_TRY(print_top(out, &f, n_top, err));
+	status = pb_figures_print_matched(&f, r, sweep, n_top, out, err);
 cleanup:
 	pb_figures_free(&f);
 	return status;

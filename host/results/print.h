@@ -42,6 +42,12 @@ enum pb_status pb_figures_print_sets(const struct pb_figures *figures,
 				     const struct pb_result *result, size_t sweep, bool *done,
 				     FILE *out, struct pb_error *err);
 
+/* Of matched pairs: the n_top cells in which state and action differ most; nothing where there are
+ * none (print_matched.c). */
+enum pb_status pb_figures_print_matched(const struct pb_figures *figures,
+					const struct pb_result *result, size_t sweep, size_t n_top,
+					FILE *out, struct pb_error *err);
+
 void pb_figures_print_map(const struct pb_figures *figures, bool colour, FILE *out);
 
 #endif

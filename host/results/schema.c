@@ -253,6 +253,35 @@ const struct pb_field pb_remaining_fields[PB_N_CIRCUIT_FIELDS] = {
 				   "upper end of the 95% bootstrap interval of what remains"),
 };
 
+const struct pb_field pb_matched_fields[PB_N_MATCHED_FIELDS] = {
+    [PB_MATCHED_STATE] =
+	SUMMARY("restoration_state", PB_TYPE_F64, "1",
+		"mean over groups of the restoration of the pair whose state is corrupted"),
+    [PB_MATCHED_ACTION] =
+	SUMMARY("restoration_action", PB_TYPE_F64, "1",
+		"mean over groups of the restoration of the pair whose action is corrupted"),
+    [PB_MATCHED_DIFFERENCE] = SUMMARY("restoration_difference", PB_TYPE_F64, "1",
+				      "mean over groups of the restoration of state minus that of "
+				      "action"),
+    [PB_MATCHED_STDERR] =
+	SUMMARY("stderr", PB_TYPE_F64, "1", "standard error of the mean difference"),
+    [PB_MATCHED_CI_LOW] = SUMMARY("ci_low", PB_TYPE_F64, "1",
+				  "lower end of the 95% bootstrap interval of the mean difference"),
+    [PB_MATCHED_CI_HIGH] =
+	SUMMARY("ci_high", PB_TYPE_F64, "1",
+		"upper end of the 95% bootstrap interval of the mean difference"),
+    [PB_MATCHED_P_VALUE] = SUMMARY("p_value", PB_TYPE_F64, "1",
+				   "two-sided sign-flip p of the mean difference, one cell alone"),
+    [PB_MATCHED_P_FWER] = SUMMARY("p_fwer", PB_TYPE_F64, "1",
+				  "p corrected for all cells of the sweep (Westfall and Young, "
+				  "largest |t|)"),
+    [PB_MATCHED_Q_BH] =
+	SUMMARY("q_bh", PB_TYPE_F64, "1", "false discovery rate (Benjamini and Hochberg)"),
+    [PB_MATCHED_N_GROUPS] =
+	SUMMARY("n_groups", PB_TYPE_I32, "1",
+		"number of groups whose pairs both have a restoration in the cell"),
+};
+
 const struct pb_field pb_checks_fields[PB_N_CHECKS_FIELDS] = {
     [PB_CHECKS_RESID_PRE_DEVIATION] = {"resid_pre_deviation",
 				       PB_TYPE_F64,

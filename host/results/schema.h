@@ -175,6 +175,22 @@ enum pb_circuit_field {
 extern const struct pb_field pb_faithfulness_fields[PB_N_CIRCUIT_FIELDS];
 extern const struct pb_field pb_remaining_fields[PB_N_CIRCUIT_FIELDS];
 
+/* Of the group `matched` of a summary. */
+enum pb_matched_field {
+	PB_MATCHED_STATE,
+	PB_MATCHED_ACTION,
+	PB_MATCHED_DIFFERENCE,
+	PB_MATCHED_STDERR,
+	PB_MATCHED_CI_LOW,
+	PB_MATCHED_CI_HIGH,
+	PB_MATCHED_P_VALUE,
+	PB_MATCHED_P_FWER,
+	PB_MATCHED_Q_BH,
+	PB_MATCHED_N_GROUPS,
+	PB_N_MATCHED_FIELDS
+};
+extern const struct pb_field pb_matched_fields[PB_N_MATCHED_FIELDS];
+
 enum pb_checks_field {
 	PB_CHECKS_RESID_PRE_DEVIATION,
 	PB_CHECKS_RESID_PRE_PAIRS,

@@ -330,6 +330,7 @@ enum pb_status pb_summary_write(const struct pb_summary_shared *shared, size_t s
 	PB_TRY(pb_accuracy_write(shared, sweep, group, out, &accuracy_change, err));
 	if (s.sweep->by_sets)
 		PB_TRY(write_of_sets(&s, sweep, out, accuracy_change, err));
+	status = pb_matched_write(shared, sweep, group, out, err);
 cleanup:
 	free(accuracy_change);
 	pb_h5_drop(out);

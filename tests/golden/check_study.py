@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Compute again, by numpy from the raw values of result files, what their summaries say of sets:
-accuracy, how a set stands among random ones, faithfulness, what remains; and the draws of random
-sets. Exits with 1 and a message on the first difference.
+"""Compute again, by numpy from the raw values of result files, what their summaries say of sets
+(accuracy, how a set stands among random ones, faithfulness, what remains; the draws of random sets)
+and of matched pairs (state against action). Exits with 1 and a message on the first difference.
 
     python3 check_study.py FILE...
 
 Needs h5py and numpy.
 """
+import itertools
+import json
 import sys
 
 import h5py
@@ -226,6 +228,97 @@ def check_circuit(file, sweep, summary, sets, subsets):
     return done
 
 
+# ---- matched pairs -------------------------------------------------------------------------
+
+def groups_of(file):
+    """(state, action) of each group, in the order of their first pairs."""
+    tokens, answers = file["pairs/clean_tokens"][...], file["pairs/answer_token"][...]
+    named = {}
+    for i, extra in enumerate(map(json.loads, text(file["pairs/extra"]))):
+        if extra.get("group") is not None:
+            named.setdefault(json.dumps(extra["group"]), []).append((extra.get("partner"), i))
+    found = []
+    for members in named.values():
+        partners = dict(members)
+        if len(members) != 2 or set(partners) != {"state", "action"}:
+            continue
+        a, b = partners["state"], partners["action"]
+        if np.array_equal(tokens[a], tokens[b]) and answers[a] == answers[b]:
+            found.append((a, b))
+    return sorted(found, key=min)
+
+
+def flips(n):
+    """All signs of n groups but the identity."""
+    return np.array(list(itertools.product((1, -1), repeat=n))[1:]).reshape(-1, n)
+
+
+def sign_flips(values):
+    """p, p_fwer and q of the mean of every column, all flips taken; NaN: no value in the group."""
+    n = np.sum(~np.isnan(values), axis=0)
+    x = np.nan_to_num(values)
+    sums = np.abs(np.vstack([np.ones((1, len(x))), flips(len(x))]) @ x)
+    p = np.mean(sums >= sums[0] - 1e-12 * np.abs(x).sum(0), axis=0)
+    squares = n * (x * x).sum(0)
+    with np.errstate(all="ignore"):
+        u = np.where((n >= 2) & (squares > 0), sums ** 2 / squares, 0)
+    statistic = (n - 1) * u / (1 + np.maximum(n - 2, 0) * u)
+    fwer = np.array([np.mean(statistic.max(1) >= t * (1 - 1e-12)) for t in statistic[0]])
+    p[n == 0] = fwer[n == 0] = np.nan
+    q = np.full(len(p), np.nan)
+    order = [i for i in np.argsort(p, kind="stable") if n[i] > 0]
+    least = 1.0
+    for rank in range(len(order), 0, -1):
+        least = min(least, p[order[rank - 1]] * len(order) / rank)
+        q[order[rank - 1]] = least
+    return p, fwer, q
+
+
+def interval(values, drawn):
+    """95% bootstrap interval of the mean of every column."""
+    out = np.full((2, values.shape[1]), np.nan)
+    for c, x in enumerate(values.T):
+        there = ~np.isnan(x)
+        if there.sum() < 2:
+            continue
+        weights = drawn[:, there]
+        with np.errstate(all="ignore"):
+            out[:, c] = np.nanpercentile(weights @ x[there] / weights.sum(1), (2.5, 97.5))
+    return out
+
+
+def check_matched(file, sweep, summary):
+    groups, right = groups_of(file), file["pairs/right"][...] == 1
+    require(("matched" in summary) == (len(groups) > 0), sweep.name, "matched")
+    if not groups:
+        return 0
+    clean, corrupted = (file["base"][s]["logit_diff"][...] for s in ("clean", "corrupted"))
+    gap, matched, done = clean - corrupted, summary["matched"], 0
+    ratio = (summary_cells(file, sweep, "logit_diff") - corrupted[:, None]) / gap[:, None]
+    ratio[np.abs(gap) < sweep.attrs["min_gap"]] = np.nan
+    for suffix in ("", "_right"):
+        rows = [g for g in groups if suffix == "" or (right[g[0]] and right[g[1]])]
+        require(matched.attrs["n_groups_total" + suffix] == len(rows), sweep.name, "groups")
+        state, action = (ratio[[g[k] for g in rows]] for k in (0, 1))
+        x = state - action
+        state, action = np.where(np.isnan(x), np.nan, state), np.where(np.isnan(x), np.nan, action)
+        n = np.sum(~np.isnan(x), axis=0)
+        with np.errstate(all="ignore"):
+            mean = np.nansum(x, axis=0) / n
+            error = np.sqrt(np.nansum((x - mean) ** 2, axis=0) / (n - 1) / n)
+            columns = {"restoration_state": np.nansum(state, axis=0) / n,
+                       "restoration_action": np.nansum(action, axis=0) / n,
+                       "restoration_difference": mean, "stderr": np.where(n < 2, np.nan, error),
+                       "n_groups": n}
+        low_high = interval(x, resamples(int(file.attrs["seed"]), len(rows)))
+        columns.update(zip(("ci_low", "ci_high"), low_high))
+        if len(rows) <= 13:
+            columns.update(zip(("p_value", "p_fwer", "q_bh"), sign_flips(x)))
+        for name, values in columns.items():
+            done += compare(matched, name + suffix, values)
+    return done
+
+
 def check(path):
     done = 0
     with h5py.File(path, "r") as file:
@@ -236,6 +329,7 @@ def check(path):
         for sweep in file["sweeps"].values():
             summary = sweep["summary"]
             done += check_accuracy(file, sweep, summary)
+            done += check_matched(file, sweep, summary)
             if "set" in sweep:
                 sets = Sets(file, sweep)
                 done += check_random(sweep, summary, sets)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What summaries say of sets, in files of real runs, computed again by numpy (check_study.py); the same
-# bits whatever the chunks and threads. Then spoiled copies, which check_study.py must refuse.
+# What summaries say of sets and of matched pairs, in files of real runs, computed again by numpy
+# (check_study.py); the same bits whatever the chunks and threads. Then spoiled copies, which
+# check_study.py must refuse.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 patchbay=${PATCHBAY:-build/release/patchbay}
@@ -69,6 +70,35 @@ run_sets() {
 	"$patchbay" run --quiet "$1.yaml" -o "$1.h5" && "$patchbay" verify "$1.h5"
 }
 
+matched_rows() {
+	cat <<-END
+		  - {site: z, positions: last}
+		  - {site: z, positions: [action], direction: noise}
+		  - {site: z, positions: each, layers: [2]}
+		  - {intervention: zero, sets: {circuit: [L0H7, L2H0]}}
+	END
+}
+
+# shuffled_pairs FILE N: matched pairs in an odd order, without the first one's partner
+shuffled_pairs() {
+	"$patchbay" prompts box --boxes 3 --moves 2 --pairs "$2" --corrupt matched --seed 3 |
+		sed 2d | sort -r >"$1"
+}
+
+# run_matched FILE CHUNK: pairs of a task;  run_shuffled FILE CHUNK: those of a file
+run_matched() {
+	CORRUPT=matched config "$1.yaml" 8 "$2" 0
+	matched_rows >>"$1.yaml"
+	"$patchbay" run --quiet "$1.yaml" -o "$1.h5" && "$patchbay" verify "$1.h5"
+}
+run_shuffled() {
+	shuffled_pairs "$work/pairs.jsonl" 10
+	config "$1.yaml" 8 "$2" 0
+	sed -i "s|^task:.*|pairs: $work/pairs.jsonl|" "$1.yaml"
+	matched_rows >>"$1.yaml"
+	"$patchbay" run --quiet "$1.yaml" -o "$1.h5" && "$patchbay" verify "$1.h5"
+}
+
 # same A B: every dataset of the summaries is the same to the bit
 same() {
 	"$python" - "$1" "$2" <<-END
@@ -95,6 +125,20 @@ check "sets in one chunk on one thread" env OMP_NUM_THREADS=1 bash -c "$(declare
 	run_sets); patchbay=$patchbay work=$work; run_sets $work/again 7"
 check "the same bits" same "$work/sets.h5" "$work/again.h5"
 
+check "matched pairs" run_matched "$work/matched" 3
+check "matched pairs, by numpy" "$python" tests/golden/check_study.py "$work/matched.h5"
+check "matched pairs, as any other file" "$python" tests/golden/check_file.py "$work/matched.h5"
+check "matched pairs in one chunk" run_matched "$work/matched_again" 8
+check "the same bits of them" same "$work/matched.h5" "$work/matched_again.h5"
+check "shuffled matched pairs" run_shuffled "$work/shuffled" 4
+check "shuffled matched pairs, by numpy" "$python" tests/golden/check_study.py "$work/shuffled.h5"
+unmatched() {
+	"$python" -c "import h5py, sys
+g = h5py.File(sys.argv[1])['sweeps/0_patch_z_denoise_last/summary/matched'].attrs
+assert g['n_pairs_unmatched'] == 1 and g['n_groups_total'] == 4, dict(g)" "$work/shuffled.h5"
+}
+check "a pair without its partner is counted" unmatched
+
 # refused FILE CODE: CODE spoils the open h5py file f
 refused() {
 	local copy=$work/spoiled.h5
@@ -107,6 +151,10 @@ circuit="f['sweeps/1_resample_sets_z_noise_all_complement/summary']"
 check "an accuracy that is not" refused "$work/sets.h5" "$zero['accuracy'][0] += 0.1"
 check "a p that is not" refused "$work/sets.h5" "$zero['p_random_effect'][0] += 0.125"
 check "an interval that is not" refused "$work/sets.h5" "$circuit['faithfulness_ci_low'][0] += 1e-6"
+matched="f['sweeps/0_patch_z_denoise_last/summary/matched']"
+check "a difference that is not" refused "$work/matched.h5" \
+	"$matched['restoration_difference'][0, 0] += 1e-6"
+check "a corrected p that is not" refused "$work/matched.h5" "$matched['p_fwer'][0, 0] += 0.125"
 
 echo "$passed passed, $failed failed, 0 skipped"
 [ $failed -eq 0 ]

@@ -2,112 +2,30 @@
 #include <float.h>
 
 #include "results/stats.h"
-#include "unit/results_read.h"
+#include "unit/study.h"
 
 #define PAIRS 4
 #define MOST_CELLS 16
 #define ABLATION "/sweeps/0_zero_sets_z_noise_all/summary/"
 
-/* Fails on NaN as well. */
-#define NEAR(x, y)                                                                                 \
-	cr_assert(fabs((double)(x) - (double)(y)) <= 1e-12, "%.17g is not %.17g (%s)",             \
-		  (double)(x), (double)(y), #x)
-
-/* Of four pairs: the clean run, into which everything is done, and every cell of the sweep. */
-struct study {
-	struct fixture f;
-	size_t n_cells;
-	double clean[PAIRS], corrupted[PAIRS];
-	int32_t clean_rank[PAIRS];
-	double values[PAIRS][MOST_CELLS]; /* logit differences; NaN: not applicable */
-	float ranks[PAIRS][MOST_CELLS];
-};
+#define PAIRS 4
+#define ABLATION "/sweeps/0_zero_sets_z_noise_all/summary/"
 
 static const struct pb_member members[] = {{0, 1}, {2, 3}, {1, -1}};
 
-static void study_new(struct study *s, const struct pb_set *sets, size_t n_sets)
+/* A sweep by sets of four pairs. */
+static void sets_new(struct study *s, const struct pb_set *sets, size_t n_sets)
 {
 	struct pb_sweep *sweep = &s->f.sweeps[0];
 
-	memset(s, 0, sizeof *s);
-	fixture_new(&s->f, PAIRS, 3, true);
+	study_new(s, PAIRS, n_sets);
 	*sweep = fixture_sweep(PB_ZERO, PB_SITE_Z, PB_NOISE, PB_POSITIONS_ALL);
 	sweep->by_sets = true;
 	sweep->sets = sets;
 	sweep->n_sets = n_sets;
-	s->f.e.n_sweeps = 1;
-	s->f.e.metrics = 1u << PB_METRIC_LOGIT_DIFF | 1u << PB_METRIC_RANK_ANSWER;
-	s->n_cells = n_sets;
 	for (size_t i = 0; i < PAIRS; i++)
 		s->corrupted[i] = -3;
 }
-
-static void study_fill(struct study *s, struct pb_chunk_values *v)
-{
-	double *values = v->sweeps[0].metric[PB_METRIC_LOGIT_DIFF];
-	float *ranks = v->sweeps[0].metric[PB_METRIC_RANK_ANSWER];
-	struct pb_checked_variant *checked = v->checks.variants;
-
-	for (size_t i = 0; i < v->n_pairs; i++) {
-		const size_t pair = v->first_pair + i;
-
-		v->base[0].logit_diff[i] = s->clean[pair];
-		v->base[1].logit_diff[i] = s->corrupted[pair];
-		v->base[0].rank_answer[i] = s->clean_rank[pair];
-		for (size_t c = 0; c < s->n_cells; c++) {
-			const bool absent = isnan(s->values[pair][c]);
-
-			v->sweeps[0].absent[i * s->n_cells + c] = absent;
-			values[i * s->n_cells + c] = s->values[pair][c];
-			if (ranks != NULL)
-				ranks[i * s->n_cells + c] = absent ? NAN : s->ranks[pair][c];
-		}
-	}
-	checked->cell = 2; /* there in every test */
-	checked->logit_diff = checked->logit_diff_plain = s->values[checked->pair][checked->cell];
-}
-
-static void study_assemble(struct study *s)
-{
-	struct fixture *f = &s->f;
-
-	fixture_grids(f, 0, 1);
-	cr_assert_eq(f->grids[0].n_cells, s->n_cells);
-	OK(f, pb_parts_prepare(&f->e, &f->err));
-	/* The last chunk first: nothing may depend on the order. */
-	for (size_t c = f->e.n_chunks; c-- > 0;) {
-		struct pb_chunk_values *v = fixture_chunk(f, c);
-
-		study_fill(s, v);
-		OK(f, pb_part_write(&f->e, v, &f->err));
-		pb_chunk_values_free(v);
-	}
-	OK(f, pb_result_assemble(&f->e, &f->err));
-}
-
-/* The figures of a summary are these, within rounding; NaN: not applicable, and masked. */
-static void column_is(struct study *s, const char *summary, const char *name, const double *wanted)
-{
-	char path[192], mask_path[208];
-	double *values, *mask = NULL;
-
-	snprintf(path, sizeof path, "%s%s", summary, name);
-	snprintf(mask_path, sizeof mask_path, "%s_mask", path);
-	values = read_doubles(&s->f, path, s->n_cells);
-	if (has_dataset(&s->f, mask_path))
-		mask = read_doubles(&s->f, mask_path, s->n_cells);
-	for (size_t c = 0; c < s->n_cells; c++) {
-		cr_assert_eq(isnan(values[c]), isnan(wanted[c]), "%s, cell %zu: %g", name, c,
-			     values[c]);
-		cr_assert_eq(mask != NULL && mask[c] == 1, isnan(wanted[c]), "%s", mask_path);
-		cr_assert(isnan(wanted[c]) || fabs(values[c] - wanted[c]) <= 1e-12,
-			  "%s, cell %zu: %.17g is not %.17g", name, c, values[c], wanted[c]);
-	}
-	free(values);
-	free(mask);
-}
-
-#define COLUMN(study, summary, name, ...) column_is(study, summary, name, (double[]){__VA_ARGS__})
 
 /* ---- ablation ----------------------------------------------------------------------------- */
 
@@ -127,7 +45,7 @@ static void ablation_new(struct study *s)
 	static const float ranks[PAIRS][N_ABLATED] = {
 	    {0, 1, 0, 0, 1, 0}, {0, 0, 5, 0, 1, 3}, {0, 9, 0, 0, 1, 0}, {1, 1, 7, 0, 1, 2}};
 
-	study_new(s, ablated, N_ABLATED);
+	sets_new(s, ablated, N_ABLATED);
 	s->f.sweeps[0].set_sources.random_count = 3;
 	s->f.sweeps[0].set_sources.random_size = 2;
 	memcpy(s->clean, clean, sizeof clean);
@@ -287,15 +205,11 @@ Test(study, chunks_do_not_change_a_summary)
 Test(study, named_sets_are_printed_with_all_of_it)
 {
 	struct study s;
-	char *text = NULL;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
+	char *text;
 
-	cr_assert(out != NULL);
 	ablation_new(&s);
 	study_assemble(&s);
-	OK(&s.f, pb_result_print_summary(s.f.output, 2, out, &s.f.err));
-	cr_assert_eq(fclose(out), 0);
+	text = printed(&s, 2);
 	cr_assert(strstr(text, "  named sets, with 95% intervals:\n  circuit ") != NULL, "%s",
 		  text);
 	cr_assert(strstr(text, "accuracy 0.50 -> 0.75 [0.30, 0.95]; corrected 1 of 2; broken 0 of "
@@ -325,7 +239,7 @@ static void circuit_new(struct study *s)
 						{0, -1, 1, 0.25, 0, 1},
 						{3, 0, 3, 0.75, 0, 3}};
 
-	study_new(s, circuits, 3);
+	sets_new(s, circuits, 3);
 	s->f.sweeps[0].intervention = PB_SCALE;
 	s->f.sweeps[0].complement = true;
 	s->f.sweeps[0].n_alphas = 2;
