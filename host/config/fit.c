@@ -67,6 +67,14 @@ const char *pb_misfit_sets(const struct pb_sweep *s)
 		   : NULL;
 }
 
+const char *pb_misfit_top(const struct pb_sweep *s)
+{
+	return s->set_sources.n_top_layers > 0
+		   ? "with layers there is one set, the strongest head of each: leave k out, or the "
+		     "layers"
+		   : NULL;
+}
+
 const char *pb_misfit_complement(const struct pb_sweep *s)
 {
 	return s->by_sets ? NULL : "it is the complement of a set: give sets, or leave it out";
@@ -228,6 +236,22 @@ static size_t n_heads_of(const struct pb_set *set)
 	return n;
 }
 
+/* Random sets stand beside those that consist of heads alone. */
+static enum pb_status check_random_each(const struct pb_walk *w, const struct pb_node *row,
+					const struct pb_sweep *s)
+{
+	const struct pb_node *sets = pb_tree_child(row, "sets");
+	bool any = s->set_sources.top_path != NULL;
+
+	for (size_t i = 0; i < s->n_sets; i++)
+		any = any || (s->sets[i].n > 0 && n_heads_of(&s->sets[i]) == s->sets[i].n);
+	if (any)
+		return PB_OK;
+	return refuse(w, pb_tree_child(sets, "random"), "sets.random.size", "no set to match",
+		      "each takes the sizes of the named sets that have heads alone, and of top: "
+		      "name one, for instance circuit: [L0H1, L1H2], or give a number");
+}
+
 static enum pb_status check_random(const struct pb_walk *w, const struct pb_node *row,
 				   const struct pb_sweep *s)
 {
@@ -237,6 +261,8 @@ static enum pb_status check_random(const struct pb_walk *w, const struct pb_node
 	if (sources->random_count > 0 && sources->random_size == 0 && !sources->random_match_layer)
 		return refuse(w, pb_tree_child(sets, "random"), "sets.random.size", "missing key",
 			      "give it, the heads of a random set, or match: layer");
+	if (sources->random_size == PB_SIZE_EACH)
+		return check_random_each(w, row, s);
 	if (!sources->random_match_layer)
 		return PB_OK;
 	if (s->n_sets == 0)
@@ -266,6 +292,12 @@ static enum pb_status check_sets(const struct pb_walk *w, const struct pb_node *
 		return refuse(w, row, "sets", "no sets",
 			      "name some, for instance {circuit: [L0H1, M2]}, or give top, random "
 			      "or pairs");
+	for (size_t i = 0; i < s->n_sets && !s->complement; i++)
+		if (s->sets[i].n == 0)
+			return refuse(
+			    w, row, "sets", "empty set",
+			    "it changes nothing: name members, for instance [L3H7, M2], or "
+			    "set complement to true, and it is everything that is changed");
 	for (size_t i = 0; i < s->n_sets && !whole; i++)
 		if (n_heads_of(&s->sets[i]) < s->sets[i].n)
 			return refuse(w, row, "sets", "MLP in a set",

@@ -13,6 +13,7 @@ const char *pb_misfit_subspace(const struct pb_sweep *sweep);
 const char *pb_misfit_reference(const struct pb_sweep *sweep);
 const char *pb_misfit_seed(const struct pb_sweep *sweep);
 const char *pb_misfit_sets(const struct pb_sweep *sweep);
+const char *pb_misfit_top(const struct pb_sweep *sweep);
 const char *pb_misfit_complement(const struct pb_sweep *sweep);
 const char *pb_misfit_layers(const struct pb_sweep *sweep);
 const char *pb_misfit_heads(const struct pb_sweep *sweep);

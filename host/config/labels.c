@@ -150,12 +150,15 @@ static enum pb_status read_set(const struct pb_walk *w, const struct pb_key *key
 	size_t i = 0;
 
 	PB_TRY(check_name(w, node));
-	PB_TRY(pb_value_list_length(w, key, node, wanted, &set->n));
+	/* An empty one fits complements: see pb_sweep_check. */
+	if (node->kind != PB_NODE_LIST || node->first != NULL)
+		PB_TRY(pb_value_list_length(w, key, node, wanted, &set->n));
 	members = pb_arena_alloc(&w->config->arena, set->n, sizeof *members);
 	set->name = pb_arena_strdup(&w->config->arena, node->key);
 	if (members == NULL || set->name == NULL)
 		return pb_walk_out_of_memory(w);
 	set->members = members;
+	fputc('[', w->resolved);
 	for (const struct pb_node *item = node->first; item != NULL; item = item->next, i++) {
 		PB_TRY(pb_value_scalar(w, key, item, wanted));
 		if (!read_member(item->text, &members[i]))
@@ -165,7 +168,7 @@ static enum pb_status read_set(const struct pb_walk *w, const struct pb_key *key
 			    members[j].head == members[i].head)
 				return pb_walk_fail(w, key, item, "listed twice",
 						    "give each member of a set once");
-		fprintf(w->resolved, "%s%s", i == 0 ? "[" : ", ", item->text);
+		fprintf(w->resolved, "%s%s", i == 0 ? "" : ", ", item->text);
 	}
 	fputc(']', w->resolved);
 cleanup:

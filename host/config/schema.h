@@ -11,6 +11,7 @@ enum pb_key_type {
 	PB_KEY_TEXT,    /* char * */
 	PB_KEY_COUNT,   /* size_t */
 	PB_KEY_AUTO,    /* size_t, or the word auto (0) */
+	PB_KEY_EACH,    /* size_t, or the word each (PB_SIZE_EACH) */
 	PB_KEY_SEED,    /* uint64_t */
 	PB_KEY_NUMBER,  /* double */
 	PB_KEY_WORD,    /* one of `words`: an enum, its value the word's index */
@@ -60,8 +61,6 @@ struct pb_key {
 /* In the order in which a resolved configuration is written; a section stands before its keys. */
 extern const struct pb_key pb_keys[];
 extern const size_t pb_n_keys;
-
-#define PB_SETS_MAX 100000 /* of one source of sets */
 
 /* The word list of a key, `a, b, c`, in `buffer`. */
 #define PB_WORDS_SIZE 256

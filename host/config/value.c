@@ -194,6 +194,7 @@ static enum pb_status read_node(const struct pb_walk *w, const struct pb_key *ke
 {
 	void *field = (char *)base + key->offset;
 	enum pb_status status = PB_OK;
+	const char *word;
 	uint64_t integer = 0;
 	int index = 0;
 
@@ -205,9 +206,11 @@ static enum pb_status read_node(const struct pb_walk *w, const struct pb_key *ke
 		pb_write_number(w->resolved, *(double *)field);
 		break;
 	case PB_KEY_AUTO:
-		if (node->kind == PB_NODE_SCALAR && strcmp(node->text, "auto") == 0) {
-			*(size_t *)field = 0;
-			fputs("auto", w->resolved);
+	case PB_KEY_EACH:
+		word = key->type == PB_KEY_AUTO ? "auto" : "each";
+		if (node->kind == PB_NODE_SCALAR && strcmp(node->text, word) == 0) {
+			*(size_t *)field = key->type == PB_KEY_AUTO ? 0 : PB_SIZE_EACH;
+			fputs(word, w->resolved);
 			break;
 		}
 		/* fallthrough */

@@ -4,6 +4,7 @@
 
 #include "patchbay/results.h"
 #include "results/checks.h"
+#include "results/groups.h"
 #include "results/growing.h"
 #include "results/layout.h"
 #include "results/schema.h"
@@ -90,12 +91,21 @@ struct pb_summary_shared {
 	const struct pb_pair_facts *facts;
 	struct pb_stats_plan plan[PB_N_SUBSETS];
 	size_t *rows[PB_N_SUBSETS]; /* the pairs in each */
+	/* Matched pairs; of the right ones, groups whose pairs both are. */
+	struct pb_groups groups;
+	struct pb_stats_plan group_plan[PB_N_SUBSETS];
+	size_t *group_rows[PB_N_SUBSETS]; /* the groups in each */
 };
 enum pb_status pb_summary_shared_new(struct pb_summary_shared *shared,
 				     const struct pb_experiment *e, const struct pb_layout *layout,
 				     const double *clean, const double *corrupted,
 				     const struct pb_pair_facts *facts, struct pb_error *err);
 void pb_summary_shared_free(struct pb_summary_shared *shared);
+
+/* LD_clean - LD_corrupted of a pair, and whether restoration is defined for it: no distractor, and
+ * a gap of at least min_gap. */
+double pb_pair_gap(const struct pb_summary_shared *shared, size_t pair);
+bool pb_has_restoration(const struct pb_summary_shared *shared, size_t pair, double min_gap);
 
 /* The group `summary` of a sweep, from the raw values that its group holds already. */
 enum pb_status pb_summary_write(const struct pb_summary_shared *shared, size_t sweep, hid_t group,
@@ -105,6 +115,29 @@ enum pb_status pb_summary_write(const struct pb_summary_shared *shared, size_t s
  * open group `out` (interaction.c). */
 enum pb_status pb_interaction_write(const struct pb_summary_shared *shared, size_t sweep,
 				    hid_t group, hid_t out, struct pb_error *err);
+
+/* How often the answer is the variants' first token, of a sweep with that metric, into its open
+ * group `out` (accuracy.c). *change: a fresh array of accuracy_change of its cells, to be freed
+ * with free(); NULL without the metric. */
+enum pb_status pb_accuracy_write(const struct pb_summary_shared *shared, size_t sweep, hid_t group,
+				 hid_t out, double **change, struct pb_error *err);
+
+/* Faithfulness of sets whose complement is changed, where an empty set is among them, or what
+ * remains where the sets are changed in the clean run (circuit.c). */
+enum pb_status pb_circuit_write(const struct pb_summary_shared *shared, size_t sweep, hid_t group,
+				hid_t out, struct pb_error *err);
+
+/* Named sets and those of top among the random sets of their size (random_sets.c). effects: mean
+ * effects of the cells by subset; accuracy_change: of all pairs, NULL without. */
+enum pb_status pb_random_sets_write(const struct pb_summary_shared *shared, size_t sweep,
+				    hid_t group, hid_t out,
+				    const double *const effects[PB_N_SUBSETS],
+				    const double *accuracy_change, struct pb_error *err);
+
+/* The group `matched` of a summary: state against action in groups of matched pairs; nothing where
+ * there are none (matched.c). */
+enum pb_status pb_matched_write(const struct pb_summary_shared *shared, size_t sweep, hid_t group,
+				hid_t summary, struct pb_error *err);
 
 /* ---- checks_group.c -------------------------------------------------------------------- */
 

@@ -40,19 +40,21 @@ static enum pb_status write_set_fields(const struct pb_layout *layout, hid_t gro
 {
 	enum pb_status status;
 	const struct pb_axes axes = {.n = 1, .items = {{PB_DIM_SET, s->n_sets, group}}};
-	const char **names = NULL;
+	const char **names = NULL, **sources = NULL;
 	char **members = NULL;
 	int32_t *sizes = NULL;
 	size_t i;
 
 	PB_TRY(pb_axes_scales_write(&axes, err));
 	PB_TRY(pb_alloc((void **)&names, s->n_sets, sizeof *names, "sets", err));
+	PB_TRY(pb_alloc((void **)&sources, s->n_sets, sizeof *sources, "sets", err));
 	PB_TRY(pb_alloc((void **)&members, s->n_sets, sizeof *members, "sets", err));
 	PB_TRY(pb_alloc((void **)&sizes, s->n_sets, sizeof *sizes, "sets", err));
 	for (i = 0; i < s->n_sets; i++) {
 		names[i] = s->sets[i].name != NULL ? s->sets[i].name : "";
 		members[i] = members_text(&s->sets[i]);
 		sizes[i] = (int32_t)s->sets[i].n;
+		sources[i] = pb_set_source_names[s->sets[i].source];
 		if (members[i] == NULL) {
 			status = pb_fail(err, PB_ERR_MEMORY, "out of memory: members of sets");
 			goto cleanup;
@@ -63,10 +65,13 @@ static enum pb_status write_set_fields(const struct pb_layout *layout, hid_t gro
 	PB_TRY(pb_field_write(layout, group, &pb_set_fields[PB_SET_MEMBERS], &axes, "",
 			      (const void *)members, err));
 	PB_TRY(pb_field_write(layout, group, &pb_set_fields[PB_SET_SIZE], &axes, "", sizes, err));
+	PB_TRY(pb_field_write(layout, group, &pb_set_fields[PB_SET_SOURCE], &axes, "",
+			      (const void *)sources, err));
 cleanup:
 	if (members != NULL)
 		pb_h5_names_free(members, s->n_sets);
 	free(names);
+	free(sources);
 	free(sizes);
 	return status;
 }

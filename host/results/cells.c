@@ -8,6 +8,8 @@
 #include "patchbay/base.h"
 #include "results/layout.h"
 
+#define BLOCK_BYTES ((size_t)64 << 20) /* of one array of a block, where one head allows it */
+
 struct pb_split pb_split_of(const struct pb_grid *grid, size_t n_most)
 {
 	struct pb_split split = {.axis = 0, .steps = 1, .n_cells = 1};
@@ -129,5 +131,53 @@ enum pb_status pb_cells_read(const struct pb_experiment *e, const struct pb_grid
 	}
 cleanup:
 	free(values);
+	return status;
+}
+
+/* ---- walking ----------------------------------------------------------------------------- */
+
+static enum pb_status block_new(struct pb_block *b, size_t n_pairs, size_t n_cells,
+				struct pb_error *err)
+{
+	enum pb_status status;
+	size_t n;
+
+	if (!pb_size_mul(n_pairs, n_cells, &n))
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: summary");
+	PB_TRY(pb_alloc((void **)&b->values, n, sizeof(double), "summary", err));
+	PB_TRY(pb_alloc((void **)&b->scratch, n, sizeof(double), "summary", err));
+cleanup:
+	return status;
+}
+
+enum pb_status pb_cells_walk(const struct pb_experiment *e, size_t sweep, hid_t group,
+			     enum pb_metric metric, pb_cells_visitor visit, void *context,
+			     struct pb_error *err)
+{
+	enum pb_status status;
+	const struct pb_grid *grid = &e->grids[sweep];
+	const char *name = pb_metric_infos[metric].name;
+	const size_t n_pairs = e->pairs->n, column = n_pairs * sizeof(double);
+	const struct pb_split split = pb_split_of(grid, BLOCK_BYTES / (column > 0 ? column : 1));
+	const bool from_end = !pb_pairs_equal_length(e->pairs);
+	struct pb_block b = {0};
+	struct pb_box box;
+	hid_t dataset = H5Dopen2(group, name, H5P_DEFAULT);
+
+	if (dataset < 0) {
+		status = pb_h5_fail(err, PB_ERR_INTERNAL, "missing dataset: %s", name);
+		goto cleanup;
+	}
+	PB_TRY(block_new(&b, n_pairs, split.n_cells, err));
+	for (; b.first_cell < grid->n_cells; b.first_cell += b.n_cells) {
+		b.n_cells = pb_split_box(&split, grid, b.first_cell, &box);
+		PB_TRY(pb_cells_read(e, grid, &box, from_end, dataset, name, 0, n_pairs, b.values,
+				     err));
+		PB_TRY(visit(context, &b, err));
+	}
+cleanup:
+	free(b.values);
+	free(b.scratch);
+	pb_h5_drop(dataset);
 	return status;
 }

@@ -31,4 +31,18 @@ enum pb_status pb_cells_read(const struct pb_experiment *e, const struct pb_grid
 			     const char *name, size_t first, size_t n, double *out,
 			     struct pb_error *err);
 
+/* Consecutive cells of a sweep, all pairs at a time: pairs down, cells across. */
+struct pb_block {
+	size_t first_cell, n_cells;
+	double *values;  /* [n_pairs, n_cells], positions as in the summary; NaN: not applicable */
+	double *scratch; /* [n_pairs, n_cells], the visitor's own */
+};
+typedef enum pb_status (*pb_cells_visitor)(void *context, const struct pb_block *block,
+					   struct pb_error *err);
+/* Every block of a metric of the sweep whose open group this is, in order: the raw values need not
+ * be in memory at once. */
+enum pb_status pb_cells_walk(const struct pb_experiment *e, size_t sweep, hid_t group,
+			     enum pb_metric metric, pb_cells_visitor visit, void *context,
+			     struct pb_error *err);
+
 #endif

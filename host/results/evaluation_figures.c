@@ -48,8 +48,8 @@ const struct pb_field pb_eval_column_fields[PB_N_EVAL_COLUMNS] = {
 		label, PB_TYPE_F64, {PB_DIM_CELL, PB_DIM_PROMPT}, unit, text, false                \
 	}
 const struct pb_field pb_eval_number_fields[PB_N_EVAL_NUMBERS] = {
-    [PB_EVAL_LOGPROB_ANSWER] = NUMBER("logprob_answer", "nat",
-				      "natural log-probability of the first right answer"),
+    [PB_EVAL_LOGPROB_ANSWER] =
+	NUMBER("logprob_answer", "nat", "natural log-probability of the first right answer"),
     [PB_EVAL_MASS] = NUMBER("mass", "1", "probability of all right answers together"),
     [PB_EVAL_MARGIN] =
 	NUMBER("margin", "logit",
@@ -104,15 +104,15 @@ const struct pb_field pb_eval_figure_fields[PB_N_EVAL_FIGURES] = {
 				"another candidate"),
     [PB_FIGURE_MARGIN_STDERR] = FIGURE("margin_stderr", "logit", "standard error of that mean"),
     [PB_FIGURE_CHANCE] = FIGURE("chance", "1", "share of candidates that are right answers"),
-    [PB_FIGURE_LAST_OF_ACTION] = FIGURE(
-	"last_of_action", "1", "accuracy of answering with the last target of the action"),
-    [PB_FIGURE_LAST_OF_STATE] = FIGURE(
-	"last_of_state", "1", "accuracy of answering with the last successor of the state"),
+    [PB_FIGURE_LAST_OF_ACTION] =
+	FIGURE("last_of_action", "1", "accuracy of answering with the last target of the action"),
+    [PB_FIGURE_LAST_OF_STATE] =
+	FIGURE("last_of_state", "1", "accuracy of answering with the last successor of the state"),
     [PB_FIGURE_MOST_FREQUENT] =
 	FIGURE("most_frequent", "1", "accuracy of answering with the most frequent state"),
 };
-const struct pb_field pb_eval_n_field = {
-    "n_prompts", PB_TYPE_I32, {PB_DIM_CELL}, "1", "prompts of the cell", false};
+const struct pb_field pb_eval_n_field = {"n_prompts", PB_TYPE_I32,           {PB_DIM_CELL},
+					 "1",         "prompts of the cell", false};
 const struct pb_field pb_eval_breaks_field = {
     "breaks_monotonicity",
     PB_TYPE_I32,
@@ -221,10 +221,10 @@ static void cell_figures(struct pb_eval_figures *f, const struct pb_eval_columns
 	right = count_of(c, subset, cell, PB_EVAL_RIGHT);
 	right_candidate = count_of(c, subset, cell, PB_EVAL_RIGHT_CANDIDATE);
 	v[PB_FIGURE_ACCURACY][cell] = (double)right / (double)n;
-	pb_wilson(right, n, &v[PB_FIGURE_ACCURACY_CI_LOW][cell],
+	pb_wilson((double)right, (double)n, &v[PB_FIGURE_ACCURACY_CI_LOW][cell],
 		  &v[PB_FIGURE_ACCURACY_CI_HIGH][cell]);
 	v[PB_FIGURE_CANDIDATE_ACCURACY][cell] = (double)right_candidate / (double)n;
-	pb_wilson(right_candidate, n, &v[PB_FIGURE_CANDIDATE_ACCURACY_CI_LOW][cell],
+	pb_wilson((double)right_candidate, (double)n, &v[PB_FIGURE_CANDIDATE_ACCURACY_CI_LOW][cell],
 		  &v[PB_FIGURE_CANDIDATE_ACCURACY_CI_HIGH][cell]);
 	mean_of(c, subset, cell, PB_EVAL_LOGPROB_ANSWER, &v[PB_FIGURE_LOGPROB][cell],
 		&v[PB_FIGURE_LOGPROB_STDERR][cell]);
@@ -275,8 +275,8 @@ enum pb_status pb_eval_figures_make(struct pb_eval_figures *f, const struct pb_e
 	*f = (struct pb_eval_figures){.n_cells = c->n_cells};
 	PB_TRY(pb_alloc((void **)&f->breaks, c->n_cells, sizeof(int32_t), "cells", err));
 	for (s = 0; s < PB_N_EVAL_SUBSETS; s++) {
-		f->there[s] = s == PB_SUBSET_ALL ||
-			      is_said(c, PB_EVAL_FIRST_FACT + (int)subsets[s].fact);
+		f->there[s] =
+		    s == PB_SUBSET_ALL || is_said(c, PB_EVAL_FIRST_FACT + (int)subsets[s].fact);
 		if (!f->there[s])
 			continue;
 		PB_TRY(pb_alloc((void **)&f->n[s], c->n_cells, sizeof(int32_t), "cells", err));

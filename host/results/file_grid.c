@@ -147,22 +147,69 @@ cleanup:
 	return status;
 }
 
+/* A text of each set (freed with pb_h5_texts_free, then free()). */
+static enum pb_status read_texts(const struct pb_result *r, const char *path, size_t n,
+				 char ***texts, struct pb_error *err)
+{
+	enum pb_status status;
+	hid_t type = -1;
+
+	PB_TRY(pb_alloc((void **)texts, n, sizeof **texts, "sets", err));
+	PB_TRY(pb_h5_text_type(&type, err));
+	status = pb_h5_read(r->file, path, type, n, *texts, err);
+cleanup:
+	pb_h5_drop(type);
+	return status;
+}
+
+static void free_texts(char **texts, size_t n)
+{
+	if (texts != NULL)
+		pb_h5_texts_free(texts, n);
+	free(texts);
+}
+
+/* Where each set comes from; named, where the file does not say. */
+static enum pb_status read_set_sources(struct pb_set *sets, size_t n, const struct pb_result *r,
+				       const char *path, struct pb_error *err)
+{
+	enum pb_status status;
+	char **texts = NULL;
+	size_t i;
+
+	if (!pb_h5_exists(r->file, path))
+		return PB_OK;
+	PB_TRY(read_texts(r, path, n, &texts, err));
+	for (i = 0; i < n; i++) {
+		const int source = texts[i] == NULL ? -1
+						    : pb_name_index(pb_set_source_names,
+								    PB_N_SET_SOURCES, texts[i]);
+
+		if (source < 0) {
+			status = pb_fail(err, PB_ERR_CHECK, "a set's source is unknown: %s", path);
+			break;
+		}
+		sets[i].source = (enum pb_set_source)source;
+	}
+cleanup:
+	free_texts(texts, n);
+	return status;
+}
+
 static enum pb_status read_sets(struct pb_file_grid *g, const struct pb_result *r, size_t sweep,
 				size_t n, struct pb_error *err)
 {
 	enum pb_status status;
 	char *path = pb_format("sets/%s/name", r->sweeps[sweep].name), **names = NULL;
+	char *source = pb_format("sets/%s/source", r->sweeps[sweep].name);
 	struct pb_set *sets = pb_arena_alloc(&g->arena, n, sizeof *sets);
-	hid_t text = -1;
 	size_t i;
 
-	if (path == NULL || sets == NULL) {
+	if (path == NULL || source == NULL || sets == NULL) {
 		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: sets");
 		goto cleanup;
 	}
-	PB_TRY(pb_alloc((void **)&names, n, sizeof *names, "sets", err));
-	PB_TRY(pb_h5_text_type(&text, err));
-	PB_TRY(pb_h5_read(r->file, path, text, n, names, err));
+	PB_TRY(read_texts(r, path, n, &names, err));
 	for (i = 0; i < n; i++) {
 		sets[i].name = pb_arena_strdup(&g->arena, names[i] != NULL ? names[i] : "");
 		if (sets[i].name == NULL) {
@@ -170,15 +217,14 @@ static enum pb_status read_sets(struct pb_file_grid *g, const struct pb_result *
 			goto cleanup;
 		}
 	}
+	PB_TRY(read_set_sources(sets, n, r, source, err));
 	g->sweep.by_sets = true;
 	g->sweep.n_sets = n;
 	g->sweep.sets = sets;
 cleanup:
-	if (names != NULL)
-		pb_h5_texts_free(names, n);
-	free(names);
+	free_texts(names, n);
 	free(path);
-	pb_h5_drop(text);
+	free(source);
 	return status;
 }
 
@@ -300,6 +346,21 @@ enum pb_status pb_file_grid_column(const struct pb_file_grid *g, const struct pb
 cleanup:
 	free(path);
 	return status;
+}
+
+enum pb_status pb_file_grid_column_if(const struct pb_file_grid *g, const struct pb_result *r,
+				      size_t sweep, const char *name, double **values,
+				      struct pb_error *err)
+{
+	char *path = pb_format("sweeps/%s/summary/%s", r->sweeps[sweep].name, name);
+	bool there;
+
+	*values = NULL;
+	if (path == NULL)
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the name of a dataset");
+	there = pb_h5_exists(r->file, path);
+	free(path);
+	return there ? pb_file_grid_column(g, r, sweep, name, "", values, err) : PB_OK;
 }
 
 /* ---- ranking ----------------------------------------------------------------------------- */

@@ -33,6 +33,11 @@ enum pb_status pb_file_grid_column(const struct pb_file_grid *grid, const struct
 				   size_t sweep, const char *name, const char *suffix,
 				   double **values, struct pb_error *err);
 
+/* The same where the file has it: *values is NULL otherwise. */
+enum pb_status pb_file_grid_column_if(const struct pb_file_grid *grid,
+				      const struct pb_result *result, size_t sweep,
+				      const char *name, double **values, struct pb_error *err);
+
 struct pb_ranked {
 	double size; /* |effect|; -1 where there is none */
 	size_t cell;

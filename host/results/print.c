@@ -8,11 +8,9 @@
 #include "patchbay/base.h"
 #include "results/print.h"
 
-#define TABLE_SETS 40 /* more sets than these: only the strongest */
-
 /* ---- strongest cells ----------------------------------------------------------------------- */
 
-static void print_interval(FILE *out, double value, double low, double high)
+void pb_print_interval(FILE *out, double value, double low, double high)
 {
 	if (isnan(value))
 		fputs("   -                 ", out);
@@ -22,7 +20,7 @@ static void print_interval(FILE *out, double value, double low, double high)
 		fprintf(out, "%+6.2f [%+.2f, %+.2f]", value, low, high);
 }
 
-static void print_cell_line(FILE *out, const struct pb_figures *f, size_t cell, int width)
+void pb_figures_print_cell(const struct pb_figures *f, size_t cell, int width, FILE *out)
 {
 	char label[96];
 
@@ -30,19 +28,18 @@ static void print_cell_line(FILE *out, const struct pb_figures *f, size_t cell, 
 	fprintf(out, "  %-*s", width, label);
 	if (f->has_restoration) {
 		fputs(f->shift != 0 ? "restoration-1 " : "restoration ", out);
-		print_interval(out, f->restoration[cell] + f->shift, f->low[cell] + f->shift,
-			       f->high[cell] + f->shift);
+		pb_print_interval(out, f->restoration[cell] + f->shift, f->low[cell] + f->shift,
+				  f->high[cell] + f->shift);
 	}
 	fputs("  effect ", out);
-	print_interval(out, f->effect[cell], f->ci_low[cell], f->ci_high[cell]);
+	pb_print_interval(out, f->effect[cell], f->ci_low[cell], f->ci_high[cell]);
 	if (isnan(f->p_fwer[cell]))
 		fputs("  p_fwer -\n", out);
 	else
 		fprintf(out, "  p_fwer %.2g\n", f->p_fwer[cell]);
 }
 
-/* How wide the labels of `n` cells are; heads have a column of their own width. */
-static int label_width(const struct pb_figures *f, const struct pb_ranked *cells, size_t n)
+int pb_figures_label_width(const struct pb_figures *f, const struct pb_ranked *cells, size_t n)
 {
 	int width = f->by_position ? 14 : 8;
 	char label[96];
@@ -113,43 +110,14 @@ static enum pb_status print_top(FILE *out, const struct pb_figures *f, size_t n_
 	pb_rank(cells, n_cells);
 	for (n = 0; n < n_top && n < n_cells && cells[n].size >= 0; n++)
 		;
-	width = label_width(f, cells, n);
+	width = pb_figures_label_width(f, cells, n);
 	fprintf(out, "\n  strongest %s%s%s%s by |mean effect|, with 95%% intervals:\n", noun_of(f),
 		f->by_alpha ? " and alphas" : "", f->by_position ? " and positions" : "",
 		f->from_end ? " (from the end)" : "");
 	for (i = 0; i < n; i++)
-		print_cell_line(out, f, cells[i].cell, width);
+		pb_figures_print_cell(f, cells[i].cell, width, out);
 	if (f->n_layers > 0)
 		status = print_carriers(out, f, err);
-cleanup:
-	free(cells);
-	return status;
-}
-
-/* ---- sets ------------------------------------------------------------------------------ */
-
-/* Whether the cells are sets alone, and few enough for a table of all of them. */
-static bool is_table(const struct pb_figures *f)
-{
-	return f->grid.sweep.by_sets && f->grid.n_ends == 0 && f->grid.grid.n_axes == 1 &&
-	       f->grid.n_cells <= TABLE_SETS;
-}
-
-/* All sets in their order. */
-static enum pb_status print_sets(FILE *out, const struct pb_figures *f, struct pb_error *err)
-{
-	enum pb_status status;
-	struct pb_ranked *cells = NULL;
-	size_t i;
-	int width;
-
-	PB_TRY(pb_alloc((void **)&cells, f->grid.n_cells, sizeof *cells, "summary", err));
-	for (i = 0; i < f->grid.n_cells; i++)
-		cells[i].cell = i;
-	width = label_width(f, cells, f->grid.n_cells);
-	fputs("\n  all sets, with 95% intervals:\n", out);
-	for (i = 0; i < f->grid.n_cells; i++)
-		print_cell_line(out, f, i, width);
 cleanup:
 	free(cells);
 	return status;
@@ -170,6 +138,7 @@ static enum pb_status print_sweep(FILE *out, const struct pb_result *r, size_t s
 {
 	enum pb_status status;
 	struct pb_figures f = {0};
+	bool done = false;
 
 	PB_TRY(pb_figures_read(&f, r, sweep, err));
 	fprintf(out, "\nSweep %s: mean %s over %zu pairs", r->sweeps[sweep].name,
@@ -185,10 +154,10 @@ static enum pb_status print_sweep(FILE *out, const struct pb_result *r, size_t s
 	fputc('\n', out);
 	if (f.n_layers > 0)
 		pb_figures_print_map(&f, use_colour(out), out);
-	if (is_table(&f))
-		status = print_sets(out, &f, err);
-	else
-		status = print_top(out, &f, n_top, err);
+	PB_TRY(pb_figures_print_sets(&f, r, sweep, &done, out, err));
+	if (!done)
+		PB_TRY(print_top(out, &f, n_top, err));
+	status = pb_figures_print_matched(&f, r, sweep, n_top, out, err);
 cleanup:
 	pb_figures_free(&f);
 	return status;

@@ -1,22 +1,5 @@
-/* Quantiles by selection, and the interval of a share. */
+/* Quantiles by selection. */
 #include "results/stats.h"
-
-#include <math.h>
-
-void pb_wilson(size_t k, size_t n, double *low, double *high)
-{
-	const double z = 1.959963984540054, z2 = z * z;
-	double N = (double)n, share, centre, half;
-
-	*low = *high = NAN;
-	if (n == 0)
-		return;
-	share = (double)k / N;
-	centre = (share + z2 / (2.0 * N)) / (1.0 + z2 / N);
-	half = z / (1.0 + z2 / N) * sqrt(share * (1.0 - share) / N + z2 / (4.0 * N * N));
-	*low = k == 0 ? 0.0 : centre - half;
-	*high = k == n ? 1.0 : centre + half;
-}
 
 /* Reorder x so that x[k] is what sorting would put there, nothing larger before it and nothing
  * smaller after it (Hoare's selection). */

@@ -174,6 +174,114 @@ const struct pb_field pb_summary_fields[PB_N_SUMMARY_FIELDS] = {
 						"restoration of the mean logit differences"),
 };
 
+const struct pb_field pb_accuracy_fields[PB_N_ACCURACY_FIELDS] = {
+    [PB_ACCURACY] = SUMMARY("accuracy", PB_TYPE_F64, "1",
+			    "share of pairs whose variant puts no token before the answer"),
+    [PB_ACCURACY_CI_LOW] = SUMMARY("accuracy_ci_low", PB_TYPE_F64, "1",
+				   "lower end of the 95% Wilson interval of the accuracy"),
+    [PB_ACCURACY_CI_HIGH] = SUMMARY("accuracy_ci_high", PB_TYPE_F64, "1",
+				    "upper end of the 95% Wilson interval of the accuracy"),
+    [PB_ACCURACY_RECIPIENT] =
+	SUMMARY("accuracy_recipient", PB_TYPE_F64, "1",
+		"share of the same pairs whose recipient, without intervention, puts no token "
+		"before the answer"),
+    [PB_ACCURACY_CHANGE] =
+	SUMMARY("accuracy_change", PB_TYPE_F64, "1", "accuracy minus that of the recipient"),
+    [PB_CORRECTED] =
+	SUMMARY("corrected", PB_TYPE_F64, "1",
+		"share of the pairs that the recipient is wrong about whose variant is right"),
+    [PB_CORRECTED_CI_LOW] = SUMMARY("corrected_ci_low", PB_TYPE_F64, "1",
+				    "lower end of the 95% Wilson interval of that share"),
+    [PB_CORRECTED_CI_HIGH] = SUMMARY("corrected_ci_high", PB_TYPE_F64, "1",
+				     "upper end of the 95% Wilson interval of that share"),
+    [PB_BROKEN] =
+	SUMMARY("broken", PB_TYPE_F64, "1",
+		"share of the pairs that the recipient is right about whose variant is wrong"),
+    [PB_BROKEN_CI_LOW] = SUMMARY("broken_ci_low", PB_TYPE_F64, "1",
+				 "lower end of the 95% Wilson interval of that share"),
+    [PB_BROKEN_CI_HIGH] = SUMMARY("broken_ci_high", PB_TYPE_F64, "1",
+				  "upper end of the 95% Wilson interval of that share"),
+    [PB_ACCURACY_N_PAIRS] =
+	SUMMARY("accuracy_n_pairs", PB_TYPE_I32, "1", "number of pairs in the cell's accuracy"),
+    [PB_ACCURACY_N_WRONG] = SUMMARY("accuracy_n_wrong", PB_TYPE_I32, "1",
+				    "number of these that the recipient is wrong about"),
+};
+
+const struct pb_field pb_random_fields[PB_N_RANDOM_FIELDS] = {
+    [PB_RANDOM_P_EFFECT] =
+	SUMMARY("p_random_effect", PB_TYPE_F64, "1",
+		"p of the mean effect by its rank among the random sets of the size: (1 + those "
+		"that reach it in size) / (1 + their number)"),
+    [PB_RANDOM_MEAN] = SUMMARY("random_mean", PB_TYPE_F64, "logit",
+			       "mean over these random sets of their effects"),
+    [PB_RANDOM_SD] = SUMMARY("random_sd", PB_TYPE_F64, "logit",
+			     "standard deviation over these random sets of their effects"),
+    [PB_RANDOM_LOW] = SUMMARY("random_low", PB_TYPE_F64, "logit",
+			      "2.5th percentile of the effects of these random sets"),
+    [PB_RANDOM_HIGH] = SUMMARY("random_high", PB_TYPE_F64, "logit",
+			       "97.5th percentile of the effects of these random sets"),
+    [PB_RANDOM_P_ACCURACY] =
+	SUMMARY("p_random_accuracy", PB_TYPE_F64, "1",
+		"p of the change of accuracy by its rank among the random sets of the size"),
+    [PB_RANDOM_ACCURACY_CHANGE] =
+	SUMMARY("random_accuracy_change", PB_TYPE_F64, "1",
+		"mean over these random sets of their changes of accuracy"),
+    [PB_RANDOM_N] = SUMMARY("n_random", PB_TYPE_I32, "1",
+			    "number of random sets of the set's size that have an effect"),
+};
+
+const struct pb_field pb_faithfulness_fields[PB_N_CIRCUIT_FIELDS] = {
+    [PB_CIRCUIT_RATIO] =
+	SUMMARY("faithfulness", PB_TYPE_F64, "1",
+		"(m(set) - m(empty)) / (m(model) - m(empty)), where m is the mean logit "
+		"difference with everything but the set changed: 1 as the whole model, 0 as "
+		"nothing of it"),
+    [PB_CIRCUIT_CI_LOW] = SUMMARY("faithfulness_ci_low", PB_TYPE_F64, "1",
+				  "lower end of the 95% bootstrap interval of the faithfulness"),
+    [PB_CIRCUIT_CI_HIGH] = SUMMARY("faithfulness_ci_high", PB_TYPE_F64, "1",
+				   "upper end of the 95% bootstrap interval of the faithfulness"),
+};
+
+const struct pb_field pb_remaining_fields[PB_N_CIRCUIT_FIELDS] = {
+    [PB_CIRCUIT_RATIO] =
+	SUMMARY("remaining", PB_TYPE_F64, "1",
+		"mean logit difference with the set changed over that of the recipient: what the "
+		"rest of the model still does"),
+    [PB_CIRCUIT_CI_LOW] = SUMMARY("remaining_ci_low", PB_TYPE_F64, "1",
+				  "lower end of the 95% bootstrap interval of what remains"),
+    [PB_CIRCUIT_CI_HIGH] = SUMMARY("remaining_ci_high", PB_TYPE_F64, "1",
+				   "upper end of the 95% bootstrap interval of what remains"),
+};
+
+const struct pb_field pb_matched_fields[PB_N_MATCHED_FIELDS] = {
+    [PB_MATCHED_STATE] =
+	SUMMARY("restoration_state", PB_TYPE_F64, "1",
+		"mean over groups of the restoration of the pair whose state is corrupted"),
+    [PB_MATCHED_ACTION] =
+	SUMMARY("restoration_action", PB_TYPE_F64, "1",
+		"mean over groups of the restoration of the pair whose action is corrupted"),
+    [PB_MATCHED_DIFFERENCE] = SUMMARY("restoration_difference", PB_TYPE_F64, "1",
+				      "mean over groups of the restoration of state minus that of "
+				      "action"),
+    [PB_MATCHED_STDERR] =
+	SUMMARY("stderr", PB_TYPE_F64, "1", "standard error of the mean difference"),
+    [PB_MATCHED_CI_LOW] = SUMMARY("ci_low", PB_TYPE_F64, "1",
+				  "lower end of the 95% bootstrap interval of the mean difference"),
+    [PB_MATCHED_CI_HIGH] =
+	SUMMARY("ci_high", PB_TYPE_F64, "1",
+		"upper end of the 95% bootstrap interval of the mean difference"),
+    [PB_MATCHED_P_VALUE] = SUMMARY("p_value", PB_TYPE_F64, "1",
+				   "two-sided sign-flip p of the mean difference, one cell alone"),
+    [PB_MATCHED_P_FWER] = SUMMARY("p_fwer", PB_TYPE_F64, "1",
+				  "p corrected for all cells of the sweep (Westfall and Young, "
+				  "largest |t|)"),
+    [PB_MATCHED_Q_BH] =
+	SUMMARY("q_bh", PB_TYPE_F64, "1", "false discovery rate (Benjamini and Hochberg)"),
+    [PB_MATCHED_N_GROUPS] =
+	SUMMARY("n_groups", PB_TYPE_I32, "1",
+		"number of groups whose pairs both have a restoration in the cell"),
+};
+
 const struct pb_field pb_checks_fields[PB_N_CHECKS_FIELDS] = {
     [PB_CHECKS_RESID_PRE_DEVIATION] = {"resid_pre_deviation",
 				       PB_TYPE_F64,
@@ -291,6 +399,12 @@ const struct pb_field pb_set_fields[PB_N_SET_FIELDS] = {
 			false},
     [PB_SET_SIZE] =
 	{"size", PB_TYPE_I32, {PB_DIM_CELL}, "1", "number of members of the set", false},
+    [PB_SET_SOURCE] = {"source",
+		       PB_TYPE_TEXT,
+		       {PB_DIM_CELL},
+		       NULL,
+		       "where the set comes from: named, top, random, pairs",
+		       false},
 };
 
 struct pb_field pb_metric_field(enum pb_metric metric)

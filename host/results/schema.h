@@ -152,6 +152,67 @@ enum pb_summary_field {
 };
 extern const struct pb_field pb_summary_fields[PB_N_SUMMARY_FIELDS];
 
+/* In the summary too, of sweeps with ranks: how often the answer comes first. */
+enum pb_accuracy_field {
+	PB_ACCURACY,
+	PB_ACCURACY_CI_LOW,
+	PB_ACCURACY_CI_HIGH,
+	PB_ACCURACY_RECIPIENT,
+	PB_ACCURACY_CHANGE,
+	PB_CORRECTED,
+	PB_CORRECTED_CI_LOW,
+	PB_CORRECTED_CI_HIGH,
+	PB_BROKEN,
+	PB_BROKEN_CI_LOW,
+	PB_BROKEN_CI_HIGH,
+	PB_N_ACCURACY_SHARES, /* the float64 ones */
+	PB_ACCURACY_N_PAIRS = PB_N_ACCURACY_SHARES,
+	PB_ACCURACY_N_WRONG,
+	PB_N_ACCURACY_FIELDS
+};
+extern const struct pb_field pb_accuracy_fields[PB_N_ACCURACY_FIELDS];
+
+/* Of sweeps by sets: beside random ones. */
+enum pb_random_field {
+	PB_RANDOM_P_EFFECT,
+	PB_RANDOM_MEAN,
+	PB_RANDOM_SD,
+	PB_RANDOM_LOW,
+	PB_RANDOM_HIGH,
+	PB_RANDOM_P_ACCURACY,
+	PB_RANDOM_ACCURACY_CHANGE,
+	PB_N_RANDOM_FIGURES, /* the float64 ones */
+	PB_RANDOM_N = PB_N_RANDOM_FIGURES,
+	PB_N_RANDOM_FIELDS
+};
+extern const struct pb_field pb_random_fields[PB_N_RANDOM_FIELDS];
+
+/* Of sweeps by sets: a ratio and its interval. */
+enum pb_circuit_field {
+	PB_CIRCUIT_RATIO,
+	PB_CIRCUIT_CI_LOW,
+	PB_CIRCUIT_CI_HIGH,
+	PB_N_CIRCUIT_FIELDS
+};
+extern const struct pb_field pb_faithfulness_fields[PB_N_CIRCUIT_FIELDS];
+extern const struct pb_field pb_remaining_fields[PB_N_CIRCUIT_FIELDS];
+
+/* Of the group `matched` of a summary. */
+enum pb_matched_field {
+	PB_MATCHED_STATE,
+	PB_MATCHED_ACTION,
+	PB_MATCHED_DIFFERENCE,
+	PB_MATCHED_STDERR,
+	PB_MATCHED_CI_LOW,
+	PB_MATCHED_CI_HIGH,
+	PB_MATCHED_P_VALUE,
+	PB_MATCHED_P_FWER,
+	PB_MATCHED_Q_BH,
+	PB_MATCHED_N_GROUPS,
+	PB_N_MATCHED_FIELDS
+};
+extern const struct pb_field pb_matched_fields[PB_N_MATCHED_FIELDS];
+
 enum pb_checks_field {
 	PB_CHECKS_RESID_PRE_DEVIATION,
 	PB_CHECKS_RESID_PRE_PAIRS,
@@ -182,7 +243,7 @@ enum pb_extra_field {
 extern const struct pb_field pb_extra_fields[PB_N_EXTRA_FIELDS];
 
 /* Of the group /sets/<sweep>. */
-enum pb_set_field { PB_SET_NAME, PB_SET_MEMBERS, PB_SET_SIZE, PB_N_SET_FIELDS };
+enum pb_set_field { PB_SET_NAME, PB_SET_MEMBERS, PB_SET_SIZE, PB_SET_SOURCE, PB_N_SET_FIELDS };
 extern const struct pb_field pb_set_fields[PB_N_SET_FIELDS];
 
 /* The row of a metric's raw dataset; name, units and long_name are those of pb_metric_infos. */

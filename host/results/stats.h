@@ -70,8 +70,16 @@ enum pb_status pb_stats_interval(const struct pb_stats_plan *plan, size_t n_bloc
 				 const double *values, int32_t *n, double *mean, double *ci_low,
 				 double *ci_high, struct pb_error *err);
 
-/* The 95% interval of a share of k in n >= 1 (Wilson 1927); NaN for n = 0. */
-void pb_wilson(size_t k, size_t n, double *low, double *high);
+/* Ratio of two sums over the pairs of n_block cells, and its bootstrap interval under the same
+ * resamples. numerators, denominators: [plan->n, n_block], NaN where the pair has no value in the
+ * cell (in either: the pair is left out). NaN where the mean of the denominators is 0 or below
+ * `least` in size; the interval also with fewer than two pairs. */
+enum pb_status pb_stats_ratio(const struct pb_stats_plan *plan, size_t n_block,
+			      const double *numerators, const double *denominators, double least,
+			      double *ratio, double *ci_low, double *ci_high, struct pb_error *err);
+
+/* 95% Wilson interval of a share of `hits` among n; NaN for n = 0. */
+void pb_wilson(double hits, double n, double *low, double *high);
 
 /* The q-quantile of n >= 1 finite values, with linear interpolation between order statistics
  * (numpy's default). Reorders x. */

@@ -1,7 +1,5 @@
-/* Summaries of a sweep: statistics of the effect and of the restoration over the pairs.
- *
- * The raw values are read back in blocks of cells, all pairs at a time, so that a sweep over
- * positions need not be in memory at once. In a block, pairs go down and cells across. */
+/* Summaries of a sweep: statistics of the effect and of the restoration over the pairs. The raw
+ * values are read back in blocks of cells (pb_cells_walk). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +7,6 @@
 #include "patchbay/base.h"
 #include "results/assemble.h"
 #include "results/cells.h"
-
-#define BLOCK_BYTES ((size_t)64 << 20) /* of one array of a block, where one head allows it */
 
 /* ---- one sweep --------------------------------------------------------------------------- */
 
@@ -26,7 +22,6 @@ struct summary {
 	const struct pb_sweep *sweep;
 	const struct pb_grid *grid;
 	struct pb_axes axes; /* of the summary */
-	bool from_end;       /* its positions count from the end */
 	size_t n_pairs, n_cells;
 	const double *recipient; /* logit differences, [n_pairs] */
 	hid_t group;             /* of the sweep */
@@ -34,51 +29,11 @@ struct summary {
 	struct restored restored[PB_N_SUBSETS];
 };
 
-/* Consecutive cells: one step of the first axes, some of the next, the rest whole. */
-struct block {
-	struct pb_box box;
-	size_t first_cell, n_cells;
-	double *values; /* [n_pairs, n_cells], positions as in the summary; NaN: not applicable */
-	double *subset; /* rows of one subset: effects, then restorations */
-};
-
-static enum pb_status block_new(struct block *b, size_t n_pairs, size_t n_cells,
-				struct pb_error *err)
-{
-	enum pb_status status;
-	size_t n;
-
-	if (!pb_size_mul(n_pairs, n_cells, &n))
-		return pb_fail(err, PB_ERR_MEMORY, "out of memory: summary");
-	PB_TRY(pb_alloc((void **)&b->values, n, sizeof(double), "summary", err));
-	PB_TRY(pb_alloc((void **)&b->subset, n, sizeof(double), "summary", err));
-cleanup:
-	return status;
-}
-
-static void block_free(struct block *b)
-{
-	free(b->values);
-	free(b->subset);
-}
-
 /* ---- effect and restoration of a block ----------------------------------------------------- */
-
-static double gap_of(const struct summary *s, size_t pair)
-{
-	return s->shared->logit_diff[0][pair] - s->shared->logit_diff[1][pair];
-}
-
-static bool has_restoration(const struct summary *s, size_t pair)
-{
-	const double gap = gap_of(s, pair);
-
-	return !s->shared->facts->distractor[pair] && gap != 0 && fabs(gap) >= s->sweep->min_gap;
-}
 
 /* (mean LD_variant - mean LD_corrupted) / (mean LD_clean - mean LD_corrupted) over the pairs of a
  * cell that are no distractors; NaN where the divisor is below min_gap. */
-static void restoration_of_means(const struct summary *s, const struct block *b, int subset)
+static void restoration_of_means(const struct summary *s, const struct pb_block *b, int subset)
 {
 	const double *corrupted = s->shared->logit_diff[1];
 	const size_t *rows = s->shared->rows[subset];
@@ -94,7 +49,7 @@ static void restoration_of_means(const struct summary *s, const struct block *b,
 			if (isnan(value) || s->shared->facts->distractor[rows[r]])
 				continue;
 			moved += value - corrupted[rows[r]];
-			gap += gap_of(s, rows[r]);
+			gap += pb_pair_gap(s->shared, rows[r]);
 			n += 1;
 		}
 		s->restored[subset].of_means[b->first_cell + c] =
@@ -102,7 +57,7 @@ static void restoration_of_means(const struct summary *s, const struct block *b,
 	}
 }
 
-static enum pb_status summarise_block(struct summary *s, const struct block *b, int subset,
+static enum pb_status summarise_block(struct summary *s, const struct pb_block *b, int subset,
 				      struct pb_error *err)
 {
 	enum pb_status status;
@@ -114,18 +69,19 @@ static enum pb_status summarise_block(struct summary *s, const struct block *b, 
 
 	for (r = 0; r < n_rows; r++)
 		for (c = 0; c < b->n_cells; c++)
-			b->subset[r * b->n_cells + c] =
+			b->scratch[r * b->n_cells + c] =
 			    b->values[rows[r] * b->n_cells + c] - s->recipient[rows[r]];
-	PB_TRY(pb_stats_add(&s->stats[subset], first, b->n_cells, b->subset, err));
+	PB_TRY(pb_stats_add(&s->stats[subset], first, b->n_cells, b->scratch, err));
 	for (r = 0; r < n_rows; r++) {
-		const bool defined = has_restoration(s, rows[r]);
-		const double gap = gap_of(s, rows[r]), zero = shared->logit_diff[1][rows[r]];
+		const bool defined = pb_has_restoration(shared, rows[r], s->sweep->min_gap);
+		const double gap = pb_pair_gap(s->shared, rows[r]),
+			     zero = shared->logit_diff[1][rows[r]];
 
 		for (c = 0; c < b->n_cells; c++)
-			b->subset[r * b->n_cells + c] =
+			b->scratch[r * b->n_cells + c] =
 			    defined ? (b->values[rows[r] * b->n_cells + c] - zero) / gap : NAN;
 	}
-	PB_TRY(pb_stats_interval(&shared->plan[subset], b->n_cells, b->subset, out->n + first,
+	PB_TRY(pb_stats_interval(&shared->plan[subset], b->n_cells, b->scratch, out->n + first,
 				 out->mean + first, out->ci_low + first, out->ci_high + first,
 				 err));
 	restoration_of_means(s, b, subset);
@@ -133,74 +89,47 @@ cleanup:
 	return status;
 }
 
-/* Mean and standard error over all pairs of a metric in a block, into [n_cells] arrays. */
-static void mean_of_block(const struct summary *s, const struct block *b, double *mean,
-			  double *std_error)
+static enum pb_status summarise(void *context, const struct pb_block *b, struct pb_error *err)
 {
+	enum pb_status status;
+
+	PB_TRY(summarise_block(context, b, 0, err));
+	PB_TRY(summarise_block(context, b, 1, err));
+cleanup:
+	return status;
+}
+
+/* Of a metric over all pairs, [n_cells]. */
+struct means {
+	size_t n_pairs;
+	double *mean, *std_error;
+};
+
+static enum pb_status mean_of_block(void *context, const struct pb_block *b, struct pb_error *err)
+{
+	const struct means *means = context;
 	size_t c, i;
 
+	(void)err;
 	for (c = 0; c < b->n_cells; c++) {
 		double sum = 0, n = 0, squares = 0, m;
 
-		for (i = 0; i < s->n_pairs; i++) {
+		for (i = 0; i < means->n_pairs; i++) {
 			double value = b->values[i * b->n_cells + c];
 
 			sum += isnan(value) ? 0 : value;
 			n += isnan(value) ? 0 : 1;
 		}
 		m = n > 0 ? sum / n : NAN;
-		for (i = 0; i < s->n_pairs; i++) {
+		for (i = 0; i < means->n_pairs; i++) {
 			double d = b->values[i * b->n_cells + c] - m;
 
 			squares += isnan(d) ? 0 : d * d;
 		}
-		mean[b->first_cell + c] = m;
-		std_error[b->first_cell + c] = n > 1 ? sqrt(squares / (n - 1) / n) : NAN;
+		means->mean[b->first_cell + c] = m;
+		means->std_error[b->first_cell + c] = n > 1 ? sqrt(squares / (n - 1) / n) : NAN;
 	}
-}
-
-/* ---- all blocks -------------------------------------------------------------------------- */
-
-/* The next block behind one of n_cells cells (0: the first); false when there is none. */
-static bool next_block(const struct summary *s, const struct pb_split *split, struct block *b)
-{
-	b->first_cell += b->n_cells;
-	if (b->first_cell >= s->n_cells)
-		return false;
-	b->n_cells = pb_split_box(split, s->grid, b->first_cell, &b->box);
-	return true;
-}
-
-/* Every block of a metric: the statistics of logit_diff, mean and standard error of others. */
-static enum pb_status walk_blocks(struct summary *s, enum pb_metric metric, double *mean,
-				  double *std_error, struct pb_error *err)
-{
-	enum pb_status status;
-	const char *name = pb_metric_infos[metric].name;
-	const size_t column = s->n_pairs * sizeof(double);
-	const struct pb_split split = pb_split_of(s->grid, BLOCK_BYTES / (column > 0 ? column : 1));
-	struct block b = {0};
-	hid_t dataset = H5Dopen2(s->group, name, H5P_DEFAULT);
-
-	if (dataset < 0) {
-		status = pb_h5_fail(err, PB_ERR_INTERNAL, "missing dataset: %s", name);
-		goto cleanup;
-	}
-	PB_TRY(block_new(&b, s->n_pairs, split.n_cells, err));
-	while (next_block(s, &split, &b)) {
-		PB_TRY(pb_cells_read(s->e, s->grid, &b.box, s->from_end, dataset, name, 0,
-				     s->n_pairs, b.values, err));
-		if (metric != PB_METRIC_LOGIT_DIFF) {
-			mean_of_block(s, &b, mean, std_error);
-			continue;
-		}
-		PB_TRY(summarise_block(s, &b, 0, err));
-		PB_TRY(summarise_block(s, &b, 1, err));
-	}
-cleanup:
-	block_free(&b);
-	pb_h5_drop(dataset);
-	return status;
+	return PB_OK;
 }
 
 /* ---- writing --------------------------------------------------------------------------- */
@@ -241,14 +170,15 @@ cleanup:
 }
 
 /* `<metric>_mean` and `<metric>_stderr` of every metric but the logits. */
-static enum pb_status write_metric_means(struct summary *s, hid_t group, struct pb_error *err)
+static enum pb_status write_metric_means(struct summary *s, size_t sweep, hid_t group,
+					 struct pb_error *err)
 {
 	enum pb_status status;
-	double *mean = NULL, *std_error = NULL;
+	struct means means = {.n_pairs = s->n_pairs};
 	int m;
 
-	PB_TRY(pb_alloc((void **)&mean, s->n_cells, sizeof *mean, "summary", err));
-	PB_TRY(pb_alloc((void **)&std_error, s->n_cells, sizeof *std_error, "summary", err));
+	PB_TRY(pb_alloc((void **)&means.mean, s->n_cells, sizeof(double), "summary", err));
+	PB_TRY(pb_alloc((void **)&means.std_error, s->n_cells, sizeof(double), "summary", err));
 	for (m = 0; m < PB_N_METRICS; m++) {
 		const struct pb_metric_info *info = &pb_metric_infos[m];
 		struct pb_field field = {.type = PB_TYPE_F64, .dims = {PB_DIM_CELL}};
@@ -257,22 +187,23 @@ static enum pb_status write_metric_means(struct summary *s, hid_t group, struct 
 		if (m == PB_METRIC_LOGIT_DIFF || info->per_candidate ||
 		    H5Lexists(s->group, info->name, H5P_DEFAULT) <= 0)
 			continue;
-		PB_TRY(walk_blocks(s, (enum pb_metric)m, mean, std_error, err));
+		PB_TRY(pb_cells_walk(s->e, sweep, s->group, (enum pb_metric)m, mean_of_block,
+				     &means, err));
 		field.name = name;
 		field.units = info->units;
 		field.long_name = text;
 		snprintf(name, sizeof name, "%s_mean", info->name);
 		snprintf(text, sizeof text, "mean over pairs of: %s", info->long_name);
-		PB_TRY(pb_field_write_masked(s->shared->layout, group, &field, &s->axes, "", mean,
-					     err));
+		PB_TRY(pb_field_write_masked(s->shared->layout, group, &field, &s->axes, "",
+					     means.mean, err));
 		snprintf(name, sizeof name, "%s_stderr", info->name);
 		snprintf(text, sizeof text, "standard error of the mean of: %s", info->long_name);
 		PB_TRY(pb_field_write_masked(s->shared->layout, group, &field, &s->axes, "",
-					     std_error, err));
+					     means.std_error, err));
 	}
 cleanup:
-	free(mean);
-	free(std_error);
+	free(means.mean);
+	free(means.std_error);
 	return status;
 }
 
@@ -294,7 +225,8 @@ static enum pb_status write_attributes(const struct summary *s, hid_t group, str
 			bool distractor = shared->facts->distractor[shared->rows[subset][r]];
 
 			distractors += distractor;
-			small += !distractor && !has_restoration(s, shared->rows[subset][r]);
+			small += !distractor && !pb_has_restoration(shared, shared->rows[subset][r],
+								    s->sweep->min_gap);
 		}
 #define PUT(put, label, value)                                                                     \
 	do {                                                                                       \
@@ -350,6 +282,25 @@ cleanup:
 	return status;
 }
 
+static enum pb_status write_of_sets(const struct summary *s, size_t sweep, hid_t out,
+				    const double *accuracy_change, struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	const struct pb_set_sources *sources = &s->sweep->set_sources;
+	const double *const effects[PB_N_SUBSETS] = {s->stats[0].cells.mean,
+						     s->stats[1].cells.mean};
+
+	if (sources->all_pairs)
+		PB_TRY(pb_interaction_write(s->shared, sweep, s->group, out, err));
+	else
+		PB_TRY(pb_circuit_write(s->shared, sweep, s->group, out, err));
+	if (sources->random_count > 0)
+		PB_TRY(pb_random_sets_write(s->shared, sweep, s->group, out, effects,
+					    accuracy_change, err));
+cleanup:
+	return status;
+}
+
 enum pb_status pb_summary_write(const struct pb_summary_shared *shared, size_t sweep, hid_t group,
 				struct pb_error *err)
 {
@@ -360,25 +311,28 @@ enum pb_status pb_summary_write(const struct pb_summary_shared *shared, size_t s
 			    .sweep = &e->sweeps[sweep],
 			    .grid = &e->grids[sweep],
 			    .axes = pb_summary_axes(e, sweep, group),
-			    .from_end = !pb_pairs_equal_length(e->pairs),
 			    .n_pairs = e->pairs->n,
 			    .n_cells = e->grids[sweep].n_cells,
 			    .group = group};
+	double *accuracy_change = NULL;
 	hid_t out = -1;
 
 	s.recipient = shared->logit_diff[s.sweep->direction == PB_DENOISE ? 1 : 0];
 	PB_TRY(summary_new(&s, err));
-	PB_TRY(walk_blocks(&s, PB_METRIC_LOGIT_DIFF, NULL, NULL, err));
+	PB_TRY(pb_cells_walk(e, sweep, group, PB_METRIC_LOGIT_DIFF, summarise, &s, err));
 	PB_TRY(pb_stats_end(&s.stats[0], err));
 	PB_TRY(pb_stats_end(&s.stats[1], err));
 	PB_TRY(pb_h5_group_create(&out, group, "summary", err));
 	PB_TRY(write_attributes(&s, out, err));
 	PB_TRY(write_subset(&s, out, 0, err));
 	PB_TRY(write_subset(&s, out, 1, err));
-	PB_TRY(write_metric_means(&s, out, err));
-	if (s.sweep->by_sets && s.sweep->set_sources.all_pairs)
-		status = pb_interaction_write(shared, sweep, group, out, err);
+	PB_TRY(write_metric_means(&s, sweep, out, err));
+	PB_TRY(pb_accuracy_write(shared, sweep, group, out, &accuracy_change, err));
+	if (s.sweep->by_sets)
+		PB_TRY(write_of_sets(&s, sweep, out, accuracy_change, err));
+	status = pb_matched_write(shared, sweep, group, out, err);
 cleanup:
+	free(accuracy_change);
 	pb_h5_drop(out);
 	summary_free(&s);
 	return status;

@@ -112,10 +112,18 @@ static enum pb_status put_sets(const struct pb_sweep *s, hid_t group, struct pb_
 		PB_TRY(pb_h5_put_text(group, "sets_top_file", from->top_path, err));
 		PB_TRY(pb_h5_put_text(group, "sets_top_sweep",
 				      from->top_sweep != NULL ? from->top_sweep : "", err));
-		PB_TRY(pb_h5_put_int(group, "sets_top_k", (int64_t)from->top, err));
+		if (from->n_top_layers > 0)
+			PB_TRY(pb_h5_put_ints(group, "sets_top_layers", from->n_top_layers,
+					      from->top_layers, err));
+		else
+			PB_TRY(pb_h5_put_int(group, "sets_top_k", (int64_t)from->top, err));
 	}
 	if (from->random_count > 0) {
-		PB_TRY(pb_h5_put_int(group, "sets_random_size", (int64_t)from->random_size, err));
+		if (from->random_size == PB_SIZE_EACH)
+			PB_TRY(pb_h5_put_text(group, "sets_random_size", "each", err));
+		else
+			PB_TRY(pb_h5_put_int(group, "sets_random_size", (int64_t)from->random_size,
+					     err));
 		PB_TRY(pb_h5_put_int(group, "sets_random_count", (int64_t)from->random_count, err));
 		PB_TRY(pb_h5_put_uint(group, "sets_random_seed", from->random_seed, err));
 		PB_TRY(pb_h5_put_text(group, "sets_random_match",

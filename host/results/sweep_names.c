@@ -45,6 +45,13 @@ const char *const pb_direction_names[PB_N_DIRECTIONS] = {
     [PB_NOISE] = "noise",
 };
 
+const char *const pb_set_source_names[PB_N_SET_SOURCES] = {
+    [PB_SET_NAMED] = "named",
+    [PB_SET_TOP] = "top",
+    [PB_SET_RANDOM] = "random",
+    [PB_SET_PAIRS] = "pairs",
+};
+
 const char *const pb_positions_names[PB_N_POSITIONS] = {
     [PB_POSITIONS_ALL] = "all",   [PB_POSITIONS_LAST] = "last",
     [PB_POSITIONS_EACH] = "each", [PB_POSITIONS_EACH_KEY] = "each_key",

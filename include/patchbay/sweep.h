@@ -100,11 +100,23 @@ struct pb_member {
 	int32_t head; /* -1: the layer's MLP */
 };
 
-/* Members on which one variant intervenes together. */
+/* Where a set comes from. */
+enum pb_set_source {
+	PB_SET_NAMED, /* the config names it */
+	PB_SET_TOP,
+	PB_SET_RANDOM,
+	PB_SET_PAIRS, /* a head alone, or a pair of heads */
+	PB_N_SET_SOURCES
+};
+extern const char *const pb_set_source_names[PB_N_SET_SOURCES]; /* "named", "top", "random" .. */
+
+/* Members on which one variant intervenes together. One without members is empty: its complement is
+ * everything. */
 struct pb_set {
 	const char *name;
 	size_t n;
 	const struct pb_member *members;
+	enum pb_set_source source;
 };
 
 /* An input that a path ends at: `L9H6.q`, `L9H2.k` (k and v: KV head), `M7`, `logits`. */
@@ -113,16 +125,25 @@ struct pb_receiver_member {
 	int32_t layer, head;   /* -1 where there is none */
 };
 
+#define PB_SETS_MAX 100000 /* of one source of sets */
+/* random_size: `random_count` sets of each size that the named sets and those of top have. */
+#define PB_SIZE_EACH SIZE_MAX
+
 /* Where sets come from beside the ones that are named. */
 struct pb_set_sources {
-	/* the k strongest cells of a sweep of another result file, for k = 1 .. top */
+	/* the k strongest heads of a sweep of another result file, for k = 1 .. top; or, with
+	 * top_layers (rising), one set: the strongest head of each of these layers */
 	const char *top_path, *top_sweep; /* path NULL: none; sweep NULL: the file's first */
-	size_t top;
-	/* `count` sets of `size` members drawn uniformly, none of them of a named set */
+	size_t top, n_top_layers;
+	const int32_t *top_layers;
+	/* `count` sets of `size` heads drawn uniformly, none of them of a named set (nor, with
+	 * PB_SIZE_EACH, of one of top) */
 	size_t random_size, random_count;
 	uint64_t random_seed;
-	bool random_match_layer; /* as many of each layer as the first named set has */
-	bool all_pairs;          /* every head alone, then every pair of heads */
+	/* as many of each layer as the first named set has; with PB_SIZE_EACH, as the first set of
+	 * the size */
+	bool random_match_layer;
+	bool all_pairs; /* every head alone, then every pair of heads */
 };
 
 /* One sweep: all variants of one kind. Arrays and texts belong to whoever made the sweep. */

@@ -272,7 +272,8 @@ static void check_sets(struct setup *s, const char *name)
 {
 	static const struct pb_member early[] = {{0, 0}, {0, 1}, {1, 0}, {1, 1}};
 	static const struct pb_member mixed[] = {{0, 1}, {0, -1}, {1, 1}, {1, -1}};
-	static const struct pb_set sets[] = {{"early", 4, early}, {"mixed", 4, mixed}};
+	static const struct pb_set sets[] = {{"early", 4, early, PB_SET_NAMED},
+					     {"mixed", 4, mixed, PB_SET_NAMED}};
 	static const enum pb_intervention interventions[] = {PB_PATCH, PB_ZERO, PB_SCALE,
 							     PB_CONTROL};
 	static const enum pb_site sites[] = {PB_SITE_Z, PB_SITE_K, PB_SITE_PATTERN};

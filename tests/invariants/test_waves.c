@@ -234,7 +234,10 @@ Test(waves, sets)
 	static const struct pb_member a[] = {{0, 1}, {0, -1}, {1, 0}, {2, 2}};
 	static const struct pb_member b[] = {{0, 0}, {1, 1}, {1, 2}};
 	static const struct pb_member c[] = {{1, -1}, {2, -1}};
-	static const struct pb_set sets[] = {{"a", 4, a}, {"b", 3, b}, {"c", 2, c}, {"none", 0, a}};
+	static const struct pb_set sets[] = {{"a", 4, a, PB_SET_NAMED},
+					     {"b", 3, b, PB_SET_NAMED},
+					     {"c", 2, c, PB_SET_NAMED},
+					     {"none", 0, a, PB_SET_NAMED}};
 	static const enum pb_site sites[] = {PB_SITE_Z, PB_SITE_Q, PB_SITE_V, PB_SITE_PATTERN};
 	struct setup s;
 
@@ -327,7 +330,9 @@ Test(waves, same_bits_whatever_the_waves)
 		static const struct pb_member a[] = {{0, 1}, {0, -1}, {2, 2}};
 		static const struct pb_member b[] = {{0, 0}, {1, -1}};
 		static const struct pb_member c[] = {{0, 2}, {2, 1}};
-		static const struct pb_set sets[] = {{"a", 3, a}, {"b", 2, b}, {"c", 2, c}};
+		static const struct pb_set sets[] = {{"a", 3, a, PB_SET_NAMED},
+						     {"b", 2, b, PB_SET_NAMED},
+						     {"c", 2, c, PB_SET_NAMED}};
 		struct pb_sweep w = {.site = PB_SITE_Z, .by_sets = true, .n_sets = 3, .sets = sets};
 
 		same_bits(&o, &w);

@@ -337,7 +337,7 @@ static inline void fixture_pair_sets(struct fixture *f, struct pb_sweep *sweep)
 								 (int32_t)(b % FIXTURE_HEADS)};
 			snprintf(name, sizeof name, "pair_%zu_%zu", a, b);
 			sets[at] = (struct pb_set){pb_arena_strdup(&f->pairs.arena, name),
-						   a == b ? 1 : 2, members + at * 2};
+						   a == b ? 1 : 2, members + at * 2, PB_SET_PAIRS};
 		}
 	sweep->by_sets = true;
 	sweep->set_sources.all_pairs = true;
@@ -350,7 +350,8 @@ static inline void fixture_other_sweeps(struct fixture *f)
 	static const double alphas[] = {0, 0.5, 2};
 	static const int32_t layers[] = {1}, heads[] = {1, 3};
 	static const struct pb_member members[] = {{0, 1}, {2, 3}, {1, -1}};
-	static const struct pb_set sets[] = {{"movers", 2, members}, {"mixed", 3, members}};
+	static const struct pb_set sets[] = {{"movers", 2, members, PB_SET_NAMED},
+					     {"mixed", 3, members, PB_SET_NAMED}};
 	static const struct pb_receiver_member receivers[] = {
 	    {PB_RECEIVER_Q, 2, 1}, {PB_RECEIVER_MLP, 2, -1}, {PB_RECEIVER_LOGITS, -1, -1}};
 	struct pb_sweep *s = f->sweeps;

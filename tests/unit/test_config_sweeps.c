@@ -270,6 +270,18 @@ Test(config_sweeps, sets)
 	pb_config_free(&c);
 	read_row(&c, "{sets: {a: [L0H0, M1], random: {size: 1, count: 1, match: layer}}}");
 	pb_config_free(&c);
+	read_row(&c, "{sets: {a: [L0H0], random: {size: each, count: 3}}}");
+	cr_assert_eq(c.sweeps[0].set_sources.random_size, PB_SIZE_EACH);
+	cr_assert_not_null(strstr(c.resolved, "size: each"));
+	pb_config_free(&c);
+	read_row(&c, "{sets: {empty: [], a: [L0H0]}, complement: true}");
+	cr_assert(c.sweeps[0].n_sets == 2 && c.sweeps[0].sets[0].n == 0);
+	cr_assert_not_null(strstr(c.resolved, "empty: []"));
+	pb_config_free(&c);
+	read_row(&c, "{sets: {top: {file: f, layers: [10, 12]}, random: {size: each, count: 1}}}");
+	cr_assert(c.sweeps[0].set_sources.n_top_layers == 2 &&
+		  c.sweeps[0].set_sources.top_layers[1] == 12 && c.sweeps[0].set_sources.top == 0);
+	pb_config_free(&c);
 	read_row(&c, "{sets: {top: {file: f, k: 1}}}");
 	cr_assert_null(c.sweeps[0].set_sources.top_sweep);
 	cr_assert_eq(c.sweeps[0].n_sets, 0);
@@ -519,7 +531,8 @@ Test(config_sweeps, sets_that_are_refused)
 	    {"{sets: [L1H2]}", "12 (sweep.sets)", "wrong type"},
 	    {"{sets: all}", "12 (sweep.sets)", "wrong type"},
 	    {"{sets: {a: L1H2}}", "16 (sweep.sets)", "give labels"},
-	    {"{sets: {a: []}}", "16 (sweep.sets)", "empty list"},
+	    {"{sets: {a: []}}", "12 (sweep.sets)", "set complement to true"},
+	    {"{sets: {a: []}, complement: false}", "12 (sweep.sets)", "empty set"},
 	    {"{sets: {a: {L1H2: 1}}}", "16 (sweep.sets)", "wrong type"},
 	    {"{sets: {a: [L1H2, M3, L1H2]}}", "27 (sweep.sets)", "listed twice"},
 	    {"{sets: {a: [M3, M3]}}", "21 (sweep.sets)", "listed twice"},
@@ -560,6 +573,17 @@ Test(config_sweeps, sources_of_sets_that_are_refused)
 	    {"{sets: {top: {file: f, k: -1}}}", "31 (sweep.sets.top.k)", "out of range"},
 	    {"{sets: {top: {file: [f], k: 1}}}", "25 (sweep.sets.top.file)", "wrong type"},
 	    {"{sets: {top: {file: f, k: 1, n: 2}}}", "34 (sweep.sets.top.n)", "unknown key"},
+	    {"{sets: {top: {file: f, layers: [2], k: 1}}}", "41 (sweep.sets.top.k)", "leave k out"},
+	    {"{sets: {top: {file: f, layers: []}}}", "36 (sweep.sets.top.layers)", "empty list"},
+	    {"{sets: {top: {file: f, layers: [2, 1]}}}", "40 (sweep.sets.top.layers)",
+	     "not in rising order"},
+	    {"{sets: {top: {file: f, layers: 2}}}", "36 (sweep.sets.top.layers)", "wrong type"},
+	    {"{sets: {random: {size: all, count: 2}}}", "28 (sweep.sets.random.size)",
+	     "whole number"},
+	    {"{sets: {random: {size: each, count: 2}}}", "28 (sweep.sets.random.size)",
+	     "no set to match"},
+	    {"{sets: {a: [L0H0, M1], random: {size: each, count: 2}}}",
+	     "43 (sweep.sets.random.size)", "have heads alone"},
 	    {"{sets: {random: {count: 2}}}", "21 (sweep.sets.random.size)", "missing key"},
 	    {"{sets: {random: {size: 2}}}", "21 (sweep.sets.random.count)", "missing key"},
 	    {"{sets: {random: {size: 0, count: 1}}}", "28 (sweep.sets.random.size)", "range"},

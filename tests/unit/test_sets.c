@@ -102,7 +102,8 @@ static void refuse(struct pb_sweep sweep, const char *words)
 
 static const struct pb_member circuit_members[] = {{0, 1}, {2, 3}, {2, 0}, {1, -1}};
 static const struct pb_member other_members[] = {{0, 0}};
-static const struct pb_set named[] = {{"circuit", 4, circuit_members}, {"other", 1, other_members}};
+static const struct pb_set named[] = {{"circuit", 4, circuit_members, PB_SET_NAMED},
+				      {"other", 1, other_members, PB_SET_NAMED}};
 
 static struct pb_sweep sweep_of(const struct pb_set *sets, size_t n, struct pb_set_sources sources)
 {
@@ -228,6 +229,53 @@ Test(sets, rankings_that_are_refused)
 	cr_assert_eq(sweep.n_sets, 0);
 }
 
+/* ---- top by layer ------------------------------------------------------------------------- */
+
+static struct pb_sweep sweep_of_layers(const int32_t *layers, size_t n)
+{
+	return sweep_of(
+	    NULL, 0,
+	    (struct pb_set_sources){.top_path = "f.h5", .top_layers = layers, .n_top_layers = n});
+}
+
+Test(sets, the_strongest_head_of_each_layer_is_one_set)
+{
+	static const int32_t layers[] = {0, 2};
+	struct pb_sweep sweep = sweep_of_layers(layers, 2);
+
+	rank(1, 1);
+	rank(2, 3);
+	rank(2, 1);
+	rank(0, 2);
+	rank(0, 0);
+	resolve(&sweep);
+	cr_assert_eq(sweep.n_sets, 1);
+	check_set(&sweep, 0, "top of layers", "L0H2 L2H3");
+	cr_assert_eq(sweep.sets[0].source, PB_SET_TOP);
+}
+
+Test(sets, layers_that_are_refused)
+{
+	static const int32_t layers[] = {0, 2}, beyond[] = {0, 3};
+
+	rank(2, 3);
+	refuse(sweep_of_layers(layers, 2), "no head of layer 0: f.h5, sweep 0_patch_z");
+	rank(0, 4);
+	refuse(sweep_of_layers(layers, 2), "L0H4, but there are 3 layers of 4 heads");
+	refuse(sweep_of_layers(beyond, 2), "L0H4");
+	n_ranked = 1;
+	rank(0, 1);
+	refuse(sweep_of_layers(beyond, 2), "no such layer: sweep.sets.top.layers: 3, but this "
+					   "model has 3 layers: give 0 to 2");
+	n_ranked = 0;
+	rank(2, 1);
+	rank(0, -1);
+	refuse(sweep_of_layers(layers, 2), "its cells are not heads");
+	n_ranked = 0;
+	rank(-1, -1);
+	refuse(sweep_of_layers(layers, 2), "its cells are not heads");
+}
+
 /* ---- random ------------------------------------------------------------------------------- */
 
 static bool is_named(const struct pb_member *m)
@@ -318,22 +366,88 @@ Test(sets, random_sets_are_known_by_seed_and_number)
 	check_set(&few, 3, "random 1", "L1H0 L2H1 L2H2");
 }
 
+/* Sizes 1 (other, top 1) and 2 (top 2); circuit has an MLP, none stands beside it. */
+Test(sets, random_sets_of_each_size)
+{
+	const struct pb_set_sources sources = {.top_path = "f.h5",
+					       .top = 2,
+					       .random_size = PB_SIZE_EACH,
+					       .random_count = 50,
+					       .random_seed = 9};
+	struct pb_sweep sweep = sweep_of(named, 2, sources);
+
+	rank(1, 3);
+	rank(1, 1);
+	resolve(&sweep);
+	cr_assert_eq(sweep.n_sets, 4 + 100);
+	cr_assert_str_eq(sweep.sets[4].name, "random 0 of size 1");
+	cr_assert_str_eq(sweep.sets[53].name, "random 49 of size 1");
+	cr_assert_str_eq(sweep.sets[54].name, "random 0 of size 2");
+	for (size_t s = 0; s < sweep.n_sets; s++)
+		cr_assert_eq(sweep.sets[s].source, s < 2   ? PB_SET_NAMED
+						   : s < 4 ? PB_SET_TOP
+							   : PB_SET_RANDOM);
+	for (size_t s = 4; s < sweep.n_sets; s++) {
+		cr_assert_eq(sweep.sets[s].n, s < 54 ? 1 : 2);
+		for (size_t i = 0; i < sweep.sets[s].n; i++) {
+			const struct pb_member *m = &sweep.sets[s].members[i];
+
+			cr_assert_not(is_named(m), "%s", sweep.sets[s].name);
+			cr_assert_not(m->layer == 1 && (m->head == 3 || m->head == 1), "%s",
+				      sweep.sets[s].name);
+		}
+	}
+	/* The draws of a seed do not change from version to version. */
+	check_set(&sweep, 54, "random 0 of size 2", "L1H0 L2H2");
+	check_set(&sweep, 55, "random 1 of size 2", "L1H0 L2H1");
+}
+
+/* As the first set of each size: two of layer 1; one of layer 2. */
+Test(sets, random_sets_of_each_size_match_its_layers)
+{
+	static const struct pb_member two[] = {{1, 0}, {1, 1}}, one[] = {{2, 0}}, last[] = {{0, 0}};
+	static const struct pb_set sets[] = {{"two", 2, two, PB_SET_NAMED},
+					     {"one", 1, one, PB_SET_NAMED},
+					     {"last", 1, last, PB_SET_NAMED}};
+	struct pb_sweep sweep = sweep_of(sets, 3,
+					 (struct pb_set_sources){.random_size = PB_SIZE_EACH,
+								 .random_count = 3,
+								 .random_match_layer = true});
+
+	resolve(&sweep);
+	cr_assert_eq(sweep.n_sets, 3 + 6);
+	for (size_t s = 3; s < 6; s++)
+		cr_assert(sweep.sets[s].n == 1 && sweep.sets[s].members[0].layer == 2);
+	for (size_t s = 6; s < 9; s++)
+		check_set(&sweep, s, sweep.sets[s].name, "L1H2 L1H3");
+}
+
 Test(sets, random_sets_that_are_refused)
 {
 	static const struct pb_member most[] = {{0, 0}, {0, 1}, {0, 2}, {1, 1}};
-	static const struct pb_set crowded[] = {{"most", 4, most}};
+	static const struct pb_member seven[] = {{0, 0}, {0, 1}, {0, 2}, {0, 3},
+						 {1, 0}, {1, 1}, {1, 2}};
+	static const struct pb_set huge[] = {{"seven", 7, seven, PB_SET_NAMED}};
+	static const struct pb_set crowded[] = {{"most", 4, most, PB_SET_NAMED}};
 	static const struct pb_member far_members[] = {{99, 0}, {0, 99}, {-5, 0}};
-	static const struct pb_set far_away[] = {{"far", 3, far_members}};
+	static const struct pb_set far_away[] = {{"far", 3, far_members, PB_SET_NAMED}};
 	struct pb_sweep sweep;
 
 	refuse(sweep_of(named, 2, (struct pb_set_sources){.random_size = 9, .random_count = 1}),
 	       "8 heads are outside the named sets, and 9 are wanted");
 	refuse(sweep_of(crowded, 1,
 			(struct pb_set_sources){.random_match_layer = true, .random_count = 1}),
-	       "layer 0 has 1 heads outside the named sets, and 3 are wanted");
+	       "1 heads of layer 0 are outside the named sets, and 3 are wanted");
 	refuse(sweep_of(NULL, 0,
 			(struct pb_set_sources){.random_match_layer = true, .random_count = 1}),
 	       "empty random sets");
+	refuse(sweep_of(crowded, 1,
+			(struct pb_set_sources){.random_size = PB_SIZE_EACH,
+						.random_count = PB_SETS_MAX + 1}),
+	       "too many sets: sweep.sets.random: 100001 for each of 1 sizes");
+	refuse(sweep_of(huge, 1,
+			(struct pb_set_sources){.random_size = PB_SIZE_EACH, .random_count = 1}),
+	       "5 heads are outside the named sets and those of top, and 7 are wanted: name fewer");
 	/* All that are left is enough; members that do not exist are the grid's to refuse. */
 	sweep = sweep_of(named, 2, (struct pb_set_sources){.random_size = 8, .random_count = 1});
 	resolve(&sweep);
@@ -346,7 +460,7 @@ Test(sets, random_sets_that_are_refused)
 
 Test(sets, names_and_numbers_that_are_refused)
 {
-	static const struct pb_set same[] = {{"random 1", 1, other_members}};
+	static const struct pb_set same[] = {{"random 1", 1, other_members, PB_SET_NAMED}};
 	const struct pb_arch huge = {.n_layers = SIZE_MAX / 2, .n_heads = 4, .n_kv_heads = 4};
 	const struct pb_arch large = {.n_layers = 100000, .n_heads = 1000, .n_kv_heads = 4};
 	struct pb_sweep sweep = sweep_of(NULL, 0, (struct pb_set_sources){.all_pairs = true});
@@ -377,7 +491,7 @@ static void check_complement(struct pb_sweep *sweep, size_t s, const char *expec
 Test(sets, complements_are_of_the_kinds_that_the_sweep_uses)
 {
 	static const struct pb_member mlp_members[] = {{0, -1}, {2, -1}};
-	static const struct pb_set mlps[] = {{"mlps", 2, mlp_members}};
+	static const struct pb_set mlps[] = {{"mlps", 2, mlp_members, PB_SET_NAMED}};
 	struct pb_sweep sweep = sweep_of(named, 2, (struct pb_set_sources){0});
 
 	/* The first set has an MLP: MLPs are in both complements. */
@@ -405,4 +519,25 @@ Test(sets, complements_are_of_the_kinds_that_the_sweep_uses)
 	sweep = sweep_of(NULL, 0, (struct pb_set_sources){.random_size = 12, .random_count = 1});
 	resolve(&sweep);
 	check_complement(&sweep, 0, "");
+}
+
+/* The complement of nothing is everything of the kinds that other sets have; heads, if none has
+ * any. */
+Test(sets, the_complement_of_an_empty_set)
+{
+	static const struct pb_member mlp_members[] = {{0, -1}};
+	static const struct pb_set sets[] = {{"empty", 0, mlp_members, PB_SET_NAMED},
+					     {"mlp", 1, mlp_members, PB_SET_NAMED}};
+	struct pb_sweep sweep = sweep_of(sets, 1, (struct pb_set_sources){0});
+
+	resolve(&sweep);
+	check_complement(&sweep, 0, "L0H0 L0H1 L0H2 L0H3 L1H0 L1H1 L1H2 L1H3 L2H0 L2H1 L2H2 L2H3");
+	sweep = sweep_of(sets, 2, (struct pb_set_sources){0});
+	resolve(&sweep);
+	check_complement(&sweep, 0, "M0 M1 M2");
+	sweep = sweep_of(sets, 2, (struct pb_set_sources){.top_path = "f.h5", .top = 1});
+	rank(0, 0);
+	resolve(&sweep);
+	check_complement(&sweep, 0,
+			 "L0H0 L0H1 L0H2 L0H3 M0 L1H0 L1H1 L1H2 L1H3 M1 L2H0 L2H1 L2H2 L2H3 M2");
 }
