@@ -111,6 +111,9 @@ def check_top(group, i, mean, summary, suffix, by, shift):
     effects = group["top_effect" + suffix][i]
     n = int(np.sum(np.isfinite(effects)))
     require(n == min(len(effects), mean.size), "top" + suffix, "has", n)
+    past = [group[name + suffix][i, n:] for name in ("top_layer", "top_head", "top_depth")]
+    require(np.all(past[0] == -1) and np.all(past[1] == -1) and np.all(np.isnan(past[2])) and
+            set(text(group["top_label" + suffix][i, n:])) <= {""}, "ranks that are not there")
     for rank in range(n):
         layer, head = np.unravel_index(order[rank], mean.shape)
         has_heads = summary[names[0]].ndim == 2
