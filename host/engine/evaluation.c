@@ -145,6 +145,7 @@ static enum pb_status describe(struct pb_running *r, struct pb_error *err)
 					       .pairs = &r->pairs,
 					       .n_axes = c->n_axes,
 					       .axes = c->axes,
+					       .n_cells = r->prompts.n_cells,
 					       .evaluation = &r->prompts,
 					       .chunk_pairs = r->plan.chunk_pairs,
 					       .n_chunks = r->plan.n_chunks};

@@ -125,6 +125,8 @@ static enum pb_status describe_sweeps(struct pb_running *r, struct pb_error *err
 					       .save = c->save,
 					       .n_axes = c->n_axes,
 					       .axes = c->axes,
+					       .n_cells = pb_cells_count(c),
+					       .cells = c->n_axes > 0 ? r->cells : NULL,
 					       .chunk_pairs = r->plan.chunk_pairs,
 					       .n_chunks = r->plan.n_chunks};
 cleanup:

@@ -133,10 +133,13 @@ static enum pb_status write_computed(struct pb_assembly *a, struct pb_error *err
 	PB_TRY(pb_assembly_write_given(a, err));
 	pb_pair_facts_judge(&a->facts, e->pairs->n, a->logit_diff[0], a->logit_diff[1]);
 	PB_TRY(pb_pairs_group_write(&a->layout, e->pairs, &a->facts, err));
+	PB_TRY(pb_cells_group_write(&a->layout, e, &a->facts, (const double *const *)a->logit_diff,
+				    err));
 	PB_TRY(pb_summary_shared_new(&shared, e, &a->layout, a->logit_diff[0], a->logit_diff[1],
 				     &a->facts, err));
 	for (s = 0; s < e->n_sweeps; s++) {
 		PB_TRY(pb_summary_write(&shared, s, a->sweeps[s].group, err));
+		PB_TRY(pb_summary_cells_write(&shared, s, a->sweeps[s].group, err));
 		PB_TRY(write_sweep_check(a, s, err));
 	}
 	a->layout.sizes[PB_DIM_CHECKED_VARIANT] = a->figures.n_variants;
@@ -196,8 +199,8 @@ enum pb_status pb_result_assemble(const struct pb_experiment *e, struct pb_error
 	pb_stale_remove(e->output);
 	status = pb_aside_begin(&aside, e->output, &inner);
 	if (status == PB_OK)
-		status = (e->evaluation != NULL ? pb_evaluation_fill : fill_run)(
-		    e, aside.temp_path, &inner);
+		status = (e->evaluation != NULL ? pb_evaluation_fill : fill_run)(e, aside.temp_path,
+										 &inner);
 	if (status == PB_OK)
 		status = pb_aside_commit(&aside, &inner);
 	pb_aside_end(&aside);

@@ -139,6 +139,28 @@ enum pb_status pb_random_sets_write(const struct pb_summary_shared *shared, size
 enum pb_status pb_matched_write(const struct pb_summary_shared *shared, size_t sweep, hid_t group,
 				hid_t summary, struct pb_error *err);
 
+/* The figures of a summary for each cell of the grid, below the group `cells` of a sweep; nothing
+ * where there is no grid (summary.c). */
+enum pb_status pb_summary_cells_write(const struct pb_summary_shared *shared, size_t sweep,
+				      hid_t group, struct pb_error *err);
+
+/* ---- cells_group.c --------------------------------------------------------------------- */
+
+/* The axes of the experiment's grid, whose scales lie at the root; and these scales. */
+struct pb_axes pb_cells_axes(const struct pb_experiment *e);
+enum pb_status pb_cells_scales_write(const struct pb_layout *layout, const struct pb_experiment *e,
+				     struct pb_error *err);
+/* Which cells are available and why others are not, into the group /cells. */
+enum pb_status pb_cells_given_write(const struct pb_layout *layout, const struct pb_experiment *e,
+				    const struct pb_cell *cells, hid_t group, struct pb_error *err);
+/* breaks[c] = 1 where low is above the high of the cell before along some axis. */
+void pb_cells_breaks(const double *low, const double *high, size_t n_cells, size_t n_axes,
+		     const size_t *sizes, int32_t *breaks);
+/* /cells and /pairs/cell of a run with a grid; nothing without. */
+enum pb_status pb_cells_group_write(const struct pb_layout *layout, const struct pb_experiment *e,
+				    const struct pb_pair_facts *facts,
+				    const double *const logit_diff[2], struct pb_error *err);
+
 /* ---- checks_group.c -------------------------------------------------------------------- */
 
 /* The group /checks, without its checksums; the figures are judged. isa: [n_chunks]. */

@@ -83,8 +83,8 @@ extern const struct pb_field pb_eval_n_field, pb_eval_breaks_field;
 struct pb_eval_figures {
 	size_t n_cells;
 	bool there[PB_N_EVAL_SUBSETS];
-	int32_t *n[PB_N_EVAL_SUBSETS];                          /* prompts, [n_cells] */
-	double *values[PB_N_EVAL_SUBSETS][PB_N_EVAL_FIGURES];   /* NULL: not of this task */
+	int32_t *n[PB_N_EVAL_SUBSETS];                        /* prompts, [n_cells] */
+	double *values[PB_N_EVAL_SUBSETS][PB_N_EVAL_FIGURES]; /* NULL: not of this task */
 	/* 1 where the accuracy is surely above that of an easier cell: its interval begins above
 	 * the end of the one before it along some axis */
 	int32_t *breaks;

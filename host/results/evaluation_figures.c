@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "patchbay/base.h"
+#include "results/assemble.h"
 #include "results/evaluation.h"
-#include "results/stats.h"
 
 /* ---- tables ------------------------------------------------------------------------------ */
 
@@ -254,14 +254,11 @@ static void find_breaks(struct pb_eval_figures *f, size_t n_axes, const size_t *
 {
 	const double *low = f->values[PB_SUBSET_ALL][PB_FIGURE_ACCURACY_CI_LOW];
 	const double *high = f->values[PB_SUBSET_ALL][PB_FIGURE_ACCURACY_CI_HIGH];
-	size_t cell, step = 1, a;
+	size_t cell;
 
 	for (cell = 0; cell < f->n_cells; cell++)
 		f->breaks[cell] = f->n[PB_SUBSET_ALL][cell] > 0 ? 0 : -1;
-	for (a = n_axes; a-- > 0; step *= sizes[a])
-		for (cell = 0; cell < f->n_cells; cell++)
-			if (cell / step % sizes[a] > 0 && low[cell] > high[cell - step])
-				f->breaks[cell] = 1;
+	pb_cells_breaks(low, high, f->n_cells, n_axes, sizes, f->breaks);
 }
 
 enum pb_status pb_eval_figures_make(struct pb_eval_figures *f, const struct pb_eval_columns *c,

@@ -1,4 +1,5 @@
-/* What an evaluation's file says: its grid, whether it holds together, and its table of accuracy. */
+/* What an evaluation's file says: its grid, whether it holds together, and its table of accuracy.
+ */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,8 +119,8 @@ static enum pb_status compare_figure(hid_t file, const char *name, const char *s
 	for (i = 0; i < n && status == PB_OK; i++)
 		if (!same(stored[i], want[i]))
 			status = pb_fail(err, PB_ERR_CHECK,
-					 "/%s: cell %zu has %.17g, and the prompts give %.17g", path,
-					 i, stored[i], want[i]);
+					 "/%s: cell %zu has %.17g, and the prompts give %.17g",
+					 path, i, stored[i], want[i]);
 cleanup:
 	free(stored);
 	return status;
@@ -152,8 +153,8 @@ static enum pb_status compare_figures(hid_t file, const struct pb_eval_figures *
 
 		if (!f->there[s])
 			continue;
-		PB_TRY(compare_counts(file, pb_eval_n_field.name, suffix, f->n[s], f->n_cells,
-				      err));
+		PB_TRY(
+		    compare_counts(file, pb_eval_n_field.name, suffix, f->n[s], f->n_cells, err));
 		for (k = 0; k < PB_N_EVAL_FIGURES; k++)
 			if (f->values[s][k] != NULL)
 				PB_TRY(compare_figure(file, pb_eval_figure_fields[k].name, suffix,
@@ -179,8 +180,7 @@ static enum pb_status compare_checks(hid_t file, size_t *n, double *largest, dou
 	PB_TRY(pb_result_size(file, "checked_variant", n, err));
 	PB_TRY(pb_alloc((void **)&values, *n, sizeof *values, "checks", err));
 	PB_TRY(pb_alloc((void **)&plain, *n, sizeof *plain, "checks", err));
-	PB_TRY(
-	    pb_h5_read(group, "logprob_answer", H5T_NATIVE_DOUBLE, *n, values, err));
+	PB_TRY(pb_h5_read(group, "logprob_answer", H5T_NATIVE_DOUBLE, *n, values, err));
 	PB_TRY(pb_h5_read(group, "logprob_answer_plain", H5T_NATIVE_DOUBLE, *n, plain, err));
 	*largest = 0.0;
 	for (i = 0; i < *n; i++)

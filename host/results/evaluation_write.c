@@ -9,10 +9,6 @@
 #include "results/evaluation.h"
 #include "results/parts.h"
 
-static const struct pb_field available_field = {
-    "available", PB_TYPE_FLAG, {PB_DIM_CELL}, NULL, "1 where the cell has prompts", false};
-static const struct pb_field why_field = {
-    "why", PB_TYPE_TEXT, {PB_DIM_CELL}, NULL, "why a cell is not available", false};
 static const struct pb_field text_fields[3] = {
     {"text", PB_TYPE_TEXT, {PB_DIM_CELL, PB_DIM_PROMPT}, NULL, "prompt", false},
     {"answer_text", PB_TYPE_TEXT, {PB_DIM_CELL, PB_DIM_PROMPT}, NULL, "first right answer", false},
@@ -109,13 +105,9 @@ static enum pb_status content_new(struct content *x, const struct pb_experiment 
 	*x = (struct content){.e = e, .layout = {.file = -1}, .started = INT64_MAX};
 	for (c = 0; c < set->n_cells; c++)
 		most = set->cells[c].n > most ? set->cells[c].n : most;
-	x->axes.n = (int)e->n_axes;
-	for (a = 0; a < e->n_axes; a++) {
+	for (a = 0; a < e->n_axes; a++)
 		x->sizes[a] = e->axes[a].n;
-		x->axes.items[a] = (struct pb_extent){.dim = pb_dim_of_axis(e->axes[a].name),
-						      .size = e->axes[a].n,
-						      .group = -1};
-	}
+	x->axes = pb_cells_axes(e);
 	x->layout.sizes[PB_DIM_PROMPT] = most;
 	x->layout.sizes[PB_DIM_ANSWER] = set->max_answers;
 	x->layout.sizes[PB_DIM_CANDIDATE] = set->max_candidates;
@@ -241,53 +233,14 @@ static enum pb_status write_scales(struct content *x, struct pb_error *err)
 {
 	static const enum pb_dim dims[] = {PB_DIM_PROMPT, PB_DIM_ANSWER, PB_DIM_CANDIDATE,
 					   PB_DIM_CHUNK};
-	int32_t *whole = NULL;
-	enum pb_status status = PB_OK;
-	size_t a, i;
+	enum pb_status status;
+	size_t i;
 
-	for (a = 0; a < x->e->n_axes; a++) {
-		const struct pb_cell_axis *axis = &x->e->axes[a];
-
-		free(whole);
-		whole = NULL;
-		PB_TRY(pb_alloc((void **)&whole, axis->n, sizeof *whole, "axes", err));
-		for (i = 0; i < axis->n && axis->whole; i++)
-			whole[i] = (int32_t)axis->values[i];
-		PB_TRY(pb_scale_write(x->layout.file, x->axes.items[a].dim, axis->n,
-				      axis->whole ? whole : NULL,
-				      axis->whole ? NULL : axis->values, err));
-	}
+	PB_TRY(pb_cells_scales_write(&x->layout, x->e, err));
 	for (i = 0; i < sizeof dims / sizeof *dims; i++)
 		if (x->layout.sizes[dims[i]] > 0)
 			PB_TRY(pb_layout_scale(&x->layout, dims[i], err));
 cleanup:
-	free(whole);
-	return status;
-}
-
-static enum pb_status write_cells(const struct content *x, struct pb_error *err)
-{
-	const struct pb_eval_set *set = x->e->evaluation;
-	uint8_t *available = NULL;
-	const char **why = NULL;
-	hid_t group = -1;
-	enum pb_status status;
-	size_t c;
-
-	PB_TRY(pb_h5_group_create(&group, x->layout.file, "cells", err));
-	PB_TRY(pb_alloc((void **)&available, set->n_cells, 1, "cells", err));
-	PB_TRY(pb_alloc((void **)&why, set->n_cells, sizeof *why, "cells", err));
-	for (c = 0; c < set->n_cells; c++) {
-		available[c] = set->cells[c].why == NULL;
-		why[c] = set->cells[c].why == NULL ? "" : set->cells[c].why;
-	}
-	PB_TRY(pb_field_write(&x->layout, group, &available_field, &x->axes, "", available, err));
-	PB_TRY(
-	    pb_field_write(&x->layout, group, &why_field, &x->axes, "", (const void *)why, err));
-cleanup:
-	free(available);
-	free(why);
-	pb_h5_drop(group);
 	return status;
 }
 
@@ -371,8 +324,8 @@ static enum pb_status write_prompts(const struct content *x, struct pb_error *er
 			PB_TRY(pb_field_write(&x->layout, group, &pb_eval_column_fields[k],
 					      &x->axes, "", x->columns.columns[k], err));
 	for (k = 0; k < PB_N_EVAL_NUMBERS; k++)
-		PB_TRY(pb_field_write_masked(&x->layout, group, &pb_eval_number_fields[k],
-					     &x->axes, "", x->columns.numbers[k], err));
+		PB_TRY(pb_field_write_masked(&x->layout, group, &pb_eval_number_fields[k], &x->axes,
+					     "", x->columns.numbers[k], err));
 	PB_TRY(write_ids(x, group, &answers_field, set->max_answers, true, err));
 	PB_TRY(write_ids(x, group, &candidates_field, set->max_candidates, false, err));
 	PB_TRY(pb_field_write_masked(&x->layout, group, &candidate_logprob_field, &x->axes, "",
@@ -397,8 +350,8 @@ static enum pb_status write_summary(const struct content *x, struct pb_error *er
 
 		if (!f.there[s])
 			continue;
-		PB_TRY(pb_field_write(&x->layout, group, &pb_eval_n_field, &x->axes, suffix,
-				      f.n[s], err));
+		PB_TRY(pb_field_write(&x->layout, group, &pb_eval_n_field, &x->axes, suffix, f.n[s],
+				      err));
 		for (k = 0; k < PB_N_EVAL_FIGURES; k++)
 			if (f.values[s][k] != NULL)
 				PB_TRY(pb_field_write_masked(&x->layout, group,
@@ -462,13 +415,13 @@ static enum pb_status write_checks(struct content *x, double largest, struct pb_
 	PB_TRY(pb_field_write(&x->layout, group, &checked_prompt_field, NULL, "", prompts, err));
 	for (side = 0; side < 2; side++) {
 		for (i = 0; i < x->n_checked; i++)
-			values[i] = side == 0 ? x->checked[i].logit_diff
-					      : x->checked[i].logit_diff_plain;
+			values[i] =
+			    side == 0 ? x->checked[i].logit_diff : x->checked[i].logit_diff_plain;
 		PB_TRY(pb_field_write(&x->layout, group, &checked_fields[side], NULL, "", values,
 				      err));
 	}
-	status = pb_field_write(&x->layout, group, &pb_checks_fields[PB_CHECKS_CHUNK_ISA], NULL,
-				"", (const void *)x->isa, err);
+	status = pb_field_write(&x->layout, group, &pb_checks_fields[PB_CHECKS_CHUNK_ISA], NULL, "",
+				(const void *)x->isa, err);
 cleanup:
 	free(prompts);
 	free(values);
@@ -483,6 +436,7 @@ enum pb_status pb_evaluation_fill(const struct pb_experiment *e, const char *pat
 {
 	struct content x;
 	double largest = NAN;
+	hid_t cells = -1;
 	enum pb_status status;
 
 	PB_TRY(content_new(&x, e, err));
@@ -490,7 +444,10 @@ enum pb_status pb_evaluation_fill(const struct pb_experiment *e, const char *pat
 	PB_TRY(judge(&x, &largest, err));
 	PB_TRY(pb_h5_file_create(&x.layout.file, path, err));
 	PB_TRY(write_scales(&x, err));
-	PB_TRY(write_cells(&x, err));
+	PB_TRY(pb_h5_group_create(&cells, x.layout.file, "cells", err));
+	PB_TRY(pb_cells_given_write(&x.layout, e, e->evaluation->cells, cells, err));
+	pb_h5_drop(cells);
+	cells = -1;
 	PB_TRY(write_prompts(&x, err));
 	PB_TRY(write_summary(&x, err));
 	PB_TRY(write_checks(&x, largest, err));
@@ -502,6 +459,7 @@ enum pb_status pb_evaluation_fill(const struct pb_experiment *e, const char *pat
 	PB_TRY(pb_checksums_write(&x.layout, err));
 	status = pb_h5_file_close(&x.layout.file, path, err);
 cleanup:
+	pb_h5_drop(cells);
 	content_free(&x);
 	return status;
 }

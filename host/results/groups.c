@@ -8,7 +8,7 @@
 /* What one pair says of its group. */
 struct claim {
 	char *group; /* its id as JSON; NULL: it names none */
-	size_t pair;
+	size_t pair, cell;
 	bool is_state, is_action, any; /* any: it names a group or a partner */
 };
 
@@ -41,9 +41,11 @@ cleanup:
 	return status;
 }
 
-/* Those that name no group come first. */
+/* Cell by cell; those that name no group come first. */
 static int compare_groups(const struct claim *x, const struct claim *y)
 {
+	if (x->cell != y->cell)
+		return x->cell < y->cell ? -1 : 1;
 	return strcmp(x->group != NULL ? x->group : "", y->group != NULL ? y->group : "");
 }
 
@@ -102,11 +104,11 @@ static void match(struct pb_groups *groups, const struct claim *claims, size_t n
 }
 
 enum pb_status pb_groups_find(struct pb_groups *groups, const struct pb_pairs *pairs,
-			      struct pb_error *err)
+			      const struct pb_cell *cells, size_t n_cells, struct pb_error *err)
 {
 	enum pb_status status;
 	struct claim *claims = NULL;
-	size_t i;
+	size_t i, c;
 
 	*groups = (struct pb_groups){0};
 	PB_TRY(pb_alloc((void **)&claims, pairs->n, sizeof *claims, "groups of pairs", err));
@@ -114,6 +116,9 @@ enum pb_status pb_groups_find(struct pb_groups *groups, const struct pb_pairs *p
 			err));
 	for (i = 0; i < pairs->n; i++)
 		PB_TRY(read_claim(&claims[i], pairs, i, err));
+	for (c = 0; c < n_cells; c++)
+		for (i = 0; i < cells[c].n; i++)
+			claims[cells[c].first + i].cell = c;
 	qsort(claims, pairs->n, sizeof *claims, by_group);
 	match(groups, claims, pairs->n, pairs->items);
 cleanup:

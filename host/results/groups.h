@@ -2,7 +2,7 @@
 #ifndef PB_RESULTS_GROUPS_H
 #define PB_RESULTS_GROUPS_H
 
-#include "patchbay/pairs.h"
+#include "patchbay/evaluation.h"
 
 /* The two pairs of one group. */
 struct pb_group {
@@ -18,8 +18,9 @@ struct pb_groups {
 /* The groups that pairs name in their other keys: `"group": ID` (a number or a text) and
  * `"partner": "state"` or `"action"`, wherever they stand. A group has exactly one pair of each
  * partner, with one clean prompt and one answer; pairs of anything else are unmatched. */
+/* Where pairs are those of a grid's cells (n_cells 0: they are not), a group lies in one cell. */
 enum pb_status pb_groups_find(struct pb_groups *groups, const struct pb_pairs *pairs,
-			      struct pb_error *err);
+			      const struct pb_cell *cells, size_t n_cells, struct pb_error *err);
 void pb_groups_free(struct pb_groups *groups);
 
 #endif

@@ -267,7 +267,7 @@ struct pb_axes {
 		enum pb_dim dim;
 		size_t size;
 		hid_t group; /* that holds the scale, borrowed; -1: the root */
-	} items[PB_GRID_AXES];
+	} items[PB_H5_MAX_RANK];
 };
 
 /* Write the dimension scale of `dim` at the root: 0, 1, 2, ... (from the end: ..., -2, -1). */

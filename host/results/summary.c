@@ -134,37 +134,46 @@ static enum pb_status mean_of_block(void *context, const struct pb_block *b, str
 
 /* ---- writing --------------------------------------------------------------------------- */
 
+/* What a field of the schema is of a subset of the pairs, [n_cells]. */
+static const void *values_of(const struct summary *s, int subset, enum pb_summary_field field)
+{
+	const struct pb_stats_cells *c = &s->stats[subset].cells;
+	const struct restored *r = &s->restored[subset];
+	const void *const values[PB_N_SUMMARY_FIELDS] = {
+	    [PB_SUMMARY_EFFECT] = c->mean,
+	    [PB_SUMMARY_STDERR] = c->std_error,
+	    [PB_SUMMARY_CI_LOW] = c->ci_low,
+	    [PB_SUMMARY_CI_HIGH] = c->ci_high,
+	    [PB_SUMMARY_P_VALUE] = c->p_value,
+	    [PB_SUMMARY_P_FWER] = c->p_fwer,
+	    [PB_SUMMARY_Q_BH] = c->q_bh,
+	    [PB_SUMMARY_N_PAIRS] = c->n,
+	    [PB_SUMMARY_RESTORATION] = r->mean,
+	    [PB_SUMMARY_RESTORATION_CI_LOW] = r->ci_low,
+	    [PB_SUMMARY_RESTORATION_CI_HIGH] = r->ci_high,
+	    [PB_SUMMARY_RESTORATION_N_PAIRS] = r->n,
+	    [PB_SUMMARY_RESTORATION_OF_MEANS] = r->of_means,
+	};
+
+	return values[field];
+}
+
 static enum pb_status write_subset(const struct summary *s, hid_t group, int subset,
 				   struct pb_error *err)
 {
 	enum pb_status status = PB_OK;
-	const struct pb_stats_cells *c = &s->stats[subset].cells;
-	const struct restored *r = &s->restored[subset];
-	const struct {
-		enum pb_summary_field field;
-		const double *values;
-	} reals[] = {{PB_SUMMARY_EFFECT, c->mean},
-		     {PB_SUMMARY_STDERR, c->std_error},
-		     {PB_SUMMARY_CI_LOW, c->ci_low},
-		     {PB_SUMMARY_CI_HIGH, c->ci_high},
-		     {PB_SUMMARY_P_VALUE, c->p_value},
-		     {PB_SUMMARY_P_FWER, c->p_fwer},
-		     {PB_SUMMARY_Q_BH, c->q_bh},
-		     {PB_SUMMARY_RESTORATION, r->mean},
-		     {PB_SUMMARY_RESTORATION_CI_LOW, r->ci_low},
-		     {PB_SUMMARY_RESTORATION_CI_HIGH, r->ci_high},
-		     {PB_SUMMARY_RESTORATION_OF_MEANS, r->of_means}};
-	size_t i;
+	int f;
 
-	for (i = 0; i < sizeof reals / sizeof *reals; i++)
-		PB_TRY(pb_field_write_masked(s->shared->layout, group,
-					     &pb_summary_fields[reals[i].field], &s->axes,
-					     pb_subset_suffixes[subset], reals[i].values, err));
-	PB_TRY(pb_field_write(s->shared->layout, group, &pb_summary_fields[PB_SUMMARY_N_PAIRS],
-			      &s->axes, pb_subset_suffixes[subset], c->n, err));
-	PB_TRY(pb_field_write(s->shared->layout, group,
-			      &pb_summary_fields[PB_SUMMARY_RESTORATION_N_PAIRS], &s->axes,
-			      pb_subset_suffixes[subset], r->n, err));
+	for (f = 0; f < PB_N_SUMMARY_FIELDS; f++) {
+		const struct pb_field *field = &pb_summary_fields[f];
+		const void *values = values_of(s, subset, (enum pb_summary_field)f);
+
+		PB_TRY((field->type == PB_TYPE_I32)
+			   ? pb_field_write(s->shared->layout, group, field, &s->axes,
+					    pb_subset_suffixes[subset], values, err)
+			   : pb_field_write_masked(s->shared->layout, group, field, &s->axes,
+						   pb_subset_suffixes[subset], values, err));
+	}
 cleanup:
 	return status;
 }
@@ -335,5 +344,162 @@ cleanup:
 	free(accuracy_change);
 	pb_h5_drop(out);
 	summary_free(&s);
+	return status;
+}
+
+/* ---- cell by cell ---------------------------------------------------------------------------- */
+
+/* The summaries of all cells of a grid: each sees the cell's own pairs. */
+struct by_cell {
+	size_t n;
+	struct pb_summary_shared *shared; /* views: rows and draws are their own */
+	struct summary *summaries;
+};
+
+static void by_cell_free(struct by_cell *b)
+{
+	size_t c;
+	int subset;
+
+	for (c = 0; b->summaries != NULL && c < b->n; c++)
+		summary_free(&b->summaries[c]);
+	for (c = 0; b->shared != NULL && c < b->n; c++)
+		for (subset = 0; subset < PB_N_SUBSETS; subset++) {
+			free(b->shared[c].rows[subset]);
+			pb_stats_plan_free(&b->shared[c].plan[subset]);
+		}
+	free(b->summaries);
+	free(b->shared);
+}
+
+/* The view of one cell. */
+static enum pb_status see_cell(struct pb_summary_shared *view, const struct pb_summary_shared *all,
+			       const struct pb_cell *cell, struct pb_error *err)
+{
+	size_t n[PB_N_SUBSETS] = {0, 0}, i;
+	enum pb_status status = PB_OK;
+	int subset;
+
+	*view = (struct pb_summary_shared){.e = all->e,
+					   .layout = all->layout,
+					   .logit_diff = {all->logit_diff[0], all->logit_diff[1]},
+					   .facts = all->facts};
+	for (subset = 0; subset < PB_N_SUBSETS; subset++)
+		PB_TRY(pb_alloc((void **)&view->rows[subset], cell->n, sizeof(size_t), "summary",
+				err));
+	for (i = cell->first; i < cell->first + cell->n; i++) {
+		view->rows[0][n[0]++] = i;
+		if (all->facts->right[i])
+			view->rows[1][n[1]++] = i;
+	}
+	for (subset = 0; subset < PB_N_SUBSETS; subset++)
+		PB_TRY(pb_stats_plan_new(&view->plan[subset], n[subset], all->e->seed, err));
+cleanup:
+	return status;
+}
+
+static enum pb_status by_cell_new(struct by_cell *b, const struct summary *whole,
+				  struct pb_error *err)
+{
+	const struct pb_experiment *e = whole->e;
+	enum pb_status status;
+	size_t c;
+
+	*b = (struct by_cell){.n = e->n_cells};
+	PB_TRY(pb_alloc((void **)&b->shared, b->n, sizeof *b->shared, "summary", err));
+	PB_TRY(pb_alloc((void **)&b->summaries, b->n, sizeof *b->summaries, "summary", err));
+	for (c = 0; c < b->n; c++) {
+		PB_TRY(see_cell(&b->shared[c], whole->shared, &e->cells[c], err));
+		b->summaries[c] = *whole;
+		b->summaries[c].shared = &b->shared[c];
+		PB_TRY(summary_new(&b->summaries[c], err));
+	}
+cleanup:
+	return status;
+}
+
+static enum pb_status summarise_cells(void *context, const struct pb_block *block,
+				      struct pb_error *err)
+{
+	struct by_cell *b = context;
+	enum pb_status status = PB_OK;
+	size_t c;
+
+	for (c = 0; c < b->n; c++)
+		PB_TRY(summarise(&b->summaries[c], block, err));
+cleanup:
+	return status;
+}
+
+static enum pb_status write_cells(const struct by_cell *b, const struct pb_axes *axes, hid_t group,
+				  struct pb_error *err)
+{
+	const size_t n_cells = b->summaries[0].n_cells;
+	const struct pb_layout *layout = b->summaries[0].shared->layout;
+	enum pb_status status = PB_OK;
+	char *all = NULL;
+	size_t n, c;
+	int subset, f;
+
+	if (!pb_size_mul(n_cells, b->n, &n))
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: summary");
+	PB_TRY(pb_alloc((void **)&all, n, sizeof(double), "summary", err));
+	for (subset = 0; subset < PB_N_SUBSETS; subset++)
+		for (f = 0; f < PB_N_SUMMARY_FIELDS; f++) {
+			const struct pb_field *field = &pb_summary_fields[f];
+			const bool whole = field->type == PB_TYPE_I32;
+			const size_t bytes = n_cells * (whole ? sizeof(int32_t) : sizeof(double));
+
+			for (c = 0; c < b->n; c++)
+				memcpy(
+				    all + c * bytes,
+				    values_of(&b->summaries[c], subset, (enum pb_summary_field)f),
+				    bytes);
+			PB_TRY(whole ? pb_field_write(layout, group, field, axes,
+						      pb_subset_suffixes[subset], all, err)
+				     : pb_field_write_masked(
+					   layout, group, field, axes, pb_subset_suffixes[subset],
+					   (const double *)(const void *)all, err));
+		}
+cleanup:
+	free(all);
+	return status;
+}
+
+enum pb_status pb_summary_cells_write(const struct pb_summary_shared *shared, size_t sweep,
+				      hid_t group, struct pb_error *err)
+{
+	const struct pb_experiment *e = shared->e;
+	const struct summary whole = {
+	    .shared = shared,
+	    .e = e,
+	    .sweep = &e->sweeps[sweep],
+	    .grid = &e->grids[sweep],
+	    .n_pairs = e->pairs->n,
+	    .n_cells = e->grids[sweep].n_cells,
+	    .group = group,
+	    .recipient = shared->logit_diff[e->sweeps[sweep].direction == PB_DENOISE ? 1 : 0]};
+	struct pb_axes axes = pb_cells_axes(e), inner = pb_summary_axes(e, sweep, group);
+	struct by_cell b = {0};
+	hid_t out = -1;
+	enum pb_status status;
+	size_t c;
+	int i;
+
+	if (e->cells == NULL)
+		return PB_OK;
+	for (i = 0; i < inner.n && axes.n < PB_H5_MAX_RANK; i++)
+		axes.items[axes.n++] = inner.items[i];
+	PB_TRY(by_cell_new(&b, &whole, err));
+	PB_TRY(pb_cells_walk(e, sweep, group, PB_METRIC_LOGIT_DIFF, summarise_cells, &b, err));
+	for (c = 0; c < b.n; c++) {
+		PB_TRY(pb_stats_end(&b.summaries[c].stats[0], err));
+		PB_TRY(pb_stats_end(&b.summaries[c].stats[1], err));
+	}
+	PB_TRY(pb_h5_group_create(&out, group, "cells", err));
+	status = write_cells(&b, &axes, out, err);
+cleanup:
+	pb_h5_drop(out);
+	by_cell_free(&b);
 	return status;
 }

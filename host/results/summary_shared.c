@@ -16,7 +16,8 @@ static enum pb_status share_groups(struct pb_summary_shared *shared, struct pb_e
 	size_t n[PB_N_SUBSETS] = {0, 0}, g;
 	int s;
 
-	PB_TRY(pb_groups_find(&shared->groups, e->pairs, err));
+	PB_TRY(pb_groups_find(&shared->groups, e->pairs, e->cells,
+			      e->cells != NULL ? e->n_cells : 0, err));
 	for (s = 0; s < PB_N_SUBSETS; s++)
 		PB_TRY(pb_alloc((void **)&shared->group_rows[s], shared->groups.n, sizeof(size_t),
 				"summary", err));

@@ -60,8 +60,8 @@ enum pb_status pb_config_read(struct pb_run_config *out, const char *path, const
 			      size_t n_sets, const char *output, struct pb_error *err);
 /* The same for `patchbay eval`: a task is needed, and no sweep. */
 enum pb_status pb_config_read_evaluation(struct pb_run_config *out, const char *path,
-					 const char *const *sets, size_t n_sets,
-					 const char *output, struct pb_error *err);
+					 const char *const *sets, size_t n_sets, const char *output,
+					 struct pb_error *err);
 void pb_config_free(struct pb_run_config *config);
 
 /* Each key: what it means, the words it takes in braces, its default in brackets; lines of at most

@@ -92,8 +92,8 @@ struct pb_eval_values {
 	double *margin;         /* largest logit of an answer - largest of another candidate */
 	int32_t *argmax;        /* over the tokenizer's tokens */
 	int32_t *argmax_candidate;
-	int32_t *rank_answer;       /* tokens with a larger logit than the first answer */
-	float *candidate_logprob;   /* [n, max_candidates], NaN past a prompt's own */
+	int32_t *rank_answer;     /* tokens with a larger logit than the first answer */
+	float *candidate_logprob; /* [n, max_candidates], NaN past a prompt's own */
 };
 
 #ifdef __cplusplus

@@ -140,8 +140,8 @@ struct pb_task_options {
 	size_t boxes, moves;   /* box */
 	enum pb_dfa_mode mode; /* dfa */
 	size_t states, edges, actions,
-	    steps;       /* dfa, steps: adventure too; 0 edges, actions: auto */
-	double density;  /* dfa: edges a state, instead of edges; 0: not given */
+	    steps;                         /* dfa, steps: adventure too; 0 edges, actions: auto */
+	double density;                    /* dfa: edges a state, instead of edges; 0: not given */
 	size_t people, clues;              /* fruit */
 	size_t rooms, objects, containers; /* adventure */
 	size_t length;                     /* words shown: induction, successor */

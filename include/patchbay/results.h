@@ -45,9 +45,10 @@ struct pb_experiment {
 	const struct pb_reading_values *run_readings; /* those of the whole run (not by pair) */
 	bool save_control;                            /* store the noise of control sweeps */
 	unsigned save; /* bits 1u << enum pb_site: activations stored of both base runs */
-	/* A grid of cells: axes NULL where there is none. */
-	size_t n_axes;
+	/* A grid of cells, n_axes 0: none; and the cells of a run's pairs (NULL then). */
+	size_t n_axes, n_cells;
 	const struct pb_cell_axis *axes;
+	const struct pb_cell *cells;
 	/* Evaluation prompts instead of pairs, sweeps and readings; NULL: a run. */
 	const struct pb_eval_set *evaluation;
 	size_t chunk_pairs,

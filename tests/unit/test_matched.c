@@ -35,7 +35,7 @@ static void groups_are(const struct pb_pairs *pairs, const char *wanted)
 	struct pb_error err = {0};
 	size_t used = 0;
 
-	cr_assert_eq(pb_groups_find(&groups, pairs, &err), PB_OK, "%s", err.message);
+	cr_assert_eq(pb_groups_find(&groups, pairs, NULL, 0, &err), PB_OK, "%s", err.message);
 	for (size_t g = 0; g < groups.n; g++)
 		used += (size_t)snprintf(text + used, sizeof text - used, "%zu+%zu ",
 					 groups.items[g].state, groups.items[g].action);
