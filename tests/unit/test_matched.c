@@ -18,7 +18,7 @@ static void pairs_new(struct pb_pairs *pairs, size_t n, const char *const *extra
 	for (size_t i = 0; i < n; i++) {
 		int32_t *prompt = tokens[(unsigned char)clean[i]];
 
-		prompt[1] = clean[i];
+		prompt[1] = (unsigned char)clean[i];
 		items[i] =
 		    (struct pb_pair){.length = 2, .clean = prompt, .answer = 5, .extra = extras[i]};
 	}

@@ -326,14 +326,14 @@ Test(study, without_an_empty_set_there_is_no_faithfulness)
 /* By plain sums over what the plan has drawn. */
 Test(study, intervals_of_ratios_are_percentiles_of_the_resamples)
 {
-	enum { N = 9, CELLS = 11 };
-	static double above[N * CELLS], below[N * CELLS];
+	enum { N = 9, CELLS = 11, VALUES = N * CELLS };
+	static double above[VALUES], below[VALUES];
 	double ratio[CELLS], low[CELLS], high[CELLS], *sample = calloc(1000, sizeof *sample);
 	struct pb_stats_plan plan;
 	struct pb_error err = {0};
 
 	cr_assert(sample != NULL);
-	for (size_t i = 0; i < N * CELLS; i++) {
+	for (size_t i = 0; i < VALUES; i++) {
 		above[i] = fixture_noise(1, i, 0);
 		below[i] = 2 + fixture_noise(2, i, 0);
 	}
