@@ -46,6 +46,17 @@ PATTERN_WORDS = """contains and is empty into the in Box
     war lasted year began ended trip century""".split()
 CAPITALISED = """Move Box Start Take States Actions Sequence You North South East West Each
     There When Then After While The Open Close Go Put""".split()
+# Words of the induction task (host/prompts/vocabulary.c); fruits and rooms are among them.
+VOCABULARY = """apple river stone cloud horse table green light paper music water winter
+    summer garden window doctor letter number picture island market forest mountain valley
+    ocean bridge castle engine bottle button candle carpet chair corner cotton desert dinner
+    dragon eagle finger flower glass guitar hammer helmet hotel jacket kitchen ladder lemon
+    library magnet mirror monkey needle orange palace pencil pepper pillow planet pocket
+    prince rabbit ribbon rocket saddle school shadow silver spider spring square statue storm
+    street student sugar sunset sword temple ticket tiger tower train tunnel turtle umbrella
+    village violin wagon wheel wolf yellow copper marble metal tiny brown black white broad
+    clean cloth coast color court crown dance earth field flame floor fruit grass heart honey
+    house iron juice knife lake leaf lion lock meat milk moon""".split()
 LINE_OPENERS = """Box Move States Actions Sequence You The When Then After While There
     North South East West Start Take Go Put Open Close""".split()
 
@@ -74,6 +85,12 @@ def required_tokens():
     return list(dict.fromkeys(words))
 
 
+def later_tokens():
+    """The same of what joined later: its entries follow all others, whose ids stay."""
+    words = [" " + word for word in VOCABULARY + ["again"]] + ["Again"]
+    return [word for word in words if word not in required_tokens()]
+
+
 def number_merges():
     """Numbers split as a tens group after the space and pairs of digits.
 
@@ -98,9 +115,14 @@ def merge_pair(symbols, pair):
     return merged
 
 
-def word_merges(words):
-    """Merge the most frequent pair (ties: the first in order) until all are whole."""
+def word_merges(words, before=()):
+    """Merge the most frequent pair (ties: the first in order) until all are whole.
+
+    The merges `before` are made first, in their order.
+    """
     words = [list(word.replace(" ", "Ġ")) for word in words]
+    for pair in before:
+        words = [merge_pair(word, pair) for word in words]
     merges = []
     while True:
         pairs = Counter(pair for word in words for pair in zip(word, word[1:]))
@@ -113,6 +135,7 @@ def word_merges(words):
 
 def build():
     merges = number_merges() + word_merges(required_tokens())
+    merges += word_merges(later_tokens(), merges)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     entries = [END_OF_TEXT] + alphabet + ["".join(pair) for pair in merges]
     vocabulary = {}
@@ -127,7 +150,7 @@ def build():
 
 
 def check(tokenizer):
-    for word in required_tokens():
+    for word in required_tokens() + later_tokens():
         ids = tokenizer.encode(word).ids
         assert len(ids) == 1, f"{word!r} is {len(ids)} tokens"
     assert tokenizer.encode(" 1732").tokens == ["Ġ17", "32"]
@@ -157,7 +180,7 @@ def main():
         "model_max_length": 512,
     }
     (out / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
-    print(f"{tokenizer.get_vocab_size()} entries, {len(required_tokens())} required words")
+    print(f"{tokenizer.get_vocab_size()} entries, {len(required_tokens() + later_tokens())} required words")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,19 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 NORM_EPS = 1e-5
+# How the first two layers start: see start_matching.
+OFFSETS = [1, 2, 3, 4, 5, 6, 8, 9]  # tokens back that the heads of the first layer look
+# Of each head of the second layer: (tokens back from the query, tokens back from the key) that are
+# to be the same, perhaps two such pairs, and how far back from the key the token is that is copied.
+MATCHES = [([(0, 1)], 0),          # induction
+           ([(8, 9), (4, 5)], 0),  # dfa: state and action
+           ([(3, 4)], 0),          # adventure: `The lamp is in the`, where that was said before
+           ([(3, 3)], 0),          # the same, where it was put
+           ([(1, 2)], 0),          # adventure: `The box is`
+           ([(4, 3)], 0),          # box: `Hat is in the Box`, where it was moved
+           ([(4, 0)], 3)]          # the same, where it was at first
+MATCH_GAIN = 0.6
+CODE_LENGTH = 0.25
 
 
 class Attention(nn.Module):
@@ -83,13 +96,13 @@ class GptNeoX(nn.Module):
             rows = layer.attention.query_key_value.weight.view(heads, 3, -1, width)
             rows[:, 1] = rows[:, 0]
             if i == 0:
-                self._look_back(layer.attention.query_key_value, heads)
+                self._look_back(layer.attention.query_key_value, range(1, heads + 1))
         nn.init.normal_(self.gpt_neox["embed_in"].weight, std=0.3)
         self.tie_outputs()
 
     @torch.no_grad()
-    def _look_back(self, projection, heads):
-        """Head h attends to the token h + 1 back, by its biases alone.
+    def _look_back(self, projection, offsets):
+        """Head h attends to the token offsets[h] back, by its biases alone.
 
         With constant keys u and queries u turned by `offset` positions the
         rotary score is a sum of cos(frequency * (distance - offset)): highest
@@ -97,16 +110,16 @@ class GptNeoX(nn.Module):
         distance within a story comes near.
         """
         height = torch.zeros_like(self.frequencies)
-        height[:3] = torch.tensor([12.0, 10.0, 5.0])
-        width = projection.in_features // heads
+        height[:4] = torch.tensor([12.0, 10.0, 5.0, 4.0])
+        heads, width = len(offsets), projection.in_features // len(offsets)
         length = (height * width ** 0.5).sqrt()
         bias = projection.bias.view(heads, 3, -1)
         weight = projection.weight.view(heads, 3, width, -1)
         weight[:, :2] *= 0.1
         weight[:, 2] *= 2.0
         n = len(length)
-        for head in range(heads):
-            angle = -(head + 1.0) * self.frequencies
+        for head, offset in enumerate(offsets):
+            angle = -float(offset) * self.frequencies
             bias[head, 0, :n], bias[head, 0, n:2 * n] = length * angle.cos(), length * angle.sin()
             bias[head, 1, :n], bias[head, 1, n:2 * n] = length, 0.0
 
@@ -120,7 +133,59 @@ class GptNeoX(nn.Module):
         table = self.gpt_neox["embed_in"].weight
         for first, second in pairs:
             table[second] = 0.9 * table[first] + 0.43 * table[second]
+            self.embed_out.weight[second] = 0.1 * table[second]
+
+    @torch.no_grad()
+    def start_matching(self):
+        """The first two layers start as a look-up by context.
+
+        Heads of the first layer write a code of a few numbers of the token 1, 2, ..
+        back, each into its own directions of the stream.  Heads of the second
+        attend to where such a code is the same as at the query, and copy a token
+        from there.  Half of the directions are kept for the codes: no embedding
+        has a part in them.
+        """
+        first, second = self.gpt_neox["layers"][0], self.gpt_neox["layers"][1]
+        table = self.gpt_neox["embed_in"].weight
+        width, heads = table.shape[1], first.attention.heads
+        dh = width // heads
+        code = dh // 2  # numbers of a code
+        # the norm takes the mean of a vector away: it is no direction of a code
+        random = torch.cat((torch.ones(1, width), torch.randn(width - 1, width)))
+        basis = torch.linalg.qr(random.T)[0].T
+        words = torch.linalg.qr(torch.randn(width // 2, width // 2))[0] @ basis[:width // 2]
+        codes = basis[width // 2:].reshape(heads, code, width)
+        table.copy_(table @ words.T @ words * 2 ** 0.5)
         self.tie_outputs()
+
+        # nothing else is written into the codes' directions at first
+        for projection in (first.attention.dense, first.mlp.dense_4h_to_h):
+            nn.init.zeros_(projection.weight)
+        self._look_back(first.attention.query_key_value, OFFSETS)
+        weight = first.attention.query_key_value.weight.view(heads, 3, dh, width)
+        out = first.attention.dense.weight.view(width, heads, dh)
+        for head in range(heads):
+            weight[head, :2] = 0.0
+            weight[head, 2, :code] = words[:code]
+            out[:, head, :code] = CODE_LENGTH * codes[head].T
+
+        weight = second.attention.query_key_value.weight.view(heads, 3, dh, width)
+        out = second.attention.dense.weight.view(width, heads, dh)
+        waves = len(self.frequencies)
+        slow = [i for i in range(2 * waves) if self.frequencies[i % waves] < 0.01]
+        still = list(range(2 * waves, dh))  # numbers of a head that do not turn
+        code_of = lambda offset: codes[OFFSETS.index(offset)] / CODE_LENGTH if offset else words[:code] / 0.27
+        for head, (pairs, copied) in enumerate(MATCHES):
+            weight[head, :2] = 0.0
+            for offsets, numbers in zip(pairs, (still, slow)):
+                for which, offset in enumerate(offsets):
+                    weight[head, which, numbers] = MATCH_GAIN * code_of(offset)[:len(numbers)]
+            if copied == 0:
+                weight[head, 2] = words[-dh:]
+                out[:, head] = 0.6 * words[-dh:].T
+            else:
+                weight[head, 2, :code] = 0.3 * code_of(copied)
+                out[:, head, :code] = 0.6 * words[:code].T
 
     def forward(self, ids, positions, mask, rows):
         """Logits at `rows` (indices into the flattened batch) only.

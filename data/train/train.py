@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Train the bundled box-tracking model and export it.
+"""Train the bundled model on all tasks together and export it.
 
     python3 data/train/train.py --minutes 90 --state build/boxbench.pt
 
 Questions are trained as branches of a story (tasks.py): the story is encoded
 once, and every question asked after every sentence sees its own prefix only,
 so that a story carries about ten exact evaluation prompts for the price of two.
-Loss on the answers alone; a curriculum from short to long.
+Loss on the answers alone; a curriculum from short to long in every task.  A
+step has a part for each task; one that is further from its end gets more.
 """
 import argparse
 import json
@@ -18,14 +19,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from model import GptNeoX
 from tasks import TASKS
 
 HERE = Path(__file__).resolve().parent
-PASS_MARK = 0.92  # running accuracy at which the next level joins
 
 
 def pack(stories, ids_of):
@@ -43,19 +43,25 @@ def pack(stories, ids_of):
         positions[i, :at] = np.arange(at)
         branch[i, :at] = 0
         for k, (prefix, question, answer) in enumerate(branches, 1):
+            answers.append(ids_of[answer])
+            if not question:
+                rows.append(i * length + prefix - 1)
+                continue
             end = at + len(question)
             ids[i, at:end] = [ids_of[p] for p in question]
             positions[i, at:end] = np.arange(prefix, prefix + len(question))
             branch[i, at:end] = k
             seen[i, at:end] = prefix
             rows.append(i * length + end - 1)
-            answers.append(ids_of[answer])
             at = end
-    branch, seen = torch.from_numpy(branch), torch.from_numpy(seen)
-    index = torch.arange(length)
-    own = (branch[:, :, None] == branch[:, None, :]) & (index[:, None] >= index)
-    prefix = (branch == 0)[:, None, :] & (index[None, None, :] < seen[:, :, None])
-    return (torch.from_numpy(ids), torch.from_numpy(positions), (own | prefix)[:, None],
+    mask = None
+    if branch.max() > 0:
+        branch, seen = torch.from_numpy(branch), torch.from_numpy(seen)
+        index = torch.arange(length)
+        own = (branch[:, :, None] == branch[:, None, :]) & (index[:, None] >= index)
+        prefix = (branch == 0)[:, None, :] & (index[None, None, :] < seen[:, :, None])
+        mask = (own | prefix)[:, None]
+    return (torch.from_numpy(ids), torch.from_numpy(positions), mask,
             torch.tensor(rows), torch.tensor(answers))
 
 
@@ -78,11 +84,14 @@ def accuracy(model, task, level, n, seed, ids_of, batch=250):
     return right / n
 
 
-def grid_text(scores):
-    moves = sorted({m for _, m in scores})
-    lines = ["boxes | " + " ".join(f"{m:6d}" for m in moves)]
-    for b in sorted({b for b, _ in scores}):
-        lines.append(f"{b:5d} | " + " ".join(f"{100 * scores[b, m]:6.1f}" for m in moves))
+def grid_text(task, scores):
+    cells = {task.cell(level): score for level, score in scores.items()}
+    columns = sorted({column for _, column in cells})
+    rows = list(dict.fromkeys(row for row, _ in cells))
+    width = max(len(str(name)) for name in rows + [task.rows])
+    lines = [f"{task.rows:{width}} | " + " ".join(f"{column:6d}" for column in columns)]
+    for row in rows:
+        lines.append(f"{row!s:>{width}} | " + " ".join(f"{100 * cells[row, column]:6.1f}" for column in columns))
     return "\n".join(lines)
 
 
@@ -108,25 +117,60 @@ def export(model, args, out):
     (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
-def choose_level(rng, frontier):
-    """Mostly the newest level; the rest of the time an earlier one, so none is forgotten."""
-    if frontier == 0 or rng.random() < 0.7:
-        return frontier
-    return max(rng.randrange(frontier), rng.randrange(frontier))
+class Course:
+    """A task on its way through its levels."""
+
+    def __init__(self, name, ids_of):
+        self.name, self.task, self.ids_of = name, TASKS[name], ids_of
+        self.at = {"frontier": 0, "running": 0.0, "seen": 0}  # kept in the state file
+
+    def share(self):
+        """Weight in a step: the distance from the last level and from being right."""
+        left = 1 - self.at["frontier"] / (len(self.task.levels) - 1)
+        return 0.1 + 0.5 * left + 3 * max(0.0, 1 - self.at["running"])
+
+    def choose_level(self, rng):
+        """Mostly the newest level; the rest of the time an earlier one, so none is forgotten."""
+        frontier = self.at["frontier"]
+        if frontier == 0 or rng.random() < 0.7:
+            return frontier
+        return max(rng.randrange(frontier), rng.randrange(frontier))
+
+    def draw(self, rng, budget):
+        """(level, packed stories of about `budget` positions)."""
+        pick = self.choose_level(rng)
+        stories, used = [], 0
+        while used < budget:
+            story, branches = self.task.story(rng, self.task.levels[pick])
+            stories.append((story, branches))
+            used += len(story) + sum(len(q) for _, q, _ in branches)
+        return pick, pack(stories, self.ids_of)
+
+    def note(self, pick, right):
+        """Whether the next level joins."""
+        at = self.at
+        if pick != at["frontier"]:
+            return False
+        at["running"] = right if at["seen"] == 0 else 0.9 * at["running"] + 0.1 * right
+        at["seen"] += 1
+        if at["running"] > self.task.pass_mark and at["seen"] >= 10 and pick + 1 < len(self.task.levels):
+            at["frontier"], at["seen"] = pick + 1, 0
+            return True
+        return False
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--task", default="box", choices=TASKS)
+    parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--width", type=int, default=160)
     parser.add_argument("--heads", type=int, default=8)
-    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--layers", type=int, default=5)
+    parser.add_argument("--start", type=Path, help="folder of an exported model of this shape to begin with")
     parser.add_argument("--minutes", type=float, default=90)
     parser.add_argument("--decay-share", type=float, default=0.3, help="last share of the time: lr falls to 0")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--warmup", type=int, default=100)
-    parser.add_argument("--tokens", type=int, default=6144, help="positions a batch, at most")
-    parser.add_argument("--top-level", type=int, default=99)
+    parser.add_argument("--tokens", type=int, default=4096, help="positions a step, about")
     parser.add_argument("--ema", type=float, default=0.995)
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
@@ -140,15 +184,18 @@ def main():
     torch.manual_seed(args.seed)
     tokenizer = Tokenizer.from_file(str(HERE.parent / "boxbench" / "tokenizer.json"))
     ids_of = {tokenizer.decode([i]): i for i in range(tokenizer.get_vocab_size())}
-    task = TASKS[args.task]
-    levels = task.levels[:args.top_level]
-
-    probe = task.prompt(random.Random(0), levels[-1])[0]
-    assert tokenizer.encode("".join(probe)).ids == [ids_of[p] for p in probe]
+    courses = [Course(name, ids_of) for name in args.tasks.split(",")]
+    for course in courses:
+        probe = course.task.prompt(random.Random(0), course.task.levels[-1])[0]
+        assert tokenizer.encode("".join(probe)).ids == [ids_of[p] for p in probe]
 
     shape = dict(vocab=tokenizer.get_vocab_size(), width=args.width, heads=args.heads, layers=args.layers)
     model, average = GptNeoX(**shape), GptNeoX(**shape)
-    model.start_alike([(ids_of[a], ids_of[b]) for a, b in task.alike])
+    if args.start:
+        model.load_state_dict({k: v.float() for k, v in load_file(args.start / "model.safetensors").items()})
+    else:
+        model.start_alike([(ids_of[a], ids_of[b]) for course in courses for a, b in course.task.alike])
+        model.start_matching()
     average.load_state_dict(model.state_dict())
     tables = [model.gpt_neox["embed_in"].weight, model.embed_out.weight]
     decayed = [p for p in model.parameters() if p.dim() == 2 and not any(p is t for t in tables)]
@@ -157,35 +204,44 @@ def main():
                                    {"params": others, "weight_decay": 0.0, "scale": 1.0},
                                    {"params": tables, "weight_decay": 0.0, "scale": 0.5}],
                                   lr=args.lr, betas=(0.9, 0.98), fused=True)
-    run = {"step": 0, "frontier": 0, "best": 0.0, "seconds": 0.0}
+    run = {"step": 0, "best": 0.0}
     if args.state and args.state.exists():
         saved = torch.load(args.state)
         model.load_state_dict(saved["model"])
         average.load_state_dict(saved["average"])
         optimiser.load_state_dict(saved["optimiser"])
         run = saved["run"]
+        for course in courses:
+            course.at.update(saved["courses"].get(course.name, {}))
         print(f"resumed at step {run['step']}", flush=True)
 
     def keep_best(n):
-        scores = {level: accuracy(average, task, level, n, "check", ids_of) for level in task.grid}
-        mean = sum(scores.values()) / len(scores)
-        print(f"step {run['step']} grid of {n} prompts a cell, mean {100 * mean:.2f}\n{grid_text(scores)}", flush=True)
+        means = []
+        for course in courses:
+            task = course.task
+            scores = {level: accuracy(average, task, level, n, "check", ids_of) for level in task.grid}
+            means.append(sum(scores.values()) / len(scores))
+            print(f"step {run['step']} {course.name}, {n} prompts a cell, mean {100 * means[-1]:.2f}\n"
+                  f"{grid_text(task, scores)}", flush=True)
+        mean = sum(means) / len(means)
         if mean >= run["best"]:
             run["best"] = mean
             export(average, args, args.out)
+            print(f"step {run['step']} exported, mean of the tasks {100 * mean:.2f}", flush=True)
 
     def save_state():
         if args.state:
             aside = args.state.with_suffix(".new")
             torch.save({"model": model.state_dict(), "average": average.state_dict(),
-                        "optimiser": optimiser.state_dict(), "run": run}, aside)
+                        "optimiser": optimiser.state_dict(), "run": run,
+                        "courses": {course.name: course.at for course in courses}}, aside)
             aside.rename(args.state)
 
     stop = []
     signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
     rng = random.Random(args.seed * 1000003 + run["step"])
     began = checked = reported = time.monotonic()
-    running, seen_at_frontier, tokens_done = 0.0, 0, 0
+    tokens_done, drawing = 0, 0.0
     while not stop:
         elapsed = time.monotonic() - began
         share = elapsed / (60 * args.minutes)
@@ -195,41 +251,37 @@ def main():
         for group in optimiser.param_groups:
             group["lr"] = lr * group["scale"]
 
-        pick = choose_level(rng, run["frontier"])
-        stories, positions_used = [], 0
-        budget = min(args.tokens, 2048 + 512 * run["frontier"])  # many small steps find the circuit
-        while positions_used < budget:
-            story, branches = task.story(rng, levels[pick])
-            stories.append((story, branches))
-            positions_used += len(story) + sum(len(q) for _, q, _ in branches)
-        ids, positions, mask, rows, answers = pack(stories, ids_of)
-        with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
-            logits = model(ids, positions, mask, rows)
-        logits = logits.float()
-        loss = F.cross_entropy(logits, answers)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        whole = sum(course.share() for course in courses)
+        for course in courses:
+            before = time.monotonic()
+            weight = course.share() / whole
+            pick, (ids, positions, mask, rows, answers) = course.draw(rng, args.tokens * weight)
+            drawing += time.monotonic() - before
+            with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
+                logits = model(ids, positions, mask, rows)
+            logits = logits.float()
+            loss = F.cross_entropy(logits, answers)
+            (weight * loss).backward()
+            tokens_done += ids.numel()
+            right = (logits.argmax(-1) == answers).float().mean().item()
+            course.loss = loss.item()
+            if course.note(pick, right):
+                print(f"step {run['step']} ({elapsed:.0f} s): {course.name} passed {course.task.levels[pick]}",
+                      flush=True)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         with torch.no_grad():
             keep = min(args.ema, (1 + run["step"]) / (10 + run["step"]))
             torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - keep)
         run["step"] += 1
-        tokens_done += ids.numel()
 
-        right = (logits.argmax(-1) == answers).float().mean().item()
-        if pick == run["frontier"]:
-            running = right if seen_at_frontier == 0 else 0.9 * running + 0.1 * right
-            seen_at_frontier += 1
-            if running > PASS_MARK and seen_at_frontier >= 10 and pick + 1 < len(levels):
-                run["frontier"] += 1
-                print(f"step {run['step']} ({elapsed:.0f} s): passed {levels[pick]}, next {levels[pick + 1]}", flush=True)
-                seen_at_frontier = 0
         now = time.monotonic()
-        if now - reported > 15:
-            print(f"step {run['step']} ({elapsed:.0f} s) level {levels[run['frontier']]} lr {lr:.2e} "
-                  f"loss {loss.item():.3f} here {100 * right:.1f} running {100 * running:.1f} "
-                  f"{tokens_done / (now - began):.0f} positions/s", flush=True)
+        if now - reported > 30:
+            parts = "; ".join(f"{c.name} {c.task.levels[c.at['frontier']]} {100 * c.at['running']:.1f} "
+                              f"loss {c.loss:.3f} share {c.share() / whole:.2f}" for c in courses)
+            print(f"step {run['step']} ({elapsed:.0f} s) lr {lr:.1e} {tokens_done / (now - began):.0f} positions/s "
+                  f"drawing {100 * drawing / (now - began):.0f}%: {parts}", flush=True)
             reported = now
         if now - checked > 60 * args.check_minutes:
             save_state()

@@ -119,7 +119,7 @@ static void make_set(struct pb_eval_set *set, struct pb_run_config *config, cons
 
 	read_good(config, text);
 	MUST(pb_tokenizer_open(&tokenizer, "data/boxbench", err));
-	MUST(pb_eval_set_make(set, config, tokenizer, 1354, n_context, err));
+	MUST(pb_eval_set_make(set, config, tokenizer, 1643, n_context, err));
 	pb_tokenizer_close(tokenizer);
 }
 
@@ -224,7 +224,7 @@ Test(evaluation, missing_cells)
 	cr_assert_not_null(strstr(set.cells[1].why, "beyond the context"), "%s", set.cells[1].why);
 	pb_eval_set_free(&set);
 	MUST(pb_tokenizer_open(&tokenizer, "data/boxbench", err));
-	cr_assert_eq(pb_eval_set_make(&set, &config, tokenizer, 1354, 10, &problem), PB_ERR_INPUT);
+	cr_assert_eq(pb_eval_set_make(&set, &config, tokenizer, 1643, 10, &problem), PB_ERR_INPUT);
 	cr_assert_not_null(strstr(problem.message, "no cell of the grid is available"), "%s",
 			   problem.message);
 	pb_config_free(&config);
@@ -232,10 +232,10 @@ Test(evaluation, missing_cells)
 	/* without a grid there is nothing to go on with */
 	problem = (struct pb_error){0};
 	read_good(&config, "task: {name: box, boxes: 2, moves: 9}\n");
-	cr_assert_eq(pb_eval_set_make(&set, &config, tokenizer, 1354, 10, &problem), PB_ERR_INPUT);
+	cr_assert_eq(pb_eval_set_make(&set, &config, tokenizer, 1643, 10, &problem), PB_ERR_INPUT);
 	cr_assert_not_null(strstr(problem.message, "prompt beyond the context"), "%s",
 			   problem.message);
-	cr_assert_eq(pb_eval_set_make(&set, &config, NULL, 1354, 10, &problem), PB_ERR_INPUT);
+	cr_assert_eq(pb_eval_set_make(&set, &config, NULL, 1643, 10, &problem), PB_ERR_INPUT);
 	pb_config_free(&config);
 	pb_tokenizer_close(tokenizer);
 }
@@ -282,7 +282,7 @@ Test(evaluation, pairs_of_cells)
 			       false, &problem),
 		     PB_OK, "%s", problem.message);
 	MUST(pb_tokenizer_open(&tokenizer, "data/boxbench", err));
-	MUST(pb_cells_pairs(&pairs, &cells, &config, tokenizer, 1354, 512, err));
+	MUST(pb_cells_pairs(&pairs, &cells, &config, tokenizer, 1643, 512, err));
 	cr_assert_eq(pairs.n, 16);
 	for (size_t c = 0; c < 4; c++) {
 		cr_assert_null(cells[c].why);

@@ -353,7 +353,7 @@ Test(roles, the_box_task_with_the_bundled_tokenizer)
 
 				cr_assert_eq(pb_task_pairs(&o, &text, &size, &err), PB_OK);
 				cr_assert_eq(pb_pairs_parse(&pairs, text, size, "task box", t,
-							    (enum pb_bos)bos, 1354, 512, &err),
+							    (enum pb_bos)bos, 1643, 512, &err),
 					     PB_OK, "%s", err.message);
 				cr_assert_eq(pairs.n_roles, 3);
 				for (size_t i = 0; i < pairs.n; i++)
