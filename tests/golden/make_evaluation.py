@@ -25,7 +25,7 @@ LIKELY = -0.6931  # log(1/2)
 CASES = (("box", {}, {"boxes": [2, 4, 6], "moves": [1, 6]}, 50),
          ("dfa", {"edges": "auto"}, {"states": [4, 8], "steps": [6, 20]}, 75),
          ("adventure", {"objects": 3, "containers": 2}, {"rooms": [3, 5], "steps": [2, 6]}, 50),
-         ("induction", {}, {"length": [4, 8]}, 100))
+         ("induction", {}, {"length": [8, 24]}, 100))
 
 
 def lines(task, options, count):
