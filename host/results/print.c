@@ -157,7 +157,8 @@ static enum pb_status print_sweep(FILE *out, const struct pb_result *r, size_t s
 	PB_TRY(pb_figures_print_sets(&f, r, sweep, &done, out, err));
 	if (!done)
 		PB_TRY(print_top(out, &f, n_top, err));
-	status = pb_figures_print_matched(&f, r, sweep, n_top, out, err);
+	PB_TRY(pb_figures_print_matched(&f, r, sweep, n_top, out, err));
+	status = pb_figures_print_cells(&f, r, sweep, out, err);
 cleanup:
 	pb_figures_free(&f);
 	return status;

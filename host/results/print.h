@@ -48,6 +48,12 @@ enum pb_status pb_figures_print_matched(const struct pb_figures *figures,
 					const struct pb_result *result, size_t sweep, size_t n_top,
 					FILE *out, struct pb_error *err);
 
+/* Of a grid: the strongest cell of the sweep in each of its cells; nothing without a grid
+ * (print_cells.c). */
+enum pb_status pb_figures_print_cells(const struct pb_figures *figures,
+				      const struct pb_result *result, size_t sweep, FILE *out,
+				      struct pb_error *err);
+
 void pb_figures_print_map(const struct pb_figures *figures, bool colour, FILE *out);
 
 #endif

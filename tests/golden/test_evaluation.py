@@ -291,6 +291,67 @@ def check_verbs(folder):
           not (folder / "dry.h5").exists(), done.stdout)
 
 
+# ---- a sweep on each cell of a grid --------------------------------------------------------------
+
+SWEEPS = """sweep:
+  - {site: z, positions: last}
+  - {site: mlp_out, direction: noise, positions: each}
+readings: none
+"""
+
+
+def sweep(folder, name, task, *options):
+    (folder / f"{name}.yaml").write_text(f"model: {{path: {MODEL}}}\n{task}{SWEEPS}")
+    return subprocess.run([PATCHBAY, "run", str(folder / f"{name}.yaml"), "-o",
+                           str(folder / f"{name}.h5"), "--threads", "1", *options], env=ENV,
+                          capture_output=True, text=True)
+
+
+def check_cells(folder):
+    """What stands of a cell is what a run of that cell alone has, to the bit."""
+    grid = sweep(folder, "grid", "task: {name: box, pairs: 6, corrupt: matched}\n"
+                                 "grid: {boxes: [3, 4], moves: [1, 2]}\n")
+    alone = sweep(folder, "alone", "task: {name: box, pairs: 6, corrupt: matched, boxes: 4, "
+                                   "moves: 1}\n")
+    check("a sweep on each cell", grid.returncode == 0 and alone.returncode == 0,
+          (grid.stderr + alone.stderr)[-300:])
+    if grid.returncode != 0 or alone.returncode != 0:
+        return
+    check("the strongest of each cell is shown", "strongest in each cell" in grid.stdout and
+          "boxes 4    moves 1" in grid.stdout and "strongest in" not in alone.stdout)
+    with h5py.File(folder / "grid.h5") as file, h5py.File(folder / "alone.h5") as one:
+        check("whose each pair is", file["pairs/cell"][...].tolist() ==
+              [c for c in range(4) for _ in range(6)])
+        check("the cell's share of right pairs",
+              file["cells/right"][1, 0] == one["pairs/right"][...].mean() and
+              file["cells/n_pairs"][...].tolist() == [[6, 6], [6, 6]])
+        mine = slice(12, 18)
+        for name in one["sweeps"]:
+            raw, ours = file["sweeps"][name], one["sweeps"][name]
+            same = np.array_equal(raw["logit_diff"][mine][..., :ours["logit_diff"].shape[-1]],
+                                  ours["logit_diff"][...], equal_nan=True)
+            check(f"{name}: raw values of the cell", same)
+            if name.endswith("each"):
+                continue  # positions count from the end where lengths differ, as they do here
+            fields = [k for k in ours["summary"] if isinstance(ours["summary"][k], h5py.Dataset) and
+                      k in raw["cells"] and not h5py.h5ds.is_scale(ours["summary"][k].id)]
+            off = [k for k in fields if not k.endswith("_mask") and
+                   not np.array_equal(raw["cells"][k][1, 0], ours["summary"][k][...],
+                                      equal_nan=True)]
+            check(f"{name}: {len(fields)} figures of the cell", len(fields) >= 26 and not off, off)
+            groups = raw["summary/matched/n_groups"][...]
+            check(f"{name}: groups of all cells", (groups == 12).all(), groups.ravel()[:3])
+    check_format_of_run(folder / "grid.h5")
+    done = call("verify", folder / "grid.h5")
+    check("verify accepts it", done.returncode == 0, done.stdout[-300:])
+
+
+def check_format_of_run(path):
+    done = subprocess.run([sys.executable, str(HERE / "check_file.py"), str(path)],
+                          capture_output=True, text=True)
+    check("its format", done.returncode == 0, (done.stdout + done.stderr)[-300:])
+
+
 def main():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -304,6 +365,7 @@ def main():
             check_format(folder / f"{made}.h5", made)
         check_bytes(folder)
         check_verbs(folder)
+        check_cells(folder)
         check_figures(folder / "fruit.h5", "fruit")
         check_format(folder / "fruit.h5", "fruit")
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
