@@ -390,13 +390,16 @@ format: ## clang-format over the C sources
 	$(CLANG_FORMAT) -i $(FORMAT_SRC)
 
 # ---- use -----------------------------------------------------------------------------------------
-DEMO := build/demo/box-demo.h5
+DEMO      := build/demo/box-demo.h5
+DEMO_GRID := build/demo/dfa-grid.h5
 .PHONY: demo
-demo: build ## patch every head of the bundled model on the box task, check and show the file
+demo: build ## where the bundled model fails on a grid of automata; then every head patched on the box task, the file checked and shown
 	@mkdir -p $(dir $(DEMO))
 	@# A result of other inputs is in the way only here, where it is ours to remove.
-	@if [ -e $(DEMO) ] && [ -n "$$(find configs/box-demo.yaml data/boxbench -type f -newer $(DEMO))" ]; \
-		then rm -f $(DEMO); fi
+	@for f in $(DEMO) $(DEMO_GRID); do \
+		if [ -e $$f ] && [ -n "$$(find configs/box-demo.yaml configs/dfa-grid.yaml data/boxbench -type f -newer $$f)" ]; \
+		then rm -f $$f; fi; done
+	$(BUILD)/patchbay eval configs/dfa-grid.yaml -o $(DEMO_GRID)
 	$(BUILD)/patchbay run configs/box-demo.yaml -o $(DEMO)
 	@# One line for each of its datasets: the last ones say it.
 	$(BUILD)/patchbay verify $(DEMO) >build/demo/verify.txt || { cat build/demo/verify.txt; exit 1; }

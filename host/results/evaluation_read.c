@@ -345,15 +345,34 @@ cleanup:
 	return status;
 }
 
+/* Whether any cell has prompts that do not determine their answers. */
+static enum pb_status some_undetermined(hid_t file, size_t n, bool *some, struct pb_error *err)
+{
+	double *counts = NULL;
+	enum pb_status status;
+	size_t c;
+
+	*some = false;
+	PB_TRY(read_figure(&counts, file, "n_prompts_undetermined", n, err));
+	for (c = 0; counts != NULL && c < n; c++)
+		*some = *some || counts[c] > 0.0;
+cleanup:
+	free(counts);
+	return status;
+}
+
 static enum pb_status print_file(hid_t file, FILE *out, struct pb_error *err)
 {
 	struct pb_eval_axes axes = {0};
+	bool some = false;
 	enum pb_status status;
 
 	PB_TRY(pb_eval_axes_read(&axes, file, err));
 	PB_TRY(print_tables(file, &axes, "accuracy", "accuracy in percent", out, err));
-	PB_TRY(print_tables(file, &axes, "accuracy_determined",
-			    "accuracy where the prompt determines the answer", out, err));
+	PB_TRY(some_undetermined(file, axes.n_cells, &some, err));
+	if (some)
+		PB_TRY(print_tables(file, &axes, "accuracy_determined",
+				    "accuracy where the prompt determines the answer", out, err));
 	PB_TRY(print_tables(file, &axes, "accuracy_joint",
 			    "accuracy where state and action must be joined", out, err));
 	PB_TRY(print_means(file, &axes, out, err));
