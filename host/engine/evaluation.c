@@ -1,10 +1,8 @@
 /* Evaluation: a task's prompts in batches, from their answer positions alone. */
 #include <math.h>
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "engine/experiment.h"
 #include "engine/writer.h"
@@ -108,8 +106,8 @@ static enum pb_status open_evaluation(struct pb_running *r, struct pb_error *err
 	const struct pb_arch *a = &r->model->arch;
 	enum pb_status status;
 
-	PB_TRY(pb_eval_set_make(&r->prompts, r->config, r->tokenizer, a->n_vocab, a->n_context,
-				err));
+	PB_TRY(
+	    pb_eval_set_make(&r->prompts, r->config, r->tokenizer, a->n_vocab, a->n_context, err));
 	PB_TRY(pb_eval_set_hash(&r->prompts, r->pairs_sha256, err));
 	status = plan(r, err);
 cleanup:
@@ -118,37 +116,19 @@ cleanup:
 
 static enum pb_status describe(struct pb_running *r, struct pb_error *err)
 {
-	const struct pb_run_config *c = r->config;
+	size_t size = 0;
+	FILE *f = open_memstream(&r->identity, &size);
 
-	r->identity =
-	    pb_format("evaluation\nchunk: %zu\ntokens: %zu\nbos: %d", r->plan.chunk_pairs,
-		      pb_running_n_tokens(r), (int)r->prompts.bos);
-	if (!r->identity)
+	if (f) {
+		fprintf(f, "evaluation\nchunk: %zu\ntokens: %zu\nbos: %d", r->plan.chunk_pairs,
+			pb_running_n_tokens(r), (int)r->prompts.bos);
+		pb_identity_put_grid(f, r->config);
+	}
+	if (!f || fclose(f) != 0)
 		return pb_fail(err, PB_ERR_MEMORY, "no memory for the evaluation's description");
-	if (gethostname(r->host, sizeof r->host - 1) != 0)
-		r->host[0] = '\0';
-	r->experiment = (struct pb_experiment){.output = c->output,
-					       .config = c->resolved,
-					       .identity = r->identity,
-					       .model_sha256 = r->model->sha256,
-					       .pairs_sha256 = r->pairs_sha256,
-					       .command = r->options->command,
-					       .model_path = c->model_path,
-					       .family = r->model->arch.family,
-					       .backend = r->dev->ops->name,
-					       .device = r->dev->ops->describe(r->dev),
-					       .precision = pb_precision_names[PB_PRECISION_FP32],
-					       .host = r->host,
-					       .seed = c->task.seed,
-					       .n_threads = omp_get_max_threads(),
-					       .arch = r->model->arch,
-					       .pairs = &r->pairs,
-					       .n_axes = c->n_axes,
-					       .axes = c->axes,
-					       .n_cells = r->prompts.n_cells,
-					       .evaluation = &r->prompts,
-					       .chunk_pairs = r->plan.chunk_pairs,
-					       .n_chunks = r->plan.n_chunks};
+	pb_running_describe(r);
+	r->experiment.precision = pb_precision_names[PB_PRECISION_FP32];
+	r->experiment.evaluation = &r->prompts;
 	return PB_OK;
 }
 
@@ -182,10 +162,9 @@ static enum pb_status prepare(struct pb_running *r, struct pb_error *err)
 	struct pb_eval_room *room = &r->room;
 	enum pb_status status;
 
+	PB_TRY(pb_cache_new(&room->cache, e, room->rows_most, room->prompts_most, true, 0, err));
 	PB_TRY(
-	    pb_cache_new(&room->cache, e, room->rows_most, room->prompts_most, true, 0, err));
-	PB_TRY(pb_cache_new(&room->check, e, CHECKED * r->prompts.max_length, CHECKED, true, 0,
-			    err));
+	    pb_cache_new(&room->check, e, CHECKED * r->prompts.max_length, CHECKED, true, 0, err));
 	PB_TRY(e->ops->alloc(e->dev, PB_BLOCK_VOCABULARY * e->arch.n_vocab * sizeof(float),
 			     &room->logits, err));
 cleanup:
@@ -310,8 +289,8 @@ static enum pb_status score_targets(struct pb_engine *e, const struct pb_cache *
 		const struct pb_eval_prompt *p = &prompts[i];
 
 		for (size_t k = 0; k < p->n_answers + p->n_candidates; k++, at++) {
-			int32_t token = k < p->n_answers ? p->answers[k]
-							 : p->candidates[k - p->n_answers];
+			int32_t token =
+			    k < p->n_answers ? p->answers[k] : p->candidates[k - p->n_answers];
 
 			rows[at] = (int32_t)i;
 			rows[total + at] = t->place[token];
@@ -447,8 +426,8 @@ static enum pb_status run_batch(struct pb_running *r, size_t first, size_t n,
 				pb_running_n_tokens(r), scores, err));
 	PB_TRY(score_targets(e, &r->room.cache, &targets, prompts, n, &logits, err));
 	for (size_t i = 0; i < n; i++) {
-		store(&prompts[i], &scores[i], logits + next, v, at + i,
-		      r->prompts.max_candidates, logit_largest);
+		store(&prompts[i], &scores[i], logits + next, v, at + i, r->prompts.max_candidates,
+		      logit_largest);
 		next += prompts[i].n_answers + prompts[i].n_candidates;
 	}
 cleanup:
@@ -479,9 +458,9 @@ static enum pb_status check_chunk(struct pb_running *r, struct pb_chunk_values *
 	for (size_t i = 0; i < n; i++) {
 		size_t at = (size_t)pb_rng_below(&rng, values->n_pairs);
 
-		checks->variants[i] = (struct pb_checked_variant){
-		    .pair = (int32_t)(values->first_pair + at),
-		    .logit_diff = values->eval.logprob_answer[at]};
+		checks->variants[i] =
+		    (struct pb_checked_variant){.pair = (int32_t)(values->first_pair + at),
+						.logit_diff = values->eval.logprob_answer[at]};
 		lists_put(&lists, i, &r->prompts.items[values->first_pair + at]);
 	}
 	PB_TRY(pb_batch_new(&batch, e, n, lists.tokens, lists.lengths, err));

@@ -88,14 +88,10 @@ size_t pb_running_n_tokens(const struct pb_running *r)
 	return known < rows ? known : rows;
 }
 
-static enum pb_status describe_sweeps(struct pb_running *r, struct pb_error *err)
+void pb_running_describe(struct pb_running *r)
 {
 	const struct pb_run_config *c = r->config;
 
-	enum pb_status status;
-
-	PB_TRY(pb_identity_text(c, r->references, r->pairs.bos, r->plan.chunk_pairs,
-				pb_running_n_tokens(r), &r->identity, err));
 	if (gethostname(r->host, sizeof r->host - 1) != 0)
 		r->host[0] = '\0';
 	r->experiment = (struct pb_experiment){.output = c->output,
@@ -108,27 +104,38 @@ static enum pb_status describe_sweeps(struct pb_running *r, struct pb_error *err
 					       .family = r->model->arch.family,
 					       .backend = r->dev->ops->name,
 					       .device = r->dev->ops->describe(r->dev),
-					       .precision = pb_precision_names[c->precision],
 					       .host = r->host,
 					       .seed = c->task.seed,
 					       .n_threads = omp_get_max_threads(),
 					       .arch = r->model->arch,
 					       .pairs = &r->pairs,
-					       .n_sweeps = c->n_sweeps,
-					       .sweeps = c->sweeps,
-					       .grids = r->grids,
-					       .means = r->means,
-					       .metrics = c->metrics,
-					       .readings = c->readings,
-					       .run_readings = &r->readings,
-					       .save_control = c->save_control,
-					       .save = c->save,
 					       .n_axes = c->n_axes,
 					       .axes = c->axes,
 					       .n_cells = pb_cells_count(c),
-					       .cells = c->n_axes > 0 ? r->cells : NULL,
 					       .chunk_pairs = r->plan.chunk_pairs,
 					       .n_chunks = r->plan.n_chunks};
+}
+
+static enum pb_status describe_sweeps(struct pb_running *r, struct pb_error *err)
+{
+	const struct pb_run_config *c = r->config;
+	struct pb_experiment *x = &r->experiment;
+	enum pb_status status;
+
+	PB_TRY(pb_identity_text(c, r->references, r->pairs.bos, r->plan.chunk_pairs,
+				pb_running_n_tokens(r), &r->identity, err));
+	pb_running_describe(r);
+	x->precision = pb_precision_names[c->precision];
+	x->n_sweeps = c->n_sweeps;
+	x->sweeps = c->sweeps;
+	x->grids = r->grids;
+	x->means = r->means;
+	x->metrics = c->metrics;
+	x->readings = c->readings;
+	x->run_readings = &r->readings;
+	x->save_control = c->save_control;
+	x->save = c->save;
+	x->cells = c->n_axes > 0 ? r->cells : NULL;
 cleanup:
 	return status;
 }

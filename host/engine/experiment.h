@@ -17,7 +17,8 @@ struct pb_job {
 	enum pb_status (*open)(struct pb_running *r, struct pb_error *err);
 	enum pb_status (*describe)(struct pb_running *r, struct pb_error *err);
 	void (*print_plan)(struct pb_running *r, FILE *out);
-	/* What the engine needs before the first chunk, and what of it is let go before assembly. */
+	/* What the engine needs before the first chunk, and what of it is let go before assembly.
+	 */
 	enum pb_status (*prepare)(struct pb_running *r, struct pb_error *err);
 	void (*release)(struct pb_running *r);
 	/* Units of a chunk are added to *n. */
@@ -84,6 +85,8 @@ enum pb_status pb_running_open_sweeps(struct pb_running *r, struct pb_error *err
 enum pb_status pb_running_make_sources(struct pb_running *r, struct pb_error *err);
 /* Tokens of the longest prompt that goes through the engine. */
 size_t pb_running_longest(const struct pb_running *r);
+/* r->experiment, but for what only one of the jobs has. r->identity is there. */
+void pb_running_describe(struct pb_running *r);
 /* Host memory that the run may use. */
 size_t pb_running_memory(const struct pb_running *r);
 /* Fill the cells of sweep s that another sweep of the chunk has computed. */

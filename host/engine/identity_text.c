@@ -130,6 +130,15 @@ cleanup:
 	return status;
 }
 
+void pb_identity_put_grid(FILE *f, const struct pb_run_config *c)
+{
+	for (size_t a = 0; a < c->n_axes; a++) {
+		fprintf(f, "\ngrid %s:", c->axes[a].name);
+		for (size_t i = 0; i < c->axes[a].n; i++)
+			fprintf(f, " %.17g", c->axes[a].values[i]);
+	}
+}
+
 enum pb_status pb_identity_text(const struct pb_run_config *c, const struct pb_prompts *references,
 				int32_t bos, size_t chunk_pairs, size_t n_tokens, char **text,
 				struct pb_error *err)
@@ -155,6 +164,7 @@ enum pb_status pb_identity_text(const struct pb_run_config *c, const struct pb_p
 			fprintf(f, " %s", pb_site_names[site]);
 	if (c->save_control)
 		fputs(" control", f);
+	pb_identity_put_grid(f, c);
 	for (size_t s = 0; status == PB_OK && s < c->n_sweeps; s++) {
 		fprintf(f, "\nsweep %zu: ", s);
 		status = put_sweep(f, &c->sweeps[s], &references[s], err);

@@ -309,6 +309,8 @@ struct pb_dev pb_pattern_table(const struct pb_sweep_work *work, size_t layer, s
 enum pb_status pb_save_activations(struct pb_engine *e, const struct pb_chunk_run *run,
 				   struct pb_chunk_values *values, struct pb_error *err);
 
+/* The axes of a grid, a line each. */
+void pb_identity_put_grid(FILE *f, const struct pb_run_config *config);
 /* What of a config with resolved sweeps bears on the numbers (freed with free()). references:
  * [n_sweeps] prompts of reference files; bos: the id in front of text prompts, -1: none. */
 enum pb_status pb_identity_text(const struct pb_run_config *config,
