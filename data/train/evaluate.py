@@ -40,7 +40,7 @@ def load(folder):
 def program_prompts(args, name, level, n):
     """Lines of `patchbay prompts` at a level."""
     command = [args.patchbay, "prompts", name, *TASKS[name].options(level), "--model", str(args.folder),
-               "--count", str(n), "--seed", str(args.seed)]
+               "--count", str(n), "--seed", str(args.seed), *args.more.split()]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -60,6 +60,21 @@ def logits_of(model, prompts, batch=125):
     return torch.cat(parts)
 
 
+def kinds_of(line):
+    """What a prompt counts as, besides as one of all."""
+    yield "all"
+    if line.get("joint"):
+        yield "joint"
+    if line.get("query") in ("place", "flag"):
+        yield line["query"]
+    elif line.get("query") == "player":
+        steps = [s for s in line["prompt"].split(". ")[1:-1] if s.startswith("You ")]
+        other = [i for i, s in enumerate(steps) if not s.startswith("You go")]
+        walked = len(steps) - 1 - max(other, default=-1)
+        yield "player"
+        yield "player after " + ("another step" if walked == 0 else f"{walked} go" if walked < 3 else "3 and more go")
+
+
 def measure(args, model, tokenizer, name, level):
     """Share of right answers; [right, all] by kind of question where the task has kinds."""
     lines = program_prompts(args, name, level, args.prompts)
@@ -69,10 +84,9 @@ def measure(args, model, tokenizer, name, level):
     best = logits_of(model, prompts).argmax(-1).tolist()
     right, whole = Counter(), Counter()
     for line, answer, guess in zip(lines, answers, best):
-        for kind in ("all", line.get("query"), "joint" if line.get("joint") else None):
-            if kind:
-                right[kind] += guess == answer[0]
-                whole[kind] += 1
+        for kind in kinds_of(line):
+            right[kind] += guess == answer[0]
+            whole[kind] += 1
     return {kind: (right[kind], whole[kind]) for kind in whole}
 
 
@@ -82,7 +96,8 @@ def card_table(task, scores):
     lines = [f"| {task.rows} | " + " | ".join(f"{column} {task.columns}" for column in columns) + " |",
              "| --- |" + " ---: |" * len(columns)]
     for row in dict.fromkeys(row for row, _ in cells):
-        lines.append(f"| {row} | " + " | ".join(f"{100 * cells[row, column]:.1f}" for column in columns) + " |")
+        lines.append(f"| {row} | " + " | ".join(
+            f"{100 * cells[row, column]:.1f}" if (row, column) in cells else "" for column in columns) + " |")
     return "\n".join(lines)
 
 
@@ -188,6 +203,7 @@ def main():
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--levels", help="of one task: boxes and moves as 7x7,8x8 instead of the grid")
+    parser.add_argument("--more", default="", help="further options of `patchbay prompts`, as '--actions 4'")
     parser.add_argument("--form", action="store_true", help="only compare the training text with the program's")
     parser.add_argument("--transformers", action="store_true", help="only compare with transformers")
     parser.add_argument("--card", action="store_true", help="write the grids into the folder's README.md")

@@ -298,6 +298,18 @@ class House:
             pieces += [" The", thing, " is", " in", " the", self.name(place), "."]
         return pieces
 
+    def walks(self, rng, n):
+        """Walks from here that the house allows: (sentences, room), one for each way out.
+
+        The first step is every one that is possible, n - 1 more are at random.
+        """
+        for d, room in self.exits[self.player].items():
+            pieces = [" You", " go", " " + DIRECTIONS[d], "."]
+            for _ in range(n - 1):
+                d, room = rng.choice(sorted(self.exits[room].items()))
+                pieces += [" You", " go", " " + DIRECTIONS[d], "."]
+            yield pieces, self.rooms[room]
+
     def step(self, rng):
         """A verb of those that are possible, one of its actions; the sentence."""
         here = [c for c, room in enumerate(self.container_room) if room == self.player]
@@ -345,7 +357,7 @@ class Adventure:
 
     pass_mark = 0.88
     rows, columns = "rooms, objects, containers", "steps"
-    levels = [(2, 1, 1, 2), (3, 2, 1, 4), (3, 2, 2, 6), (4, 2, 2, 6), (4, 3, 2, 8), (5, 3, 2, 8),
+    levels = [(2, 1, 1, 2), (3, 2, 1, 4), (3, 2, 2, 4), (4, 2, 2, 4), (5, 3, 2, 4), (5, 3, 2, 8),
               (6, 4, 3, 8), (6, 4, 3, 12)]
     alike = [(" " + d, " " + d.capitalize()) for d in DIRECTIONS]
     grid = [size + (steps,) for size in ((2, 1, 1), (3, 2, 1), (4, 2, 2), (5, 3, 2), (6, 4, 3))
@@ -362,15 +374,28 @@ class Adventure:
         return [part for name, value in zip(names, level) for part in (name, str(value))]
 
     def story(self, rng, level):
-        """Where the player is after most sentences: the question that is hard."""
+        """Where the player is, mostly: the question that is hard.
+
+        A branch may hold steps that the story does not take: from one place
+        every way out is tried, so that direction and room must be joined.
+        """
         house = House(rng, *level[:3])
         story, branches = house.description(), []
         ask = lambda question, answer: branches.append((len(story), question, answer))
+
+        def ask_ways():
+            n = rng.choice((1, 1, 2))
+            for pieces, room in house.walks(rng, min(n, level[3])):
+                ask(pieces + house.ask_player()[0], room)
+
+        ask_ways()
         for step in range(level[3]):
             story += house.step(rng)
             last = step == level[3] - 1
-            if last or rng.random() < 0.8:
+            if last or rng.random() < 0.6:
                 ask(*house.ask_player())
+            if rng.random() < 0.15:
+                ask_ways()
             # what has changed often is asked more often
             placed = house.placed()
             if placed and (last or rng.random() < 0.2):

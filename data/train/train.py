@@ -91,7 +91,8 @@ def grid_text(task, scores):
     width = max(len(str(name)) for name in rows + [task.rows])
     lines = [f"{task.rows:{width}} | " + " ".join(f"{column:6d}" for column in columns)]
     for row in rows:
-        lines.append(f"{row!s:>{width}} | " + " ".join(f"{100 * cells[row, column]:6.1f}" for column in columns))
+        lines.append(f"{row!s:>{width}} | " + " ".join(
+            f"{100 * cells[row, column]:6.1f}" if (row, column) in cells else "     -" for column in columns))
     return "\n".join(lines)
 
 
@@ -127,7 +128,7 @@ class Course:
     def share(self):
         """Weight in a step: the distance from the last level and from being right."""
         left = 1 - self.at["frontier"] / (len(self.task.levels) - 1)
-        return 0.1 + 0.5 * left + 3 * max(0.0, 1 - self.at["running"])
+        return 0.15 + 0.5 * left + min(0.6, 3 * (1 - self.at["running"]))
 
     def choose_level(self, rng):
         """Mostly the newest level; the rest of the time an earlier one, so none is forgotten."""
@@ -170,7 +171,7 @@ def main():
     parser.add_argument("--decay-share", type=float, default=0.3, help="last share of the time: lr falls to 0")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--warmup", type=int, default=100)
-    parser.add_argument("--tokens", type=int, default=4096, help="positions a step, about")
+    parser.add_argument("--tokens", type=int, default=3072, help="positions a step, about")
     parser.add_argument("--ema", type=float, default=0.995)
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
