@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Small versions of every config of this folder on the bundled model, and what they gave, as a Markdown table.
 
-    python3 configs/paper/bundled.py [FOLDER]      needs h5py and numpy; some minutes on two cores
+    python3 configs/paper/bundled.py [FOLDER]      needs h5py and numpy; about 2 minutes on two free cores
     python3 configs/paper/bundled.py --write       puts the table into README.md
 
 Result files go to FOLDER (build/paper): those that are there already and of the same experiment are
@@ -88,18 +88,20 @@ def cells_of(f):
 
 
 def of_accuracy(f):
-    """Over all prompts, then the first and the last cell, and the parts that the task tells apart."""
-    right, cells = f["prompts/right"][...] == 1, list(cells_of(f))
+    """Over all prompts (of cells that there are), then the first and the last cell, and the parts that the
+    task tells apart."""
+    there, cells = f["prompts/length"][...] >= 0, list(cells_of(f))
+    right = f["prompts/right"][...][there] == 1
     text = [f"{percent(right.mean())} of {right.size} prompts right"]
     for at, where in (cells[0], cells[-1]):
         value, low, high = (f[f"summary/accuracy{end}"][at] for end in ("", "_ci_low", "_ci_high"))
         text.append(f"{percent(value)} [{percent(low)}, {percent(high)}] at {where}")
     for part in ("determined", "joint"):
         if part in f["prompts"]:
-            of = f[f"prompts/{part}"][...] == 1
+            of = f[f"prompts/{part}"][...][there] == 1
             if 0 < of.sum() < right.size:
                 text.append(f"{percent(right[of].mean())} of {of.sum()} {part}")
-    return "; ".join(text) + f"; log-probability {f['prompts/logprob_answer'][...].mean():.2f}"
+    return "; ".join(text) + f"; log-probability {f['prompts/logprob_answer'][...][there].mean():.2f}"
 
 
 def sweep_of(f, number):
@@ -193,7 +195,7 @@ def of_faithfulness(f):
     text = [of_right(f)]
     for k in (1, 3, 10):
         i, j = names.index(f"top {k}"), left_names.index(f"top {k}")
-        text.append(f"{k} heads: faithfulness {whole['faithfulness'][i]:.2f}, "
+        text.append(f"{k} {'head' if k == 1 else 'heads'}: faithfulness {whole['faithfulness'][i]:.2f}, "
                     f"remaining without them {left['remaining'][j]:.2f}")
     return "; ".join(text)
 
