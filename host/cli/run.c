@@ -167,6 +167,13 @@ static enum pb_status run_verb(bool evaluation, int argc, char **argv, struct pb
 				 args.device);
 		goto cleanup;
 	}
+	if (args.device && evaluation) {
+		status = pb_fail(err, PB_ERR_INPUT,
+				 "option does not fit: --device %s: the time on a card is that of "
+				 "sweeps: leave it out, or use patchbay run",
+				 args.device);
+		goto cleanup;
+	}
 	PB_TRY(add_backend(&args, &backend_set, err));
 	PB_TRY(run(evaluation, argv[first], &args, command, err));
 cleanup:

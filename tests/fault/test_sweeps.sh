@@ -109,22 +109,22 @@ refuse "cannot open file: absent" "{intervention: mean, site: z, reference: {ove
 refuse "sweep.0.intervention: no two pairs have as many tokens" "{intervention: resample, site: z}" "$own"
 
 # ---- sets --------------------------------------------------------------------------------------
-refuse "sweep.0.sets, set 'a', L9H0: this model has 4 layers of 8 heads" "{sets: {a: [L0H1, L9H0]}}"
+refuse "sweep.0.sets, set 'a', L9H0: this model has 5 layers of 8 heads" "{sets: {a: [L0H1, L9H0]}}"
 refuse "sweep.0.sets, set 'a', L0H8: this model has" "{sets: {a: [L0H8]}}"
-refuse "sweep.0.sets, set 'a', M4: this model has" "{sets: {a: [M4]}}"
+refuse "sweep.0.sets, set 'a', M5: this model has" "{sets: {a: [M5]}}"
 refuse "not a label: 'X3'" "{sets: {a: [X3]}}"
 refuse "(sweep.0.sets.top): its cells are not heads" "{sets: {top: {file: heads.h5, sweep: 2, k: 2}}}"
 refuse "no such sweep: heads.h5: 'nothing'" "{sets: {top: {file: heads.h5, sweep: nothing, k: 2}}}"
-refuse "(sweep.0.sets.top): it ranks 32 heads: give a k of at most that" \
-	"{sets: {top: {file: heads.h5, sweep: 1, k: 33}}}"
+refuse "(sweep.0.sets.top): it ranks 40 heads: give a k of at most that" \
+	"{sets: {top: {file: heads.h5, sweep: 1, k: 41}}}"
 refuse "cannot open file: absent.h5" "{sets: {top: {file: absent.h5, k: 2}}}"
 refuse "not a result file: pairs.jsonl" "{sets: {top: {file: pairs.jsonl, k: 2}}}"
-refuse "sweep.0.sets.random: 31 heads are outside the named sets, and 32 are wanted: give a smaller" \
-	"{sets: {a: [L0H0], random: {size: 32, count: 1}}}"
+refuse "sweep.0.sets.random: 39 heads are outside the named sets, and 40 are wanted: give a smaller" \
+	"{sets: {a: [L0H0], random: {size: 40, count: 1}}}"
 refuse "(sweep.complement): it is the complement of a set" "{site: z, complement: true}"
 
 # ---- paths -------------------------------------------------------------------------------------
-refuse "sweep.0.receiver: L9H0.q: this model has 4 layers of 8 heads" \
+refuse "sweep.0.receiver: L9H0.q: this model has 5 layers of 8 heads" \
 	"{intervention: path, sender: head, receiver: [L1H0.q, L9H0.q]}"
 refuse "sweep.0.receiver: L0H8.k: this model has" "{intervention: path, sender: mlp, receiver: [L0H8.k]}"
 refuse "sweep.0.receiver: M9: this model has" "{intervention: path, sender: mlp, receiver: [M9]}"
