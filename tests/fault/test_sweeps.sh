@@ -58,7 +58,7 @@ YAML
 	fail "well-formed files" "$(head -c 600 "$work.err")"
 
 # ---- parts of the model ------------------------------------------------------------------------
-refuse "sweep.0.layers: 4: this model has 0 to 3" "{site: z, layers: [0, 4]}"
+refuse "sweep.0.layers: 5: this model has 0 to 4" "{site: z, layers: [0, 5]}"
 refuse "sweep.0.heads: 8: this model has 0 to 7" "{site: z, heads: [8]}"
 refuse "sweep.0.heads: 8: this model has 0 to 7" "{site: k, heads: [8]}"
 refuse "(sweep.heads): this site has no heads" "{site: mlp_out, heads: [0]}"
@@ -83,7 +83,7 @@ tensor layers vector 3,160 480
 tensor other direction 160 160
 tensor ones subspace 2,160 320
 tensor wide subspace 1,161 161
-refuse "short, tensor vector: [159]: for this site of this model give [160], [4, 160]" \
+refuse "short, tensor vector: [159]: for this site of this model give [160], [5, 160]" \
 	"{intervention: add, site: mlp_out, vector: short}"
 refuse "layers, tensor vector: [3, 160]: for this site" "{intervention: add, site: mlp_out, vector: layers}"
 refuse "vector, tensor vector: [160]: for this site of this model give [20]" \

@@ -167,8 +167,8 @@ def check_kinds(temp):
             {"clean": p[:90], "corrupted": p[:40] + [9] + p[41:90], "answer": 1, "foil": 2}
             for p in prompts])):
         Path(f"{temp}/{name}.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
-    write_tensor(f"{temp}/vector.safetensors", "vector", rng.normal(size=(4, 8, 20)))
-    write_tensor(f"{temp}/subspace.safetensors", "subspace", rng.normal(size=(4, 30, 160)))
+    write_tensor(f"{temp}/vector.safetensors", "vector", rng.normal(size=(5, 8, 20)))
+    write_tensor(f"{temp}/subspace.safetensors", "subspace", rng.normal(size=(5, 30, 160)))
     config = write_config(f"{temp}/kinds.yaml", KINDS, temp)
     reference = f"{temp}/kinds.h5"
     run(config, reference, "--threads", "1")
