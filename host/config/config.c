@@ -383,8 +383,8 @@ enum pb_status pb_config_read(struct pb_run_config *out, const char *path, const
 }
 
 enum pb_status pb_config_read_evaluation(struct pb_run_config *out, const char *path,
-					 const char *const *sets, size_t n_sets,
-					 const char *output, struct pb_error *err)
+					 const char *const *sets, size_t n_sets, const char *output,
+					 struct pb_error *err)
 {
 	return read_config(out, true, path, sets, n_sets, output, err);
 }

@@ -129,8 +129,7 @@ cleanup:
 	return status;
 }
 
-static void write_axis(const struct pb_walk *w, const struct pb_cell_axis *axis,
-		       const char *margin)
+static void write_axis(const struct pb_walk *w, const struct pb_cell_axis *axis, const char *margin)
 {
 	fprintf(w->resolved, "%s%s: [", margin, axis->name);
 	for (size_t i = 0; i < axis->n; i++) {

@@ -32,7 +32,8 @@ enum pb_status pb_value_read(const struct pb_walk *w, const struct pb_key *key,
 enum pb_status pb_value_sets(const struct pb_walk *w, const struct pb_key *key,
 			     const struct pb_node *map, struct pb_sweep *sweep, const char *margin);
 
-/* The axes of a grid, each written as a line that begins with `margin`. The task's name is known. */
+/* The axes of a grid, each written as a line that begins with `margin`. The task's name is known.
+ */
 enum pb_status pb_value_grid(const struct pb_walk *w, const struct pb_key *key,
 			     const struct pb_node *map, const char *margin);
 

@@ -50,7 +50,8 @@ enum pb_status pb_cell_missing(const struct pb_run_config *config, struct pb_cel
 {
 	char label[PB_CELL_LABEL];
 
-	/* what is wrong with the only cell is wrong with the config; no memory is no cell's fault */
+	/* what is wrong with the only cell is wrong with the config; no memory is no cell's fault
+	 */
 	if (config->n_axes == 0 || why->status != PB_ERR_INPUT)
 		return pb_fail(err, why->status, "%s", why->message);
 	cell->why = pb_arena_strdup(arena, why->message);
@@ -115,8 +116,8 @@ enum pb_status pb_cells_pairs(struct pb_pairs *out, struct pb_cell **cells,
 		char *text = NULL;
 		size_t size = 0;
 
-		status = cell_pairs(config, c, tokenizer, n_vocab, n_context, made[c].values,
-				    &text, &size, &why);
+		status = cell_pairs(config, c, tokenizer, n_vocab, n_context, made[c].values, &text,
+				    &size, &why);
 		made[c].first = n;
 		if (status == PB_OK) {
 			n += made[c].n = config->task.count;

@@ -37,8 +37,8 @@ enum pb_status pb_dfa_check(const struct pb_task_options *o, struct pb_error *er
 	if (o->edges != 0)
 		PB_TRY(pb_task_check_range(o, "edges", o->edges, least, most, err));
 	else if (o->density > 0.0)
-		PB_TRY(pb_task_check_range(o, "edges by density", pb_dfa_edges(o), least, most,
-					   err));
+		PB_TRY(
+		    pb_task_check_range(o, "edges by density", pb_dfa_edges(o), least, most, err));
 	else if (pb_dfa_edges(o) > most)
 		status = pb_fail(err, PB_ERR_INPUT,
 				 "too few actions: %zu for %zu states (task dfa): give more, or "

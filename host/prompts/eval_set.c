@@ -123,10 +123,9 @@ cleanup:
 }
 
 /* Answers, the line's own one first; and candidates. */
-static enum pb_status read_targets(struct known_tokens *known,
-				   const struct pb_pair_source *source, const json_t *line,
-				   const struct pb_encoded *prompt, struct pb_eval_prompt *out,
-				   struct pb_error *err)
+static enum pb_status read_targets(struct known_tokens *known, const struct pb_pair_source *source,
+				   const json_t *line, const struct pb_encoded *prompt,
+				   struct pb_eval_prompt *out, struct pb_error *err)
 {
 	const json_t *answers = json_object_get(line, "answers");
 	const json_t *candidates = json_object_get(line, "candidates");
@@ -146,8 +145,8 @@ static enum pb_status read_targets(struct known_tokens *known,
 	PB_TRY(pb_preflight_added_token(source, "answer", answer, strlen(answer), prompt,
 					&out->answers[0], err));
 	out->n_answers = 1;
-	PB_TRY(read_tokens(known, source, answers, "answers", prompt, out->answers,
-			   &out->n_answers, err));
+	PB_TRY(read_tokens(known, source, answers, "answers", prompt, out->answers, &out->n_answers,
+			   err));
 	PB_TRY(read_tokens(known, source, candidates, "candidates", prompt, out->candidates,
 			   &out->n_candidates, err));
 cleanup:

@@ -44,8 +44,8 @@ static inline float *qkv_rows(struct rig *r, const struct shape *s, size_t n, fl
 	return qkv;
 }
 
-/* Places for n whole prompts of these lengths: in no order, up to two rows apart. Returns the number of
- * rows; the last of them belong to none. */
+/* Places for n whole prompts of these lengths: in no order, up to two rows apart. Returns the
+ * number of rows; the last of them belong to none. */
 static inline size_t place_prompts(struct rig *r, size_t n, const size_t *length,
 				   struct pb_span *spans)
 {
