@@ -146,7 +146,7 @@ static void add_given(struct pb_eval_columns *c, size_t at, const struct pb_eval
 	c->columns[PB_EVAL_N_CANDIDATES][at] = (int32_t)p->n_candidates;
 	c->columns[PB_EVAL_DISTANCE][at] = p->distance;
 	for (f = 0; f < PB_N_EVAL_FACTS; f++)
-		c->columns[PB_EVAL_FIRST_FACT + f][at] = p->facts[f];
+		c->columns[PB_EVAL_FIRST_FACT + f][at] = p->facts[f] < 0 ? -1 : p->facts[f] != 0;
 }
 
 static void add_values(struct content *x, size_t at, const struct pb_eval_prompt *p,
