@@ -316,14 +316,6 @@ cleanup:
 	return status;
 }
 
-static bool is_answer(const struct pb_eval_prompt *p, int32_t token)
-{
-	for (size_t i = 0; i < p->n_answers; i++)
-		if (p->answers[i] == token)
-			return true;
-	return false;
-}
-
 /* A prompt's values from its logits: of its answers, then of its candidates. */
 static void store(const struct pb_eval_prompt *p, const struct pb_vocabulary_score *s,
 		  const double *logits, struct pb_eval_values *v, size_t at, size_t max_candidates,
@@ -342,7 +334,7 @@ static void store(const struct pb_eval_prompt *p, const struct pb_vocabulary_sco
 			best = candidates[k];
 			v->argmax_candidate[at] = p->candidates[k];
 		}
-		if (!is_answer(p, p->candidates[k]) && candidates[k] > best_other)
+		if (!pb_eval_is_answer(p, p->candidates[k]) && candidates[k] > best_other)
 			best_other = candidates[k];
 	}
 	v->logprob_answer[at] = logits[0] - s->lse;

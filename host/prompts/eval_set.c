@@ -304,6 +304,14 @@ void pb_eval_set_free(struct pb_eval_set *set)
 	*set = (struct pb_eval_set){0};
 }
 
+bool pb_eval_is_answer(const struct pb_eval_prompt *prompt, int32_t token)
+{
+	for (size_t i = 0; i < prompt->n_answers; i++)
+		if (prompt->answers[i] == token)
+			return true;
+	return false;
+}
+
 static enum pb_status hash_prompt(struct pb_sha256 *sha, const struct pb_eval_prompt *p,
 				  struct pb_error *err)
 {

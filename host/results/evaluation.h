@@ -44,6 +44,8 @@ struct pb_eval_columns {
 enum pb_status pb_eval_columns_new(struct pb_eval_columns *c, size_t n_cells, size_t n_prompts,
 				   struct pb_error *err);
 void pb_eval_columns_free(struct pb_eval_columns *c);
+/* Whether any prompt says something of a column. */
+bool pb_eval_is_said(const struct pb_eval_columns *c, int column);
 
 /* ---- figures of cells ------------------------------------------------------------------------ */
 

@@ -239,8 +239,7 @@ static void cell_figures(struct pb_eval_figures *f, const struct pb_eval_columns
 		    (double)n;
 }
 
-/* Whether any prompt says something of a column. */
-static bool is_said(const struct pb_eval_columns *c, int column)
+bool pb_eval_is_said(const struct pb_eval_columns *c, int column)
 {
 	size_t i;
 
@@ -265,15 +264,15 @@ enum pb_status pb_eval_figures_make(struct pb_eval_figures *f, const struct pb_e
 				    size_t n_axes, const size_t *sizes, struct pb_error *err)
 {
 	enum pb_status status = PB_OK;
-	const bool rules = is_said(c, PB_EVAL_FIRST_FACT + (int)PB_EVAL_LAST_OF_ACTION);
+	const bool rules = pb_eval_is_said(c, PB_EVAL_FIRST_FACT + (int)PB_EVAL_LAST_OF_ACTION);
 	size_t cell;
 	int s, k;
 
 	*f = (struct pb_eval_figures){.n_cells = c->n_cells};
 	PB_TRY(pb_alloc((void **)&f->breaks, c->n_cells, sizeof(int32_t), "cells", err));
 	for (s = 0; s < PB_N_EVAL_SUBSETS; s++) {
-		f->there[s] =
-		    s == PB_SUBSET_ALL || is_said(c, PB_EVAL_FIRST_FACT + (int)subsets[s].fact);
+		f->there[s] = s == PB_SUBSET_ALL ||
+			      pb_eval_is_said(c, PB_EVAL_FIRST_FACT + (int)subsets[s].fact);
 		if (!f->there[s])
 			continue;
 		PB_TRY(pb_alloc((void **)&f->n[s], c->n_cells, sizeof(int32_t), "cells", err));

@@ -94,7 +94,6 @@ static void content_free(struct content *x)
 		(void)pb_h5_file_close(&x->layout.file, x->e->output, NULL);
 }
 
-/* Places of a cell's first prompt in columns, and in the order of prompts. */
 static enum pb_status content_new(struct content *x, const struct pb_experiment *e,
 				  struct pb_error *err)
 {
@@ -125,16 +124,6 @@ cleanup:
 
 /* ---- from the prompts and the parts --------------------------------------------------------- */
 
-static bool is_one_of(int32_t token, const int32_t *tokens, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (tokens[i] == token)
-			return true;
-	return false;
-}
-
 /* A prompt's own columns, at place `at`. */
 static void add_given(struct pb_eval_columns *c, size_t at, const struct pb_eval_prompt *p)
 {
@@ -158,9 +147,8 @@ static void add_values(struct content *x, size_t at, const struct pb_eval_prompt
 	c->columns[PB_EVAL_ARGMAX][at] = v->argmax[i];
 	c->columns[PB_EVAL_ARGMAX_CANDIDATE][at] = v->argmax_candidate[i];
 	c->columns[PB_EVAL_RANK_ANSWER][at] = v->rank_answer[i];
-	c->columns[PB_EVAL_RIGHT][at] = is_one_of(v->argmax[i], p->answers, p->n_answers);
-	c->columns[PB_EVAL_RIGHT_CANDIDATE][at] =
-	    is_one_of(v->argmax_candidate[i], p->answers, p->n_answers);
+	c->columns[PB_EVAL_RIGHT][at] = pb_eval_is_answer(p, v->argmax[i]);
+	c->columns[PB_EVAL_RIGHT_CANDIDATE][at] = pb_eval_is_answer(p, v->argmax_candidate[i]);
 	c->numbers[PB_EVAL_LOGPROB_ANSWER][at] = v->logprob_answer[i];
 	c->numbers[PB_EVAL_MASS][at] = v->mass[i];
 	c->numbers[PB_EVAL_MARGIN][at] = v->margin[i];
@@ -299,17 +287,7 @@ cleanup:
 	return status;
 }
 
-/* A column that says nothing is left out: facts that are not the task's. */
-static bool says_something(const struct pb_eval_columns *c, int column)
-{
-	size_t i;
-
-	for (i = 0; i < c->n_cells * c->n_prompts; i++)
-		if (c->columns[column][i] >= 0)
-			return true;
-	return false;
-}
-
+/* Columns that say nothing are left out: facts that are not the task's. */
 static enum pb_status write_prompts(const struct content *x, struct pb_error *err)
 {
 	const struct pb_eval_set *set = x->e->evaluation;
@@ -320,7 +298,7 @@ static enum pb_status write_prompts(const struct content *x, struct pb_error *er
 	PB_TRY(pb_h5_group_create(&group, x->layout.file, "prompts", err));
 	PB_TRY(pb_h5_put_int(group, "bos", set->bos, err));
 	for (k = 0; k < PB_N_EVAL_COLUMNS; k++)
-		if (k < PB_EVAL_DISTANCE || says_something(&x->columns, k))
+		if (k < PB_EVAL_DISTANCE || pb_eval_is_said(&x->columns, k))
 			PB_TRY(pb_field_write(&x->layout, group, &pb_eval_column_fields[k],
 					      &x->axes, "", x->columns.columns[k], err));
 	for (k = 0; k < PB_N_EVAL_NUMBERS; k++)

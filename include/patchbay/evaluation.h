@@ -79,6 +79,8 @@ enum pb_status pb_eval_set_make(struct pb_eval_set *out, const struct pb_run_con
 				const struct pb_tokenizer *tokenizer, size_t n_vocab,
 				size_t n_context, struct pb_error *err);
 void pb_eval_set_free(struct pb_eval_set *set);
+/* Whether a token is one of the right answers. */
+bool pb_eval_is_answer(const struct pb_eval_prompt *prompt, int32_t token);
 /* SHA-256 over all that matters of the prompts: cells, ids, answers, candidates, facts. */
 enum pb_status pb_eval_set_hash(const struct pb_eval_set *set, char hex[PB_SHA256_HEX],
 				struct pb_error *err);
