@@ -1,5 +1,6 @@
 /* Evaluation prompts from the lines of a task, cell by cell. */
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -167,8 +168,10 @@ static bool is_answer(const json_t *line, const char *text)
 static void read_facts(const json_t *line, struct pb_eval_prompt *out)
 {
 	const json_t *distance = json_object_get(line, "distance");
+	const json_t *reachable = json_object_get(line, "reachable");
 
 	out->distance = json_is_integer(distance) ? (int32_t)json_integer_value(distance) : -1;
+	out->reachable = json_is_integer(reachable) ? json_number_value(reachable) : NAN;
 	for (int f = 0; f < PB_N_EVAL_FACTS; f++) {
 		const json_t *value = json_object_get(line, pb_eval_fact_names[f]);
 

@@ -140,6 +140,7 @@ static enum pb_status write_computed(struct pb_assembly *a, struct pb_error *err
 	for (s = 0; s < e->n_sweeps; s++) {
 		PB_TRY(pb_summary_write(&shared, s, a->sweeps[s].group, err));
 		PB_TRY(pb_summary_cells_write(&shared, s, a->sweeps[s].group, err));
+		PB_TRY(pb_cells_raw_write(&a->layout, e, s, a->sweeps[s].group, err));
 		PB_TRY(write_sweep_check(a, s, err));
 	}
 	a->layout.sizes[PB_DIM_CHECKED_VARIANT] = a->figures.n_variants;

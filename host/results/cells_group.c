@@ -181,6 +181,7 @@ enum pb_status pb_cells_group_write(const struct pb_layout *layout, const struct
 	if (e->cells == NULL)
 		return PB_OK;
 	PB_TRY(pb_cells_scales_write(layout, e, err));
+	PB_TRY(pb_cells_pairs_scale_write(layout, e, err));
 	PB_TRY(pb_h5_group_create(&group, layout->file, "cells", err));
 	PB_TRY(pb_cells_given_write(layout, e, e->cells, group, err));
 	PB_TRY(write_figures(layout, e, facts, logit_diff, group, err));

@@ -48,6 +48,7 @@ static const struct dim_info dim_infos[PB_N_DIMS] = {
     [PB_DIM_ROLE] = {"role", "role of a token: its name is role_name"},
     [PB_DIM_CANDIDATE] = {"candidate", "candidate token of the pair"},
     [PB_DIM_PROMPT] = {"prompt", "evaluation prompt of the cell"},
+    [PB_DIM_PAIR_IN_CELL] = {"pair_in_cell", "pair of the cell"},
     [PB_DIM_ANSWER] = {"answer", "right answer of the prompt"},
     [PB_DIM_BOXES] = {"boxes", "boxes, and as many objects"},
     [PB_DIM_MOVES] = {"moves", "moves of a story"},

@@ -72,10 +72,11 @@ enum pb_status pb_h5_get_double(hid_t object, const char *name, double *value,
 
 /* ---- datasets ---------------------------------------------------------------------------- */
 
-#define PB_H5_MAX_RANK 8 /* a pair, the axes of a grid, a candidate */
+#define PB_H5_MAX_RANK 11 /* axes of cells, a pair, the axes of a grid, a candidate */
 
 /* A dataset's shape and element type, checked: rank at most PB_H5_MAX_RANK, a known type, and no
- * more data claimed than the storage can hold. */
+ * more data claimed than the storage can hold. A view (a virtual dataset) shows stored datasets of
+ * its own file, and nothing else. */
 struct pb_h5_shape {
 	int rank;
 	size_t dims[PB_H5_MAX_RANK];
@@ -93,9 +94,12 @@ enum pb_status pb_h5_read_rows(hid_t dataset, const char *path, hid_t type, size
 			       void *data, struct pb_error *err);
 enum pb_status pb_h5_write_rows(hid_t dataset, const char *path, hid_t type, size_t first, size_t n,
 				const void *data, struct pb_error *err);
-/* Read a box; start and count have `rank` entries, which is the dataset's rank. */
+/* Read or write a box; start and count have `rank` entries, which is the dataset's rank. */
 enum pb_status pb_h5_read_box(hid_t dataset, const char *path, hid_t type, const size_t *start,
 			      const size_t *count, int rank, void *data, struct pb_error *err);
+enum pb_status pb_h5_write_box(hid_t dataset, const char *path, hid_t type, const size_t *start,
+			       const size_t *count, int rank, const void *data,
+			       struct pb_error *err);
 /* Read a whole dataset of `count` elements of `type` by path; another count is PB_ERR_CHECK. */
 enum pb_status pb_h5_read(hid_t parent, const char *path, hid_t type, size_t count, void *data,
 			  struct pb_error *err);

@@ -30,10 +30,55 @@ static bool memory_type(hid_t type, struct pb_h5_shape *shape)
 	return false;
 }
 
+/* ---- views ------------------------------------------------------------------------------- */
+
+#define PATH_MOST 1024 /* of the source of a view */
+
+/* One mapping of a view: its source must be a stored dataset of this file. Adds the bytes
+ * stored of it. */
+static bool view_part(hid_t dataset, hid_t plist, size_t i, size_t *stored)
+{
+	char file[4], path[PATH_MOST];
+	ssize_t file_size = H5Pget_virtual_filename(plist, i, file, sizeof file);
+	ssize_t path_size = H5Pget_virtual_dsetname(plist, i, path, sizeof path);
+	hid_t source = -1, own = -1;
+	bool good = false;
+
+	if (file_size != 1 || file[0] != '.' || path_size < 2 || path_size >= PATH_MOST ||
+	    path[0] != '/')
+		goto cleanup;
+	source = H5Dopen2(dataset, path, H5P_DEFAULT);
+	own = source >= 0 ? H5Dget_create_plist(source) : -1;
+	good = own >= 0 && H5Pget_layout(own) != H5D_VIRTUAL;
+	*stored += good ? (size_t)H5Dget_storage_size(source) : 0;
+cleanup:
+	pb_h5_drop(own);
+	pb_h5_drop(source);
+	return good;
+}
+
+/* What is stored of a dataset: its own bytes, or those that it shows. */
+static bool stored_bytes(hid_t dataset, size_t *stored)
+{
+	hid_t plist = H5Dget_create_plist(dataset);
+	size_t n = 0, i;
+	bool good = plist >= 0;
+
+	*stored = 0;
+	if (good && H5Pget_layout(plist) != H5D_VIRTUAL)
+		*stored = (size_t)H5Dget_storage_size(dataset);
+	else
+		good = good && H5Pget_virtual_count(plist, &n) >= 0;
+	for (i = 0; i < n && good; i++)
+		good = view_part(dataset, plist, i, stored);
+	pb_h5_drop(plist);
+	return good;
+}
+
 static bool shape_of(hid_t dataset, hid_t type, hid_t space, struct pb_h5_shape *shape)
 {
-	hsize_t dims[PB_H5_MAX_RANK], stored;
-	size_t bytes, limit;
+	hsize_t dims[PB_H5_MAX_RANK];
+	size_t bytes, limit, stored;
 	int d;
 
 	*shape = (struct pb_h5_shape){.type = -1};
@@ -50,9 +95,9 @@ static bool shape_of(hid_t dataset, hid_t type, hid_t space, struct pb_h5_shape 
 		    (d > 0 && !pb_size_mul(shape->row, shape->dims[d], &shape->row)))
 			return false;
 	}
-	stored = H5Dget_storage_size(dataset);
-	return pb_size_mul(shape->count, shape->element_size, &bytes) &&
-	       pb_size_mul((size_t)stored, EXPANSION_LIMIT, &limit) && bytes <= limit + 65536;
+	return stored_bytes(dataset, &stored) &&
+	       pb_size_mul(shape->count, shape->element_size, &bytes) &&
+	       pb_size_mul(stored, EXPANSION_LIMIT, &limit) && bytes <= limit + 65536;
 }
 
 enum pb_status pb_h5_shape(hid_t dataset, const char *path, struct pb_h5_shape *shape,
@@ -136,17 +181,33 @@ enum pb_status pb_h5_write_rows(hid_t dataset, const char *path, hid_t type, siz
 	return move(dataset, path, type, start, count, WRITE, NULL, data, err);
 }
 
-enum pb_status pb_h5_read_box(hid_t dataset, const char *path, hid_t type, const size_t *start,
-			      const size_t *count, int rank, void *data, struct pb_error *err)
+static void box(const size_t *start, const size_t *count, int rank, hsize_t *from, hsize_t *n)
 {
-	hsize_t from[PB_H5_MAX_RANK], n[PB_H5_MAX_RANK];
 	int i;
 
 	for (i = 0; i < rank; i++) {
 		from[i] = start[i];
 		n[i] = count[i];
 	}
+}
+
+enum pb_status pb_h5_read_box(hid_t dataset, const char *path, hid_t type, const size_t *start,
+			      const size_t *count, int rank, void *data, struct pb_error *err)
+{
+	hsize_t from[PB_H5_MAX_RANK], n[PB_H5_MAX_RANK];
+
+	box(start, count, rank, from, n);
 	return move(dataset, path, type, from, n, READ, data, NULL, err);
+}
+
+enum pb_status pb_h5_write_box(hid_t dataset, const char *path, hid_t type, const size_t *start,
+			       const size_t *count, int rank, const void *data,
+			       struct pb_error *err)
+{
+	hsize_t from[PB_H5_MAX_RANK], n[PB_H5_MAX_RANK];
+
+	box(start, count, rank, from, n);
+	return move(dataset, path, type, from, n, WRITE, NULL, data, err);
 }
 
 enum pb_status pb_h5_read(hid_t parent, const char *path, hid_t type, size_t count, void *data,

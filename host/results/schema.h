@@ -49,6 +49,7 @@ enum pb_dim {
 	PB_DIM_ROLE,
 	PB_DIM_CANDIDATE,
 	PB_DIM_PROMPT,
+	PB_DIM_PAIR_IN_CELL,
 	PB_DIM_ANSWER,
 	/* Axes of grids of cells: the numbers of the tasks, from the first to the last of them. */
 	PB_DIM_BOXES,
@@ -64,6 +65,8 @@ enum pb_dim {
 	PB_DIM_OBJECTS,
 	PB_DIM_CONTAINERS,
 	PB_DIM_LENGTH,
+	/* Bins of evaluation prompts. */
+	PB_DIM_REACHABLE,
 	PB_DIM_CHUNK,
 	PB_DIM_CHECKED_VARIANT,
 	/* Of comparisons of files (compare_schema.c). */
@@ -288,6 +291,23 @@ size_t pb_field_count(const struct pb_layout *layout, const struct pb_field *fie
 enum pb_status pb_field_create(const struct pb_layout *layout, hid_t group,
 			       const struct pb_field *field, const struct pb_axes *axes, bool mask,
 			       hid_t *dataset, struct pb_error *err);
+/* Boxes of a view, each one cell of its leading dimensions, filled from its start on with rows of
+ * another dataset of the file; what no part fills reads as the fill value. */
+struct pb_field_view {
+	const char *source; /* its path from the root */
+	size_t n_rows;	    /* of the source */
+	int n_leading;	    /* dimensions */
+	size_t n_parts;
+	struct pb_view_part {
+		size_t box; /* in C order of the leading dimensions */
+		size_t first, n; /* rows */
+	} *parts;
+};
+/* Create a dataset that stores nothing and shows another one (an HDF5 virtual dataset), attached to
+ * its scales. The source has the row's type and the dimensions behind the leading ones. */
+enum pb_status pb_field_create_view(const struct pb_layout *layout, hid_t group,
+				    const struct pb_field *field, const struct pb_axes *axes,
+				    const struct pb_field_view *view, struct pb_error *err);
 /* The memory type of a row's elements (flags: uint8_t); -1 for text. Not to be dropped. */
 hid_t pb_field_memory_type(enum pb_type type);
 /* Create a dataset and write all of it; `suffix` is appended to the name ("" or "_right"). Data of

@@ -126,27 +126,73 @@ static void chunk_shape(int rank, const hsize_t *dims, hsize_t *chunk)
 
 /* ---- creating -------------------------------------------------------------------------- */
 
-/* Creation properties: fill value, and for numbers chunks with shuffle, gzip and Fletcher32
- * (HDF5 refuses the last for variable-length text, and gzip would only see pointers to it; a single
- * number has no chunks, nor what works on them). */
-static hid_t creation_properties(enum pb_type type, int rank, const hsize_t *dims)
+/* The rows of a part of a view: where they are shown, and where they lie. */
+static bool map_part(hid_t plist, int rank, const hsize_t *dims, const struct pb_field_view *view,
+		     const struct pb_view_part *part)
+{
+	hsize_t start[PB_H5_MAX_RANK] = {0}, count[PB_H5_MAX_RANK];
+	hsize_t from[PB_H5_MAX_RANK] = {part->first}, n[PB_H5_MAX_RANK], all[PB_H5_MAX_RANK];
+	hid_t shown = H5Screate_simple(rank, dims, NULL), source;
+	const int inner = rank - view->n_leading;
+	size_t rest = part->box;
+	bool good;
+	int i;
+
+	for (i = rank - 1; i >= 0; i--)
+		count[i] = i < view->n_leading ? 1 : i == view->n_leading ? part->n : dims[i];
+	for (i = view->n_leading - 1; i >= 0; i--) {
+		start[i] = rest % dims[i];
+		rest /= dims[i];
+	}
+	for (i = 0; i < inner; i++) {
+		n[i] = count[view->n_leading + i];
+		all[i] = i == 0 ? view->n_rows : n[i];
+	}
+	source = H5Screate_simple(inner, all, NULL);
+	good = shown >= 0 && source >= 0 &&
+	       H5Sselect_hyperslab(shown, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
+	       H5Sselect_hyperslab(source, H5S_SELECT_SET, from, NULL, n, NULL) >= 0 &&
+	       H5Pset_virtual(plist, shown, ".", view->source, source) >= 0;
+	pb_h5_drop(source);
+	pb_h5_drop(shown);
+	return good;
+}
+
+/* Chunks with shuffle, gzip and Fletcher32, or the parts of a view. */
+static bool storage_properties(hid_t plist, int rank, const hsize_t *dims,
+			       const struct pb_field_view *view)
+{
+	hsize_t chunk[PB_H5_MAX_RANK];
+	size_t i;
+
+	if (view == NULL) {
+		chunk_shape(rank, dims, chunk);
+		return H5Pset_chunk(plist, rank, chunk) >= 0 && H5Pset_shuffle(plist) >= 0 &&
+		       H5Pset_deflate(plist, GZIP_LEVEL) >= 0 && H5Pset_fletcher32(plist) >= 0;
+	}
+	for (i = 0; i < view->n_parts; i++)
+		if (!map_part(plist, rank, dims, view, &view->parts[i]))
+			return false;
+	return true;
+}
+
+/* Creation properties: fill value, and storage of numbers (HDF5 refuses Fletcher32 for
+ * variable-length text, and gzip would only see pointers to it; a single number has no chunks, nor
+ * what works on them). */
+static hid_t creation_properties(enum pb_type type, int rank, const hsize_t *dims,
+				 const struct pb_field_view *view)
 {
 	hid_t plist = H5Pcreate(H5P_DATASET_CREATE);
 	union fill fill = fill_value(type);
-	hsize_t chunk[PB_H5_MAX_RANK];
 
 	if (plist < 0 || H5Pset_obj_track_times(plist, false) < 0 ||
 	    H5Pset_attr_phase_change(plist, 1024, 512) < 0)
 		goto failed;
 	if (type == PB_TYPE_TEXT)
 		return plist;
-	chunk_shape(rank, dims, chunk);
 	if (H5Pset_fill_value(plist, pb_field_memory_type(type), &fill) < 0)
 		goto failed;
-	if (rank == 0)
-		return plist;
-	if (H5Pset_chunk(plist, rank, chunk) < 0 || H5Pset_shuffle(plist) < 0 ||
-	    H5Pset_deflate(plist, GZIP_LEVEL) < 0 || H5Pset_fletcher32(plist) < 0)
+	if (rank > 0 && !storage_properties(plist, rank, dims, view))
 		goto failed;
 	return plist;
 failed:
@@ -191,7 +237,8 @@ cleanup:
 }
 
 static enum pb_status create(hid_t group, const char *name, enum pb_type type, int rank,
-			     const hsize_t *dims, hid_t *dataset, struct pb_error *err)
+			     const hsize_t *dims, const struct pb_field_view *view, hid_t *dataset,
+			     struct pb_error *err)
 {
 	enum pb_status status = PB_OK;
 	hid_t space = rank > 0 ? H5Screate_simple(rank, dims, NULL) : H5Screate(H5S_SCALAR);
@@ -200,7 +247,7 @@ static enum pb_status create(hid_t group, const char *name, enum pb_type type, i
 	*dataset = -1;
 	if (type == PB_TYPE_TEXT)
 		PB_TRY(pb_h5_text_type(&text, err));
-	plist = creation_properties(type, rank, dims);
+	plist = creation_properties(type, rank, dims, view);
 	if (space >= 0 && plist >= 0)
 		*dataset = H5Dcreate2(group, name, type == PB_TYPE_TEXT ? text : file_type(type),
 				      space, H5P_DEFAULT, plist, H5P_DEFAULT);
@@ -222,7 +269,7 @@ static enum pb_status write_scale(hid_t group, enum pb_dim dim, enum pb_type typ
 	const hsize_t n = size;
 	hid_t dataset = -1;
 
-	PB_TRY(create(group, name, type, 1, &n, &dataset, err));
+	PB_TRY(create(group, name, type, 1, &n, NULL, &dataset, err));
 	if (H5DSset_scale(dataset, name) < 0) {
 		status = pb_h5_fail(err, PB_ERR_IO, "cannot make a scale of: %s", name);
 		goto cleanup;
@@ -283,9 +330,10 @@ static enum pb_status attach(const struct pb_layout *layout, hid_t group, hid_t 
 	return status;
 }
 
-enum pb_status pb_field_create(const struct pb_layout *layout, hid_t group,
-			       const struct pb_field *field, const struct pb_axes *axes, bool mask,
-			       hid_t *dataset, struct pb_error *err)
+static enum pb_status create_field(const struct pb_layout *layout, hid_t group,
+				   const struct pb_field *field, const struct pb_axes *axes,
+				   bool mask, const struct pb_field_view *view, hid_t *dataset,
+				   struct pb_error *err)
 {
 	enum pb_status status;
 	const struct pb_field flag = {.type = PB_TYPE_FLAG};
@@ -300,7 +348,7 @@ enum pb_status pb_field_create(const struct pb_layout *layout, hid_t group,
 		 mask ? field->name : field->long_name);
 	for (i = 0; i < rank; i++)
 		sizes[i] = dims[i].size;
-	PB_TRY(create(group, name, kind->type, rank, sizes, dataset, err));
+	PB_TRY(create(group, name, kind->type, rank, sizes, view, dataset, err));
 	PB_TRY(put_attributes(
 	    *dataset, kind, long_name,
 	    kind->type != PB_TYPE_TEXT && (kind->type != PB_TYPE_I32 || field->missing), err));
@@ -310,6 +358,26 @@ enum pb_status pb_field_create(const struct pb_layout *layout, hid_t group,
 cleanup:
 	pb_h5_drop(*dataset);
 	*dataset = -1;
+	return status;
+}
+
+enum pb_status pb_field_create(const struct pb_layout *layout, hid_t group,
+			       const struct pb_field *field, const struct pb_axes *axes, bool mask,
+			       hid_t *dataset, struct pb_error *err)
+{
+	return create_field(layout, group, field, axes, mask, NULL, dataset, err);
+}
+
+enum pb_status pb_field_create_view(const struct pb_layout *layout, hid_t group,
+				    const struct pb_field *field, const struct pb_axes *axes,
+				    const struct pb_field_view *view, struct pb_error *err)
+{
+	enum pb_status status;
+	hid_t dataset = -1;
+
+	PB_TRY(create_field(layout, group, field, axes, false, view, &dataset, err));
+	status = pb_h5_dataset_close(&dataset, field->name, err);
+cleanup:
 	return status;
 }
 

@@ -59,6 +59,7 @@ struct pb_eval_prompt {
 	int32_t *answers, *candidates;
 	int8_t facts[PB_N_EVAL_FACTS]; /* 1, 0; -1: the task does not say */
 	int32_t distance;              /* words from the evidence to the end; -1: not said, none */
+	double reachable;              /* states that can be reached; NaN: not said */
 	const char *text, *answer_text;
 	const char *extra; /* the other keys of the line as one JSON object */
 };

@@ -74,6 +74,15 @@ def text(values):
     return [v.decode("utf-8") if isinstance(v, bytes) else v for v in np.ravel(values)]
 
 
+def check_view(file, path, data):
+    """A view shows a stored dataset of the same file, which has its name."""
+    for source in data.virtual_sources():
+        require(source.file_name == ".", path, "shows another file:", source.file_name)
+        require(not file[source.dset_name].is_virtual and
+                source.dset_name.rsplit("/", 1)[-1] == path.rsplit("/", 1)[-1],
+                path, "shows", source.dset_name)
+
+
 def check_dataset(file, path, data):
     require("long_name" in data.attrs, path, "has no long_name")
     if is_text(data):
@@ -82,7 +91,9 @@ def check_dataset(file, path, data):
                 path, "is not variable-length UTF-8")
     else:
         require("units" in data.attrs, path, "has no units")
-        if data.ndim > 0:
+        if data.is_virtual:
+            check_view(file, path, data)
+        elif data.ndim > 0:
             require(data.chunks is not None, path, "is not chunked")
             require(data.shuffle and data.compression == "gzip" and data.fletcher32,
                     path, "lacks shuffle, gzip or Fletcher32")
@@ -353,10 +364,15 @@ def open_all(path, engine, groups):
 
 def check_sweep_group(ds, group, engine, expected):
     require(ds["logit_diff"].attrs["units"] == "logit", engine, "units are lost")
-    require(ds.attrs["direction"] in ("denoise", "noise"), engine, "attributes are lost")
-    labels = {d: ds[d].values[-1] for d in ds["logit_diff"].dims if d != "pair"}
-    values = expected["logit_diff"][1]
-    last = values[(slice(None),) + (-1,) * (values.ndim - 1)]
+    if group.endswith("/cells"):  # views: the cell before the pair
+        pairs = "pair_in_cell"
+        require(list(ds["logit_diff"].dims).index(pairs) in (1, 2, 3), engine, group, "dims")
+    else:
+        pairs = "pair"
+        require(ds.attrs["direction"] in ("denoise", "noise"), engine, "attributes are lost")
+    dims = ds["logit_diff"].dims
+    labels = {d: ds[d].values[-1] for d in dims if d != pairs}
+    last = expected["logit_diff"][1][tuple(slice(None) if d == pairs else -1 for d in dims)]
     require(close(ds["logit_diff"].sel(labels).values, last, 0), engine, group,
             "selection by label")
 

@@ -325,12 +325,21 @@ def check_cells(folder):
         check("the cell's share of right pairs",
               file["cells/right"][1, 0] == one["pairs/right"][...].mean() and
               file["cells/n_pairs"][...].tolist() == [[6, 6], [6, 6]])
+        check("pairs of a cell", file["pair_in_cell"][...].tolist() == list(range(6)))
         mine = slice(12, 18)
         for name in one["sweeps"]:
             raw, ours = file["sweeps"][name], one["sweeps"][name]
             same = np.array_equal(raw["logit_diff"][mine][..., :ours["logit_diff"].shape[-1]],
                                   ours["logit_diff"][...], equal_nan=True)
             check(f"{name}: raw values of the cell", same)
+            views = [k for k in raw if not k.endswith("_mask") and
+                     isinstance(raw[k], h5py.Dataset) and not h5py.h5ds.is_scale(raw[k].id)]
+            off = [k for k in views
+                   if not np.array_equal(raw["cells"][k][...].reshape(raw[k].shape), raw[k][...],
+                                         equal_nan=True) or not raw["cells"][k].is_virtual]
+            check(f"{name}: (cell, pair, layer, head, ...) of {len(views)} datasets",
+                  len(views) >= 1 and raw["cells/logit_diff"].shape[:3] == (2, 2, 6) and not off,
+                  off)
             if name.endswith("each"):
                 continue  # positions count from the end where lengths differ, as they do here
             fields = [k for k in ours["summary"] if isinstance(ours["summary"][k], h5py.Dataset) and
