@@ -75,6 +75,7 @@ static enum pb_status plan(struct pb_running *r, struct pb_error *err)
 	struct pb_plan *p = &r->plan;
 	const struct pb_arch *a = &r->model->arch;
 	size_t n = r->prompts.n, asked = r->config->chunk ? r->config->chunk : CHUNK_PROMPTS;
+	size_t assembly = pb_evaluation_bytes(&r->prompts);
 	double tokens = 0.0;
 	enum pb_status status;
 
@@ -96,7 +97,15 @@ static enum pb_status plan(struct pb_running *r, struct pb_error *err)
 				 "may use %.0f MiB: --memory, --device-memory: give it more",
 				 (double)(p->fixed_bytes + p->wave_bytes) / 1048576.0 + 1.0,
 				 (double)p->memory / 1048576.0);
-	p->peak_bytes = p->fixed_bytes + p->wave_bytes;
+	else if (assembly > p->memory - p->fixed_bytes)
+		status =
+		    pb_fail(err, PB_ERR_INPUT,
+			    "not enough memory: the figures of %zu prompts take %.0f MiB and "
+			    "%.0f MiB are left for them: --memory: give it more, or make fewer "
+			    "prompts",
+			    n, (double)assembly / 1048576.0,
+			    (double)(p->memory - p->fixed_bytes) / 1048576.0);
+	p->peak_bytes = p->fixed_bytes + (p->wave_bytes > assembly ? p->wave_bytes : assembly);
 cleanup:
 	return status;
 }

@@ -156,8 +156,8 @@ enum pb_status pb_cells_given_write(const struct pb_layout *layout, const struct
 /* breaks[c] = 1 where low is above the high of the cell before along some axis. */
 void pb_cells_breaks(const double *low, const double *high, size_t n_cells, size_t n_axes,
 		     const size_t *sizes, int32_t *breaks);
-/* The scale of pair_in_cell; and the raw values of a sweep by cell, views of those in its open group
- * beside their masks, into the group `cells` there; nothing without a grid (cells_raw.c). */
+/* The scale of pair_in_cell; and the raw values of a sweep by cell, views of those in its open
+ * group beside their masks, into the group `cells` there; nothing without a grid (cells_raw.c). */
 enum pb_status pb_cells_pairs_scale_write(const struct pb_layout *layout,
 					  const struct pb_experiment *e, struct pb_error *err);
 enum pb_status pb_cells_raw_write(const struct pb_layout *layout, const struct pb_experiment *e,

@@ -67,8 +67,8 @@ static enum pb_status write_mask_cell(const struct raw *r, size_t cell, size_t r
 					       r->e->cells[cell].first + done, most, values, err));
 		else
 			memset(values, there ? 0 : 1, most * row);
-		PB_TRY(pb_h5_write_box(mask, name, H5T_NATIVE_UINT8, start, count, rank, values,
-				       err));
+		PB_TRY(
+		    pb_h5_write_box(mask, name, H5T_NATIVE_UINT8, start, count, rank, values, err));
 	}
 cleanup:
 	free(values);
@@ -162,8 +162,8 @@ enum pb_status pb_cells_raw_write(const struct pb_layout *layout, const struct p
 	r.axes = pb_cells_axes(e);
 	r.view.n_leading = r.axes.n;
 	r.view.n_rows = e->pairs->n;
-	r.axes.items[r.axes.n++] = (struct pb_extent){
-	    .dim = PB_DIM_PAIR_IN_CELL, .size = pairs_in_cell(e), .group = -1};
+	r.axes.items[r.axes.n++] =
+	    (struct pb_extent){.dim = PB_DIM_PAIR_IN_CELL, .size = pairs_in_cell(e), .group = -1};
 	for (i = 0; i < inner.n; i++)
 		r.axes.items[r.axes.n++] = inner.items[i];
 	r.name = name = pb_sweep_group_name(e, sweep);

@@ -63,6 +63,8 @@ static const struct dim_info dim_infos[PB_N_DIMS] = {
     [PB_DIM_OBJECTS] = {"objects", "objects in the house"},
     [PB_DIM_CONTAINERS] = {"containers", "containers in the house"},
     [PB_DIM_LENGTH] = {"length", "words or items that are shown"},
+    [PB_DIM_REACHABLE] = {"reachable",
+			  "states that can be reached: as many, and less than ten times as many"},
     [PB_DIM_CHUNK] = {"chunk", "group of pairs computed together"},
     [PB_DIM_CHECKED_VARIANT] = {"checked_variant", "variant recomputed by a plain forward"},
     [PB_DIM_FILE] = {"file", "result file that is compared"},

@@ -31,7 +31,13 @@ enum pb_eval_column {
 	PB_EVAL_FIRST_FACT,
 	PB_N_EVAL_COLUMNS = PB_EVAL_FIRST_FACT + PB_N_EVAL_FACTS
 };
-enum pb_eval_number { PB_EVAL_LOGPROB_ANSWER, PB_EVAL_MASS, PB_EVAL_MARGIN, PB_N_EVAL_NUMBERS };
+enum pb_eval_number {
+	PB_EVAL_LOGPROB_ANSWER,
+	PB_EVAL_MASS,
+	PB_EVAL_MARGIN,
+	PB_EVAL_REACHABLE, /* where the task says */
+	PB_N_EVAL_NUMBERS
+};
 
 extern const struct pb_field pb_eval_column_fields[PB_N_EVAL_COLUMNS];
 extern const struct pb_field pb_eval_number_fields[PB_N_EVAL_NUMBERS];
@@ -46,6 +52,7 @@ enum pb_status pb_eval_columns_new(struct pb_eval_columns *c, size_t n_cells, si
 void pb_eval_columns_free(struct pb_eval_columns *c);
 /* Whether any prompt says something of a column. */
 bool pb_eval_is_said(const struct pb_eval_columns *c, int column);
+bool pb_eval_says_reachable(const struct pb_eval_columns *c);
 
 /* ---- figures of cells ------------------------------------------------------------------------ */
 
@@ -96,6 +103,26 @@ enum pb_status pb_eval_figures_make(struct pb_eval_figures *f, const struct pb_e
 				    size_t n_axes, const size_t *sizes, struct pb_error *err);
 void pb_eval_figures_free(struct pb_eval_figures *f);
 
+/* ---- figures by reachable states ---------------------------------------------------------------
+ */
+
+#define PB_BY_REACHABLE "by_reachable" /* the group */
+#define PB_REACHABLE_BINS 20
+
+/* Figures of the prompts by powers of ten of their reachable states, and by steps where these are
+ * an axis of the grid. */
+struct pb_eval_reachable {
+	size_t n_bins;                  /* 0: the task does not say */
+	double bins[PB_REACHABLE_BINS]; /* lower bounds */
+	size_t n_axes, sizes[2];        /* bins, steps */
+	struct pb_eval_figures figures; /* [bins, steps] */
+};
+/* sizes: of the n_axes axes of the columns' cells; steps_axis: which of them is steps, -1: none. */
+enum pb_status pb_eval_by_reachable(struct pb_eval_reachable *out, const struct pb_eval_columns *c,
+				    size_t n_axes, const size_t *sizes, int steps_axis,
+				    struct pb_error *err);
+void pb_eval_reachable_free(struct pb_eval_reachable *r);
+
 /* The file from all parts; pb_result_assemble's part for evaluations. */
 enum pb_status pb_evaluation_fill(const struct pb_experiment *e, const char *path,
 				  struct pb_error *err);
@@ -112,6 +139,9 @@ struct pb_eval_axes {
 	double *values[PB_CELL_AXES];
 };
 enum pb_status pb_eval_axes_read(struct pb_eval_axes *axes, hid_t file, struct pb_error *err);
+/* The axes of any dataset whose dimensions are such axes. */
+enum pb_status pb_eval_axes_of(struct pb_eval_axes *axes, hid_t file, const char *path,
+			       struct pb_error *err);
 void pb_eval_axes_free(struct pb_eval_axes *axes);
 
 #endif

@@ -54,6 +54,7 @@ const struct pb_field pb_eval_number_fields[PB_N_EVAL_NUMBERS] = {
     [PB_EVAL_MARGIN] =
 	NUMBER("margin", "logit",
 	       "largest logit of a right answer minus the largest of another candidate"),
+    [PB_EVAL_REACHABLE] = NUMBER("reachable", "1", "states that can be reached from the start"),
 };
 
 const char *const pb_eval_subset_suffixes[PB_N_EVAL_SUBSETS] = {
@@ -245,6 +246,16 @@ bool pb_eval_is_said(const struct pb_eval_columns *c, int column)
 
 	for (i = 0; i < c->n_cells * c->n_prompts; i++)
 		if (c->columns[column][i] >= 0)
+			return true;
+	return false;
+}
+
+bool pb_eval_says_reachable(const struct pb_eval_columns *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->n_cells * c->n_prompts; i++)
+		if (!isnan(c->numbers[PB_EVAL_REACHABLE][i]))
 			return true;
 	return false;
 }

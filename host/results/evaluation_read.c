@@ -37,9 +37,9 @@ void pb_eval_axes_free(struct pb_eval_axes *axes)
 	*axes = (struct pb_eval_axes){0};
 }
 
-enum pb_status pb_eval_axes_read(struct pb_eval_axes *axes, hid_t file, struct pb_error *err)
+enum pb_status pb_eval_axes_of(struct pb_eval_axes *axes, hid_t file, const char *path,
+			       struct pb_error *err)
 {
-	static const char path[] = "cells/available";
 	struct pb_h5_shape shape;
 	hid_t dataset = -1;
 	enum pb_status status;
@@ -72,6 +72,11 @@ cleanup:
 	return status;
 }
 
+enum pb_status pb_eval_axes_read(struct pb_eval_axes *axes, hid_t file, struct pb_error *err)
+{
+	return pb_eval_axes_of(axes, file, "cells/available", err);
+}
+
 /* ---- columns, and the figures that they give ------------------------------------------------- */
 
 /* A column that is not there says nothing: -1 everywhere. */
@@ -94,7 +99,8 @@ static enum pb_status read_columns(struct pb_eval_columns *c, hid_t file,
 	}
 	for (k = 0; k < PB_N_EVAL_NUMBERS; k++) {
 		(void)snprintf(path, sizeof path, "prompts/%s", pb_eval_number_fields[k].name);
-		PB_TRY(pb_h5_read(file, path, H5T_NATIVE_DOUBLE, n, c->numbers[k], err));
+		if (k != PB_EVAL_REACHABLE || pb_h5_exists(file, path))
+			PB_TRY(pb_h5_read(file, path, H5T_NATIVE_DOUBLE, n, c->numbers[k], err));
 	}
 cleanup:
 	return status;
@@ -105,15 +111,16 @@ static bool same(double a, double b)
 	return (isnan(a) && isnan(b)) || a == b;
 }
 
-static enum pb_status compare_figure(hid_t file, const char *name, const char *suffix,
-				     const double *want, size_t n, struct pb_error *err)
+static enum pb_status compare_figure(hid_t file, const char *group, const char *name,
+				     const char *suffix, const double *want, size_t n,
+				     struct pb_error *err)
 {
 	double *stored = NULL;
 	char path[96];
 	enum pb_status status;
 	size_t i;
 
-	(void)snprintf(path, sizeof path, "summary/%s%s", name, suffix);
+	(void)snprintf(path, sizeof path, "%s/%s%s", group, name, suffix);
 	PB_TRY(pb_alloc((void **)&stored, n, sizeof *stored, "cells", err));
 	PB_TRY(pb_h5_read(file, path, H5T_NATIVE_DOUBLE, n, stored, err));
 	for (i = 0; i < n && status == PB_OK; i++)
@@ -126,8 +133,9 @@ cleanup:
 	return status;
 }
 
-static enum pb_status compare_counts(hid_t file, const char *name, const char *suffix,
-				     const int32_t *want, size_t n, struct pb_error *err)
+static enum pb_status compare_counts(hid_t file, const char *group, const char *name,
+				     const char *suffix, const int32_t *want, size_t n,
+				     struct pb_error *err)
 {
 	double *wide = NULL;
 	enum pb_status status;
@@ -136,14 +144,14 @@ static enum pb_status compare_counts(hid_t file, const char *name, const char *s
 	PB_TRY(pb_alloc((void **)&wide, n, sizeof *wide, "cells", err));
 	for (i = 0; i < n; i++)
 		wide[i] = want[i];
-	status = compare_figure(file, name, suffix, wide, n, err);
+	status = compare_figure(file, group, name, suffix, wide, n, err);
 cleanup:
 	free(wide);
 	return status;
 }
 
-static enum pb_status compare_figures(hid_t file, const struct pb_eval_figures *f,
-				      struct pb_error *err)
+static enum pb_status compare_figures(hid_t file, const char *group,
+				      const struct pb_eval_figures *f, struct pb_error *err)
 {
 	enum pb_status status = PB_OK;
 	int s, k;
@@ -153,15 +161,35 @@ static enum pb_status compare_figures(hid_t file, const struct pb_eval_figures *
 
 		if (!f->there[s])
 			continue;
-		PB_TRY(
-		    compare_counts(file, pb_eval_n_field.name, suffix, f->n[s], f->n_cells, err));
+		PB_TRY(compare_counts(file, group, pb_eval_n_field.name, suffix, f->n[s],
+				      f->n_cells, err));
 		for (k = 0; k < PB_N_EVAL_FIGURES; k++)
 			if (f->values[s][k] != NULL)
-				PB_TRY(compare_figure(file, pb_eval_figure_fields[k].name, suffix,
-						      f->values[s][k], f->n_cells, err));
+				PB_TRY(compare_figure(file, group, pb_eval_figure_fields[k].name,
+						      suffix, f->values[s][k], f->n_cells, err));
 	}
-	PB_TRY(compare_counts(file, pb_eval_breaks_field.name, "", f->breaks, f->n_cells, err));
+	PB_TRY(
+	    compare_counts(file, group, pb_eval_breaks_field.name, "", f->breaks, f->n_cells, err));
 cleanup:
+	return status;
+}
+
+static enum pb_status compare_reachable(hid_t file, const struct pb_eval_columns *c,
+					const struct pb_eval_axes *axes, struct pb_error *err)
+{
+	struct pb_eval_reachable r = {0};
+	enum pb_status status;
+	int steps = -1;
+	size_t a;
+
+	for (a = 0; a < axes->n; a++)
+		if (strcmp(axes->names[a], pb_dim_name(PB_DIM_STEPS)) == 0)
+			steps = (int)a;
+	PB_TRY(pb_eval_by_reachable(&r, c, axes->n, axes->sizes, steps, err));
+	if (r.n_bins > 0)
+		status = compare_figures(file, PB_BY_REACHABLE, &r.figures, err);
+cleanup:
+	pb_eval_reachable_free(&r);
 	return status;
 }
 
@@ -211,7 +239,8 @@ enum pb_status pb_evaluation_verify(hid_t file, char *text, size_t size, struct 
 	PB_TRY(pb_eval_axes_read(&axes, file, err));
 	PB_TRY(read_columns(&c, file, &axes, err));
 	PB_TRY(pb_eval_figures_make(&f, &c, axes.n, axes.sizes, err));
-	PB_TRY(compare_figures(file, &f, err));
+	PB_TRY(compare_figures(file, "summary", &f, err));
+	PB_TRY(compare_reachable(file, &c, &axes, err));
 	PB_TRY(compare_checks(file, &n, &largest, &tolerance, err));
 	(void)snprintf(text, size,
 		       "the figures of %zu cells are those of their prompts, %zu prompts agree "
@@ -220,195 +249,6 @@ enum pb_status pb_evaluation_verify(hid_t file, char *text, size_t size, struct 
 cleanup:
 	pb_eval_figures_free(&f);
 	pb_eval_columns_free(&c);
-	pb_eval_axes_free(&axes);
-	return status;
-}
-
-/* ---- tables -------------------------------------------------------------------------------- */
-
-static enum pb_status read_figure(double **out, hid_t file, const char *name, size_t n,
-				  struct pb_error *err)
-{
-	char path[96];
-	enum pb_status status;
-
-	(void)snprintf(path, sizeof path, "summary/%s", name);
-	if (!pb_h5_exists(file, path))
-		return PB_OK;
-	PB_TRY(pb_alloc((void **)out, n, sizeof **out, "cells", err));
-	status = pb_h5_read(file, path, H5T_NATIVE_DOUBLE, n, *out, err);
-cleanup:
-	return status;
-}
-
-/* One table: rows and columns are the last two axes (one: a single row). */
-static void print_table(const struct pb_eval_axes *axes, const double *accuracy,
-			const double *breaks, size_t first, FILE *out)
-{
-	size_t columns = axes->n > 0 ? axes->sizes[axes->n - 1] : 1;
-	size_t rows = axes->n > 1 ? axes->sizes[axes->n - 2] : 1, i, k;
-
-	if (axes->n > 0) {
-		fprintf(out, "  %10s ", axes->n > 1 ? axes->names[axes->n - 2] : "");
-		for (k = 0; k < columns; k++)
-			fprintf(out, " %6.6g", axes->values[axes->n - 1][k]);
-		fprintf(out, "  %s\n", axes->names[axes->n - 1]);
-	}
-	for (i = 0; i < rows; i++) {
-		if (axes->n > 1)
-			fprintf(out, "  %10.6g ", axes->values[axes->n - 2][i]);
-		else
-			fprintf(out, "  %10s ", "");
-		for (k = 0; k < columns; k++) {
-			size_t cell = first + i * columns + k;
-
-			if (isnan(accuracy[cell]))
-				fprintf(out, " %6s", "n/a");
-			else
-				fprintf(out, " %5.1f%c", 100.0 * accuracy[cell],
-					breaks[cell] == 1.0 ? '!' : ' ');
-		}
-		fputc('\n', out);
-	}
-}
-
-static enum pb_status print_tables(hid_t file, const struct pb_eval_axes *axes, const char *name,
-				   const char *what, FILE *out, struct pb_error *err)
-{
-	size_t inner = 1, first, a;
-	double *accuracy = NULL, *breaks = NULL;
-	bool any = false;
-	enum pb_status status;
-
-	PB_TRY(read_figure(&accuracy, file, name, axes->n_cells, err));
-	PB_TRY(read_figure(&breaks, file, pb_eval_breaks_field.name, axes->n_cells, err));
-	if (accuracy == NULL || breaks == NULL)
-		goto cleanup;
-	for (first = 0; first < axes->n_cells; first++)
-		any = any || !isnan(accuracy[first]);
-	if (!any)
-		goto cleanup;
-	for (a = axes->n > 2 ? axes->n - 2 : 0; a < axes->n; a++)
-		inner *= axes->sizes[a];
-	for (first = 0; first < axes->n_cells; first += inner) {
-		fprintf(out, "\n%s", what);
-		if (axes->n > 2)
-			fprintf(out, ", %s %.6g", axes->names[0], axes->values[0][first / inner]);
-		fputc('\n', out);
-		print_table(axes, accuracy, breaks, first, out);
-	}
-cleanup:
-	free(accuracy);
-	free(breaks);
-	return status;
-}
-
-/* Means over the cells, weighted by their prompts. */
-static enum pb_status print_means(hid_t file, const struct pb_eval_axes *axes, FILE *out,
-				  struct pb_error *err)
-{
-	static const struct {
-		const char *name, *format;
-		double scale;
-	} figures[] = {{"accuracy", "accuracy %.1f%%", 100.0},
-		       {"candidate_accuracy", ", among candidates %.1f%%", 100.0},
-		       {"chance", ", by chance %.1f%%", 100.0},
-		       {"last_of_action", ", by the action alone %.1f%%", 100.0},
-		       {"last_of_state", ", by the state alone %.1f%%", 100.0},
-		       {"most_frequent", ", by the most frequent state %.1f%%", 100.0},
-		       {"mass", ", probability of right answers %.3f", 1.0},
-		       {"logprob_answer", ", log-probability %.3f", 1.0}};
-	double *n = NULL, *values = NULL;
-	enum pb_status status;
-	size_t i, c;
-
-	PB_TRY(read_figure(&n, file, pb_eval_n_field.name, axes->n_cells, err));
-	fprintf(out, "\nover all prompts: ");
-	for (i = 0; n != NULL && i < sizeof figures / sizeof *figures; i++) {
-		double sum = 0.0, weight = 0.0;
-
-		free(values);
-		values = NULL;
-		PB_TRY(read_figure(&values, file, figures[i].name, axes->n_cells, err));
-		for (c = 0; values != NULL && c < axes->n_cells; c++)
-			if (!isnan(values[c])) {
-				sum += n[c] * values[c];
-				weight += n[c];
-			}
-		if (weight > 0.0)
-			fprintf(out, figures[i].format, figures[i].scale * sum / weight);
-	}
-	fputc('\n', out);
-cleanup:
-	free(n);
-	free(values);
-	return status;
-}
-
-/* Whether any cell has prompts that do not determine their answers. */
-static enum pb_status some_undetermined(hid_t file, size_t n, bool *some, struct pb_error *err)
-{
-	double *counts = NULL;
-	enum pb_status status;
-	size_t c;
-
-	*some = false;
-	PB_TRY(read_figure(&counts, file, "n_prompts_undetermined", n, err));
-	for (c = 0; counts != NULL && c < n; c++)
-		*some = *some || counts[c] > 0.0;
-cleanup:
-	free(counts);
-	return status;
-}
-
-static enum pb_status print_file(hid_t file, FILE *out, struct pb_error *err)
-{
-	struct pb_eval_axes axes = {0};
-	bool some = false;
-	enum pb_status status;
-
-	PB_TRY(pb_eval_axes_read(&axes, file, err));
-	PB_TRY(print_tables(file, &axes, "accuracy", "accuracy in percent", out, err));
-	PB_TRY(some_undetermined(file, axes.n_cells, &some, err));
-	if (some)
-		PB_TRY(print_tables(file, &axes, "accuracy_determined",
-				    "accuracy where the prompt determines the answer", out, err));
-	PB_TRY(print_tables(file, &axes, "accuracy_joint",
-			    "accuracy where state and action must be joined", out, err));
-	PB_TRY(print_means(file, &axes, out, err));
-	fprintf(out, "n/a: not available; !: surely above an easier cell\n");
-cleanup:
-	pb_eval_axes_free(&axes);
-	return status;
-}
-
-enum pb_status pb_evaluation_print(const char *path, FILE *out, struct pb_error *err)
-{
-	hid_t file = -1;
-	enum pb_status status;
-
-	PB_TRY(pb_h5_file_open(&file, path, false, PB_ERR_CHECK, err));
-	status = print_file(file, out, err);
-cleanup:
-	if (file >= 0)
-		(void)pb_h5_file_close(&file, path, NULL);
-	return status;
-}
-
-enum pb_status pb_evaluation_describe(hid_t file, FILE *out, struct pb_error *err)
-{
-	struct pb_eval_axes axes = {0};
-	size_t n_prompts = 0, a;
-	enum pb_status status;
-
-	PB_TRY(pb_eval_axes_read(&axes, file, err));
-	PB_TRY(pb_result_size(file, "prompt", &n_prompts, err));
-	fprintf(out, "  cells        %zu", axes.n_cells);
-	for (a = 0; a < axes.n; a++)
-		fprintf(out, "%s%zu %s", a == 0 ? ": " : " x ", axes.sizes[a], axes.names[a]);
-	fprintf(out, ", up to %zu prompts each\n", n_prompts);
-	status = print_file(file, out, err);
-cleanup:
 	pb_eval_axes_free(&axes);
 	return status;
 }

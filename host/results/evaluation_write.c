@@ -134,6 +134,7 @@ static void add_given(struct pb_eval_columns *c, size_t at, const struct pb_eval
 	c->columns[PB_EVAL_N_ANSWERS][at] = (int32_t)p->n_answers;
 	c->columns[PB_EVAL_N_CANDIDATES][at] = (int32_t)p->n_candidates;
 	c->columns[PB_EVAL_DISTANCE][at] = p->distance;
+	c->numbers[PB_EVAL_REACHABLE][at] = p->reachable;
 	for (f = 0; f < PB_N_EVAL_FACTS; f++)
 		c->columns[PB_EVAL_FIRST_FACT + f][at] = p->facts[f] < 0 ? -1 : p->facts[f] != 0;
 }
@@ -302,8 +303,9 @@ static enum pb_status write_prompts(const struct content *x, struct pb_error *er
 			PB_TRY(pb_field_write(&x->layout, group, &pb_eval_column_fields[k],
 					      &x->axes, "", x->columns.columns[k], err));
 	for (k = 0; k < PB_N_EVAL_NUMBERS; k++)
-		PB_TRY(pb_field_write_masked(&x->layout, group, &pb_eval_number_fields[k], &x->axes,
-					     "", x->columns.numbers[k], err));
+		if (k != PB_EVAL_REACHABLE || pb_eval_says_reachable(&x->columns))
+			PB_TRY(pb_field_write_masked(&x->layout, group, &pb_eval_number_fields[k],
+						     &x->axes, "", x->columns.numbers[k], err));
 	PB_TRY(write_ids(x, group, &answers_field, set->max_answers, true, err));
 	PB_TRY(write_ids(x, group, &candidates_field, set->max_candidates, false, err));
 	PB_TRY(pb_field_write_masked(&x->layout, group, &candidate_logprob_field, &x->axes, "",
@@ -314,33 +316,75 @@ cleanup:
 	return status;
 }
 
-static enum pb_status write_summary(const struct content *x, struct pb_error *err)
+static enum pb_status write_figures(const struct content *x, const char *name,
+				    const struct pb_axes *axes, const struct pb_eval_figures *f,
+				    struct pb_error *err)
 {
-	struct pb_eval_figures f = {0};
 	hid_t group = -1;
 	enum pb_status status;
 	int s, k;
 
-	PB_TRY(pb_eval_figures_make(&f, &x->columns, x->e->n_axes, x->sizes, err));
-	PB_TRY(pb_h5_group_create(&group, x->layout.file, "summary", err));
+	PB_TRY(pb_h5_group_create(&group, x->layout.file, name, err));
 	for (s = 0; s < PB_N_EVAL_SUBSETS; s++) {
 		const char *suffix = pb_eval_subset_suffixes[s];
 
-		if (!f.there[s])
+		if (!f->there[s])
 			continue;
-		PB_TRY(pb_field_write(&x->layout, group, &pb_eval_n_field, &x->axes, suffix, f.n[s],
+		PB_TRY(pb_field_write(&x->layout, group, &pb_eval_n_field, axes, suffix, f->n[s],
 				      err));
 		for (k = 0; k < PB_N_EVAL_FIGURES; k++)
-			if (f.values[s][k] != NULL)
+			if (f->values[s][k] != NULL)
 				PB_TRY(pb_field_write_masked(&x->layout, group,
-							     &pb_eval_figure_fields[k], &x->axes,
-							     suffix, f.values[s][k], err));
+							     &pb_eval_figure_fields[k], axes,
+							     suffix, f->values[s][k], err));
 	}
-	PB_TRY(
-	    pb_field_write(&x->layout, group, &pb_eval_breaks_field, &x->axes, "", f.breaks, err));
+	status = pb_field_write(&x->layout, group, &pb_eval_breaks_field, axes, "", f->breaks, err);
+cleanup:
+	pb_h5_drop(group);
+	return status;
+}
+
+static enum pb_status write_summary(const struct content *x, struct pb_error *err)
+{
+	struct pb_eval_figures f = {0};
+	enum pb_status status;
+
+	PB_TRY(pb_eval_figures_make(&f, &x->columns, x->e->n_axes, x->sizes, err));
+	status = write_figures(x, "summary", &x->axes, &f, err);
 cleanup:
 	pb_eval_figures_free(&f);
-	pb_h5_drop(group);
+	return status;
+}
+
+/* Which axis of the grid is steps; -1: none. */
+static int steps_axis(const struct pb_experiment *e)
+{
+	size_t a;
+
+	for (a = 0; a < e->n_axes; a++)
+		if (pb_dim_of_axis(e->axes[a].name) == PB_DIM_STEPS)
+			return (int)a;
+	return -1;
+}
+
+static enum pb_status write_by_reachable(const struct content *x, struct pb_error *err)
+{
+	const int steps = steps_axis(x->e);
+	struct pb_eval_reachable r = {0};
+	struct pb_axes axes = {.n = 0};
+	enum pb_status status;
+
+	PB_TRY(pb_eval_by_reachable(&r, &x->columns, x->e->n_axes, x->sizes, steps, err));
+	if (r.n_bins == 0)
+		goto cleanup;
+	PB_TRY(pb_scale_write(x->layout.file, PB_DIM_REACHABLE, r.n_bins, NULL, r.bins, err));
+	axes.items[axes.n++] =
+	    (struct pb_extent){.dim = PB_DIM_REACHABLE, .size = r.n_bins, .group = -1};
+	if (steps >= 0)
+		axes.items[axes.n++] = x->axes.items[steps];
+	status = write_figures(x, PB_BY_REACHABLE, &axes, &r.figures, err);
+cleanup:
+	pb_eval_reachable_free(&r);
 	return status;
 }
 
@@ -407,6 +451,24 @@ cleanup:
 	return status;
 }
 
+/* Columns twice (again by reachable states), and of what is written one by one the widest. */
+size_t pb_evaluation_bytes(const struct pb_eval_set *set)
+{
+	const size_t column =
+	    2 * (PB_N_EVAL_COLUMNS * sizeof(int32_t) + PB_N_EVAL_NUMBERS * sizeof(double)) +
+	    2 * sizeof(size_t);
+	const size_t logprobs = set->max_candidates * (sizeof(double) + sizeof(int32_t) + 1);
+	const size_t answers = set->max_answers * sizeof(int32_t);
+	size_t most = 0, prompts, bytes, c;
+
+	for (c = 0; c < set->n_cells; c++)
+		most = set->cells[c].n > most ? set->cells[c].n : most;
+	if (!pb_size_mul(set->n_cells, most, &prompts) ||
+	    !pb_size_mul(prompts, column + logprobs + answers + sizeof(char *), &bytes))
+		return SIZE_MAX;
+	return bytes;
+}
+
 /* ---- the whole ------------------------------------------------------------------------------ */
 
 enum pb_status pb_evaluation_fill(const struct pb_experiment *e, const char *path,
@@ -428,6 +490,7 @@ enum pb_status pb_evaluation_fill(const struct pb_experiment *e, const char *pat
 	cells = -1;
 	PB_TRY(write_prompts(&x, err));
 	PB_TRY(write_summary(&x, err));
+	PB_TRY(write_by_reachable(&x, err));
 	PB_TRY(write_checks(&x, largest, err));
 	PB_TRY(pb_h5_put_text(x.layout.file, "kind", PB_KIND_EVALUATION, err));
 	PB_TRY(pb_provenance_write(x.layout.file, e, x.started, x.seconds, err));

@@ -295,13 +295,13 @@ enum pb_status pb_field_create(const struct pb_layout *layout, hid_t group,
  * another dataset of the file; what no part fills reads as the fill value. */
 struct pb_field_view {
 	const char *source; /* its path from the root */
-	size_t n_rows;	    /* of the source */
-	int n_leading;	    /* dimensions */
+	size_t n_rows;      /* of the source */
+	int n_leading;      /* dimensions */
 	size_t n_parts;
 	struct pb_view_part {
-		size_t box; /* in C order of the leading dimensions */
+		size_t box;      /* in C order of the leading dimensions */
 		size_t first, n; /* rows */
-	} *parts;
+	} * parts;
 };
 /* Create a dataset that stores nothing and shows another one (an HDF5 virtual dataset), attached to
  * its scales. The source has the row's type and the dimensions behind the leading ones. */

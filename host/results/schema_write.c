@@ -130,7 +130,7 @@ static void chunk_shape(int rank, const hsize_t *dims, hsize_t *chunk)
 static bool map_part(hid_t plist, int rank, const hsize_t *dims, const struct pb_field_view *view,
 		     const struct pb_view_part *part)
 {
-	hsize_t start[PB_H5_MAX_RANK] = {0}, count[PB_H5_MAX_RANK];
+	hsize_t start[PB_H5_MAX_RANK] = {0}, count[PB_H5_MAX_RANK] = {0};
 	hsize_t from[PB_H5_MAX_RANK] = {part->first}, n[PB_H5_MAX_RANK], all[PB_H5_MAX_RANK];
 	hid_t shown = H5Screate_simple(rank, dims, NULL), source;
 	const int inner = rank - view->n_leading;

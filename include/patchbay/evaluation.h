@@ -99,6 +99,9 @@ struct pb_eval_values {
 	float *candidate_logprob; /* [n, max_candidates], NaN past a prompt's own */
 };
 
+/* Bytes that putting the file together takes at most; SIZE_MAX where no memory could hold them. */
+size_t pb_evaluation_bytes(const struct pb_eval_set *set);
+
 #ifdef __cplusplus
 }
 #endif

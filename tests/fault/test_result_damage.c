@@ -290,6 +290,77 @@ Test(damage, a_dataset_that_claims_too_much)
 	fixture_free(&f);
 }
 
+/* A view of `rows` values with a mapping from the first `n` of a dataset of a file. */
+static void add_view(struct fixture *f, const char *name, hsize_t rows, const char *file_name,
+		     const char *source, hsize_t n)
+{
+	const hsize_t start = 0;
+	hid_t file, space = H5Screate_simple(1, &rows, NULL);
+	hid_t from = H5Screate_simple(1, &n, NULL), plist = H5Pcreate(H5P_DATASET_CREATE), view;
+
+	OK(f, pb_h5_file_open(&file, f->output, true, PB_ERR_IO, &f->err));
+	cr_assert_geq(H5Sselect_hyperslab(space, H5S_SELECT_SET, &start, NULL, &n, NULL), 0);
+	cr_assert_geq(H5Pset_virtual(plist, space, file_name, source, from), 0);
+	view = H5Dcreate2(file, name, H5T_IEEE_F64LE, space, H5P_DEFAULT, plist, H5P_DEFAULT);
+	cr_assert_geq(view, 0);
+	pb_h5_drop(view);
+	pb_h5_drop(plist);
+	pb_h5_drop(from);
+	pb_h5_drop(space);
+	OK(f, pb_h5_file_close(&file, f->output, &f->err));
+}
+
+Test(damage, views_that_are_never_written)
+{
+	static const struct {
+		const char *what;
+		hsize_t rows;
+		const char *file, *source;
+	} cases[] = {
+	    {"another file", 4, "/etc/passwd", "/base/clean/logit_diff"},
+	    {"what is not there", 4, ".", "/base/clean/nothing"},
+	    {"itself", 4, ".", "/view"},
+	    {"more than is stored", (hsize_t)1 << 40, ".", "/base/clean/logit_diff"},
+	    {"a relative path", 4, ".", "base/clean/logit_diff"},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct pb_h5_shape shape;
+		struct fixture f;
+		hid_t file, view;
+
+		finished(&f);
+		add_view(&f, "view", cases[i].rows, cases[i].file, cases[i].source, 4);
+		OK(&f, pb_h5_file_open(&file, f.output, false, PB_ERR_IO, &f.err));
+		view = H5Dopen2(file, "view", H5P_DEFAULT);
+		cr_assert(pb_h5_shape(view, "view", &shape, &f.err) == PB_ERR_CHECK, "a view of %s",
+			  cases[i].what);
+		f.err = (struct pb_error){0};
+		pb_h5_drop(view);
+		OK(&f, pb_h5_file_close(&file, f.output, &f.err));
+		CAUGHT(&f, "WRONG  /view");
+		fixture_free(&f);
+	}
+}
+
+Test(damage, a_view_of_its_own_file)
+{
+	struct pb_h5_shape shape;
+	struct fixture f;
+	hid_t file, view;
+
+	finished(&f);
+	add_view(&f, "view", 4, ".", "/base/clean/logit_diff", 4);
+	OK(&f, pb_h5_file_open(&file, f.output, false, PB_ERR_IO, &f.err));
+	view = H5Dopen2(file, "view", H5P_DEFAULT);
+	OK(&f, pb_h5_shape(view, "view", &shape, &f.err));
+	cr_assert_eq(shape.count, 4);
+	pb_h5_drop(view);
+	OK(&f, pb_h5_file_close(&file, f.output, &f.err));
+	fixture_free(&f);
+}
+
 Test(damage, a_scale_of_a_sweeps_own)
 {
 	const int32_t layer = 2;

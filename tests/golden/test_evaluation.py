@@ -355,6 +355,49 @@ def check_cells(folder):
     check("verify accepts it", done.returncode == 0, done.stdout[-300:])
 
 
+def check_reachable(folder):
+    """Prompts by powers of ten of their reachable states and by steps, from what the task says."""
+    made = run(folder, "adventure_grid", config(
+        "adventure", {"objects": 2}, {"containers": [1, 3], "steps": [2, 6], "rooms": [3, 6]}, 12))
+    check("adventure: a grid", made.returncode == 0, made.stderr[-300:])
+    if made.returncode != 0:
+        return
+    path = folder / "adventure_grid.h5"
+    with h5py.File(path) as file:
+        p = prompts_of(file)
+        said = np.array([json.loads(t)["reachable"] for t in p["extra"].ravel()], float)
+        check("adventure: reachable is what the task says",
+              np.array_equal(file["prompts/reachable"][...].ravel(), said))
+        by, bins = file["by_reachable"], file["reachable"][...]
+        check("adventure: the bins", len(bins) >= 2 and
+              np.array_equal(bins, 10.0 ** (np.log10(bins[0]) + np.arange(len(bins)))) and
+              bins[0] <= said.min() < 10 * bins[0] and bins[-1] <= said.max() < 10 * bins[-1])
+        check("adventure: (reachable, steps)", by["accuracy"].shape == (len(bins), 2))
+        of_steps = np.broadcast_to(np.arange(2)[None, :, None, None], (2, 2, 2, 12)).ravel()
+        right, logprob = p["right"].ravel(), p["logprob_answer"].ravel()
+        off = []
+        for b, low in enumerate(bins):
+            for s in range(2):
+                mine = (said >= low) & (said < 10 * low) & (of_steps == s)
+                same = by["n_prompts"][b, s] == mine.sum() and (not mine.any() or (
+                    abs(by["accuracy"][b, s] - right[mine].mean()) < 1e-12 and
+                    abs(by["logprob_answer"][b, s] - logprob[mine].mean()) < 1e-12 and
+                    np.allclose((by["accuracy_ci_low"][b, s], by["accuracy_ci_high"][b, s]),
+                                wilson(right[mine].sum(), mine.sum()), atol=1e-12)))
+                off += [] if same else [(low, s)]
+        check("adventure: figures by reachable states and steps", not off, off)
+    check("adventure: the table", "accuracy by states that can be reached" in made.stdout)
+    check_figures(path, "adventure")
+    check_format(path, "adventure")
+    done = call("verify", path)
+    check("adventure: verify accepts it", done.returncode == 0, done.stdout[-300:])
+    with h5py.File(path, "r+") as file:
+        file["by_reachable/accuracy"][0, 0] += 0.125
+    done = call("verify", path)
+    check("adventure: verify sees another figure", done.returncode == 1 and
+          "/by_reachable/accuracy" in done.stdout + done.stderr, done.stdout[-200:])
+
+
 def check_format_of_run(path):
     done = subprocess.run([sys.executable, str(HERE / "check_file.py"), str(path)],
                           capture_output=True, text=True)
@@ -375,6 +418,7 @@ def main():
         check_bytes(folder)
         check_verbs(folder)
         check_cells(folder)
+        check_reachable(folder)
         check_figures(folder / "fruit.h5", "fruit")
         check_format(folder / "fruit.h5", "fruit")
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
