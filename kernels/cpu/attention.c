@@ -12,8 +12,11 @@ static void load_own(const struct side *s, const struct pb_heads *hd, const stru
 	size_t first = (size_t)p->first, n = (size_t)p->length - first, ld = s->lanes_length;
 
 	for (size_t j = 0; j < n; j++) {
-		const float *k = key_of(hd, own + j * s->stride, s->kv);
+		const float *row = own + j * s->stride, *k = key_of(hd, row, s->kv);
 
+		ask_for(k + PB_ROWS_AHEAD * s->stride, s->d_head);
+		ask_for(value_of(hd, row, s->kv), s->d_head);
+		ask_for(query_of(hd, row, s->head), s->d_head);
 		for (size_t d = 0; d < s->d_head; d++)
 			s->kt[d * ld + first + j] = k[d];
 	}

@@ -48,6 +48,16 @@ static inline size_t qkv_stride(const struct pb_heads *hd)
 	return (hd->n_heads + 2 * hd->n_kv_heads) * hd->d_head;
 }
 
+/* Rows of a head lie far apart, and a processor does not foresee them: ask for the parts of this
+ * head some rows ahead (where that is past the end nothing happens). */
+#define PB_ROWS_AHEAD ((size_t)12)
+static inline void ask_for(const float *part, size_t d_head)
+{
+	for (size_t d = 0; d < d_head; d += 16)
+		__builtin_prefetch(part + d);
+	__builtin_prefetch(part + d_head - 1);
+}
+
 /* The keys of rows 0 .. length-1, transposed: kt [d_head, ld], 0 past the last. */
 static inline void load_keys(const struct pb_heads *hd, const float *rows, size_t length, size_t kv,
 			     float *kt, size_t ld)
@@ -57,6 +67,7 @@ static inline void load_keys(const struct pb_heads *hd, const float *rows, size_
 	for (size_t j = 0; j < length; j++) {
 		const float *k = key_of(hd, rows + j * stride, kv);
 
+		ask_for(k + PB_ROWS_AHEAD * stride, hd->d_head);
 		for (size_t d = 0; d < hd->d_head; d++)
 			kt[d * ld + j] = k[d];
 	}
@@ -72,6 +83,7 @@ static inline void load_values(const struct side *s, const struct pb_heads *hd, 
 	for (size_t j = 0; j < n; j++) {
 		const float *from = value_of(hd, rows + j * s->stride, s->kv);
 
+		ask_for(from + PB_ROWS_AHEAD * s->stride, s->d_head);
 		for (size_t d = 0; d < s->lanes_head; d++)
 			v[j * s->lanes_head + d] = d < s->d_head ? from[d] : 0.0f;
 	}

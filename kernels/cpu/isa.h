@@ -168,6 +168,9 @@ static inline __attribute__((always_inline)) void pb_mm_rows(float *c, size_t ld
 
 	for (; j + PB_BLOCK_VECS * PB_LANES <= n; j += PB_BLOCK_VECS * PB_LANES)
 		pb_mm_block(c + j, ldc, a, lda, b + j, ldb, k, accumulate, rows, PB_BLOCK_VECS);
+	/* half a block: one vector a row would wait for its own sums */
+	for (; PB_BLOCK_VECS > 2 && j + 2 * PB_LANES <= n; j += 2 * PB_LANES)
+		pb_mm_block(c + j, ldc, a, lda, b + j, ldb, k, accumulate, rows, 2);
 	for (; j < n; j += PB_LANES)
 		pb_mm_block(c + j, ldc, a, lda, b + j, ldb, k, accumulate, rows, 1);
 }
@@ -206,25 +209,53 @@ static inline float pb_dot(const float *x, const float *y, size_t n)
 	return (float)(pb_lanes_sum((acc[0] + acc[1]) + (acc[2] + acc[3])) + (double)rest);
 }
 
+/* The largest of n scores. */
+static inline float pb_top(const float *s, size_t n)
+{
+	float tops[PB_LANES], top = -INFINITY;
+	size_t j = 0;
+
+	for (size_t l = 0; l < PB_LANES; l++)
+		tops[l] = -INFINITY;
+	for (; j + PB_LANES <= n; j += PB_LANES)
+		for (size_t l = 0; l < PB_LANES; l++)
+			tops[l] = s[j + l] > tops[l] ? s[j + l] : tops[l];
+	for (size_t l = 0; l < PB_LANES; l++)
+		top = tops[l] > top ? tops[l] : top;
+	for (; j < n; j++)
+		top = s[j] > top ? s[j] : top;
+	return top;
+}
+
+/* Sum of n floats in float64: a chain a lane, joined in lane order, then the rest one by one. */
+static inline double pb_sum(const float *s, size_t n)
+{
+	double sums[PB_LANES] = {0.0}, sum = 0.0;
+	size_t j = 0;
+
+	for (; j + PB_LANES <= n; j += PB_LANES)
+		for (size_t l = 0; l < PB_LANES; l++)
+			sums[l] += (double)s[j + l];
+	for (size_t l = 0; l < PB_LANES; l++)
+		sum += sums[l];
+	for (; j < n; j++)
+		sum += (double)s[j];
+	return sum;
+}
+
 /* Softmax of `n` scores in place over the visible keys lo..hi; every other entry becomes 0.
  * Scores are already scaled. */
 static inline void pb_softmax(float *s, size_t n, size_t lo, size_t hi)
 {
-	float top = -INFINITY;
-	double sum = 0.0;
-	float inverse;
+	float top = pb_top(s + lo, hi + 1 - lo), inverse;
 
-	for (size_t j = lo; j <= hi; j++)
-		top = s[j] > top ? s[j] : top;
 	for (size_t j = 0; j < lo; j++)
 		s[j] = 0.0f;
 	for (size_t j = lo; j <= hi; j++)
 		s[j] = pb_expf(s[j] - top);
 	for (size_t j = hi + 1; j < n; j++)
 		s[j] = 0.0f;
-	for (size_t j = lo; j <= hi; j++)
-		sum += (double)s[j];
-	inverse = (float)(1.0 / sum);
+	inverse = (float)(1.0 / pb_sum(s + lo, hi + 1 - lo));
 	for (size_t j = lo; j <= hi; j++)
 		s[j] *= inverse;
 }

@@ -3,10 +3,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "cpu/kernels.h"
 
 /* ---- memory ---------------------------------------------------------------------------------- */
+
+/* Large memory is asked for in large pages: rows of one head lie a page or more apart, and small
+ * pages would be looked up anew for each. Only whole large pages, so that no more is taken. */
+#define LARGE_PAGE ((size_t)2 << 20)
+#define LARGE_FROM (8 * LARGE_PAGE)
+
+static void *alloc_pages(size_t bytes)
+{
+	const size_t page = bytes >= LARGE_FROM ? LARGE_PAGE : 64;
+	const size_t rounded = bytes ? (bytes + page - 1) / page * page : page;
+	void *address = rounded < bytes ? NULL : aligned_alloc(page, rounded);
+
+#ifdef MADV_HUGEPAGE
+	if (address && page == LARGE_PAGE) /* advice: where it is not taken nothing is amiss */
+		(void)madvise(address, bytes / LARGE_PAGE * LARGE_PAGE, MADV_HUGEPAGE);
+#endif
+	return address;
+}
 
 static enum pb_status cpu_alloc(struct pb_device *dev, size_t bytes, struct pb_dev *out,
 				struct pb_error *err)
@@ -16,7 +35,7 @@ static enum pb_status cpu_alloc(struct pb_device *dev, size_t bytes, struct pb_d
 	(void)dev;
 	if (rounded < bytes)
 		return pb_fail(err, PB_ERR_MEMORY, "no memory for %zu bytes", bytes);
-	out->address = aligned_alloc(64, rounded ? rounded : 64);
+	out->address = alloc_pages(rounded);
 	if (!out->address)
 		return pb_fail(err, PB_ERR_MEMORY,
 			       "no memory for %zu bytes: give less with --memory, or use a "
