@@ -113,7 +113,9 @@ void pb_running_describe(struct pb_running *r)
 					       .axes = c->axes,
 					       .n_cells = pb_cells_count(c),
 					       .chunk_pairs = r->plan.chunk_pairs,
-					       .n_chunks = r->plan.n_chunks};
+					       .n_chunks = r->plan.n_chunks,
+					       .shard = r->options->shard,
+					       .n_shards = r->options->n_shards};
 }
 
 static enum pb_status describe_sweeps(struct pb_running *r, struct pb_error *err)
@@ -500,7 +502,8 @@ static enum pb_status run(const struct pb_job *job, const struct pb_run_config *
 	if (!r.complete)
 		PB_TRY(compute(&r, err));
 	if (!options->quiet && r.team->rank == 0)
-		PB_TRY(job->print(config->output, stdout, err));
+		PB_TRY(options->n_shards > 0 ? pb_result_describe(config->output, stdout, err)
+					     : job->print(config->output, stdout, err));
 cleanup:
 	run_free(&r);
 	return status;
