@@ -9,6 +9,7 @@
 
 static void run_free(struct pb_running *r)
 {
+	pb_lock_release(r->lock);
 	r->job->release(r);
 	pb_running_close_sweeps(r);
 	pb_reading_values_free(&r->readings);
@@ -224,6 +225,11 @@ static enum pb_status judge(struct pb_running *r, struct pb_error *err)
 	PB_TRY(pb_model_hash(r->model, err));
 	PB_TRY(r->job->describe(r, err));
 	PB_TRY(settle_output(r, &r->complete, err));
+	if (r->complete)
+		goto cleanup;
+	/* what is there may have changed until the lock was ours */
+	PB_TRY(pb_lock_take(&r->lock, r->experiment.output, err));
+	PB_TRY(settle_output(r, &r->complete, err));
 	if (!r->complete && !r->replace)
 		PB_TRY(pb_running_look_for_parts(r, err));
 cleanup:
@@ -385,6 +391,16 @@ cleanup:
 	return status;
 }
 
+static enum pb_status assemble(const struct pb_running *r, struct pb_error *err)
+{
+	enum pb_status status;
+
+	PB_TRY(pb_lock_check(r->lock, err));
+	status = pb_result_assemble(&r->experiment, err);
+cleanup:
+	return status;
+}
+
 /* Chunks, then the file; weights and caches are let go before it is assembled. */
 static enum pb_status compute(struct pb_running *r, struct pb_error *err)
 {
@@ -403,7 +419,7 @@ static enum pb_status compute(struct pb_running *r, struct pb_error *err)
 	pb_engine_close(&r->engine);
 	start = pb_seconds();
 	if (r->team->rank == 0)
-		status = pb_result_assemble(&r->experiment, err);
+		status = assemble(r, err);
 	PB_TRY(pb_team_agree(r->team, status, err));
 	profile.seconds[PB_STAGE_WRITE] += pb_seconds() - start;
 	if (r->options->profile && r->team->rank == 0) {

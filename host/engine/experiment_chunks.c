@@ -194,6 +194,8 @@ static enum pb_status queue_take(struct queue *q, const struct pb_running *r,
 	enum pb_status status = PB_OK;
 
 	*chunk = NULL;
+	if (r->lock)
+		PB_TRY(pb_lock_check(r->lock, err));
 	if (pb_stop_requested())
 		PB_TRY(r->team->ops->halt(r->team, err));
 	PB_TRY(r->team->ops->claim(r->team, &number, err));

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/lock.h"
 #include "patchbay/base.h"
 #include "results/assemble.h"
 #include "results/identity.h"
@@ -16,12 +17,14 @@ struct merge {
 	size_t *shard_of; /* [n_chunks] */
 	size_t n_missing;
 	bool complete; /* it is there already */
+	struct pb_lock *lock;
 };
 
 static void merge_free(struct merge *m)
 {
 	size_t i;
 
+	pb_lock_release(m->lock);
 	for (i = 0; m->shards != NULL && i < m->n; i++)
 		pb_shard_file_free(&m->shards[i]);
 	free(m->shards);
@@ -284,6 +287,7 @@ static enum pb_status merge(struct merge *m, struct pb_error *err)
 	PB_TRY(check_gaps(m, err));
 	m->e = m->snapshot.e;
 	m->e.output = m->options->output;
+	PB_TRY(pb_lock_take(&m->lock, m->options->output, err));
 	PB_TRY(settle_output(m, err));
 	if (m->complete)
 		goto cleanup;
