@@ -47,8 +47,8 @@ static enum pb_status compare_experiment(const struct merge *m, hid_t file, cons
 				   err));
 	if (!same)
 		status = pb_fail(err, PB_ERR_INPUT,
-				 "shards of different experiments: %s, beside %s: %s (here: %s)",
-				 path, m->shards[0].path, difference, m->shards[0].path);
+				 "shards of different experiments: %s (there) and %s (here): %s", path,
+				 m->shards[0].path, difference);
 cleanup:
 	pb_identity_free(&identity);
 	return status;
