@@ -43,6 +43,7 @@ static enum pb_status compare_experiment(const struct merge *m, hid_t file, cons
 	bool same;
 
 	PB_TRY(pb_identity_read(&identity, file, err));
+	PB_TRY(pb_identity_check(&identity, err));
 	PB_TRY(pb_identity_compare(&identity, &m->snapshot.e, &same, difference, sizeof difference,
 				   err));
 	if (!same)

@@ -214,7 +214,8 @@ static enum pb_status state_of_parts(const struct pb_experiment *e, enum pb_outp
 		*state = PB_OUTPUT_PARTS;
 		if (pb_h5_file_open(&file, path, false, PB_ERR_CHECK, &inner) != PB_OK)
 			continue; /* pb_part_done removes it */
-		if (pb_identity_read(&there, file, &inner) == PB_OK)
+		if (pb_identity_read(&there, file, &inner) == PB_OK &&
+		    pb_identity_check(&there, &inner) == PB_OK)
 			status = pb_identity_compare(&there, e, &same, text, sizeof text, err);
 		pb_identity_free(&there);
 		(void)pb_h5_file_close(&file, path, NULL);

@@ -263,7 +263,7 @@ static enum pb_status write_attributes(hid_t file, const struct pb_experiment *e
 {
 	enum pb_status status;
 
-	PB_TRY(pb_h5_put_text(file, "kind", PB_KIND_SHARD, err));
+	PB_TRY(pb_h5_put_text_inline(file, "kind", PB_KIND_SHARD, err));
 	PB_TRY(pb_h5_put_int(file, "shard", (int64_t)e->shard, err));
 	PB_TRY(pb_h5_put_int(file, "n_shards", (int64_t)e->n_shards, err));
 	PB_TRY(pb_h5_put_int(file, "n_chunks", (int64_t)e->n_chunks, err));
@@ -297,7 +297,7 @@ static enum pb_status seal(hid_t file, const struct pb_experiment *e, const char
 	PB_TRY(pb_h5_group_create(&group, file, "checks", err));
 	PB_TRY(pb_objects_list(&objects, file, err));
 	PB_TRY(pb_digest_attributes(file, &objects, hex, err));
-	status = pb_h5_put_text(group, "attributes_sha256", hex, err);
+	status = pb_h5_put_text_inline(group, "attributes_sha256", hex, err);
 cleanup:
 	pb_objects_free(&objects);
 	pb_h5_drop(group);

@@ -494,7 +494,7 @@ static enum pb_status write_bytes(hid_t group, const struct pb_codec *c, struct 
 		goto cleanup;
 	}
 	PB_TRY(pb_h5_put_int(dataset, "version", SNAPSHOT_VERSION, err));
-	PB_TRY(pb_h5_put_text(dataset, "sha256", hex, err));
+	PB_TRY(pb_h5_put_text_inline(dataset, "sha256", hex, err));
 	status = pb_h5_dataset_close(&dataset, DATASET, err);
 cleanup:
 	pb_h5_drop(dataset);

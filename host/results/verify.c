@@ -25,13 +25,9 @@ static enum pb_status check_experiment(hid_t file, struct pb_error *err)
 {
 	enum pb_status status;
 	struct pb_identity identity = {0};
-	char hex[PB_SHA256_HEX];
 
 	PB_TRY(pb_identity_read(&identity, file, err));
-	PB_TRY(pb_identity_hash(&identity, hex, err));
-	if (strcmp(hex, identity.experiment_sha256) != 0)
-		status = pb_fail(err, PB_ERR_CHECK,
-				 "its SHA-256 is not that of its identity, model and pairs");
+	status = pb_identity_check(&identity, err);
 cleanup:
 	pb_identity_free(&identity);
 	return status;

@@ -90,7 +90,7 @@ Test(shards, a_merge_has_the_datasets_of_one_process)
 	for (int equal = 0; equal < 2; equal++) {
 		struct sharded x;
 
-		sharded_new(&x, 9, true, equal == 1, counts[equal]);
+		sharded_new(&x, 9, equal == 0, equal == 1, counts[equal]);
 		OK(&x.merged, merge(&x, 0, x.n, false, false));
 		check_same(&x);
 		cr_assert(!fixture_has(&x.merged, ".lock"));
