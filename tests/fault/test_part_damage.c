@@ -45,7 +45,7 @@ Test(part_damage, a_flipped_byte_of_a_part_is_noticed)
 	bytes_read(&f, &b, pb_part_path(&f.e, 0));
 	pb_log_mute(true);
 	/* the texts and numbers of its attributes, and then its arrays */
-	for (size_t at = 0; at < b.size; at += at < 14000 ? 29 : 397) {
+	for (size_t at = 0; at < b.size; at += at < 14000 ? 43 : 397) {
 		bool done = false;
 
 		bytes_flip(&b, at, at % 2 == 0 ? 0x80 : 0x04);
@@ -56,7 +56,7 @@ Test(part_damage, a_flipped_byte_of_a_part_is_noticed)
 		found += !done;
 		harmless += done;
 	}
-	cr_assert(found > 200 && harmless > 100, "%zu found, %zu harmless", found, harmless);
+	cr_assert(found > 150 && harmless > 80, "%zu found, %zu harmless", found, harmless);
 	bytes_free(&b);
 	fixture_free(&f);
 }
@@ -84,7 +84,7 @@ Test(part_damage, a_flipped_byte_of_a_shard_is_noticed)
 					  .parts = (const char *const *)&path,
 					  .force = true};
 	pb_log_mute(true);
-	for (size_t at = 0; at < b.size; at += 1499) {
+	for (size_t at = 0; at < b.size; at += 4001) {
 		enum pb_status status;
 
 		bytes_flip(&b, at, at % 2 == 0 ? 0x80 : 0x04);
@@ -102,7 +102,7 @@ Test(part_damage, a_flipped_byte_of_a_shard_is_noticed)
 		cr_assert_str_eq(whole, merged, "byte %zu", at);
 		free(merged);
 	}
-	cr_assert(found > 20 && harmless > 10, "%zu found, %zu harmless", found, harmless);
+	cr_assert(found > 8 && harmless > 4, "%zu found, %zu harmless", found, harmless);
 	free(whole);
 	bytes_free(&b);
 	shard.e.output = shard.output;
