@@ -310,6 +310,7 @@ static enum pb_status visit_prompt(struct pb_codec *c, struct pb_eval_prompt *p,
 	if (!c->writing)
 		memcpy(p->facts, facts, sizeof p->facts);
 	PB_CODEC_NUMBER(p->distance);
+	PB_TRY(pb_codec_double(c, &p->reachable, err));
 	PB_CODEC_TEXT(p->text);
 	PB_CODEC_TEXT(p->answer_text);
 	PB_CODEC_TEXT(p->extra);
