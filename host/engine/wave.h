@@ -113,6 +113,19 @@ enum pb_status pb_step_activate(struct pb_wave *w, size_t l, size_t rows, struct
 enum pb_status pb_step_ints(struct pb_wave *w, struct pb_dev to, const int32_t *ints, size_t n,
 			    struct pb_error *err);
 
+/* Around the work of one block of rows in one layer, which then goes to the device as one graph
+ * where the engine makes them. pb_step_end takes the status of that work and returns it, or its own.
+ */
+static inline enum pb_status pb_step_begin(struct pb_wave *w, struct pb_error *err)
+{
+	return w->e->graphs ? w->e->ops->graph_begin(w->e->dev, err) : PB_OK;
+}
+static inline enum pb_status pb_step_end(struct pb_wave *w, enum pb_status status,
+					 struct pb_error *err)
+{
+	return w->e->graphs ? w->e->ops->graph_end(w->e->dev, status, err) : status;
+}
+
 /* Write the injections at (layer, site) of the view's variants into `out`. */
 enum pb_status pb_step_inject(const struct pb_view *view, size_t l, enum pb_site site,
 			      struct pb_dev out, size_t stride, bool compact_columns,

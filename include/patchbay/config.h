@@ -46,6 +46,7 @@ struct pb_run_config {
 	char *backend;     /* "auto", "cpu", "cuda" */
 	enum pb_precision precision;
 	size_t chunk;          /* pairs a chunk, 0: auto */
+	bool graphs; /* on a GPU, blocks of rows go to it as CUDA graphs; the same results */
 	char *output;          /* NULL until given by the file or by -o */
 	char *resolved;        /* the whole configuration as YAML, defaults filled in */
 	struct pb_arena arena; /* owns the strings and arrays */
