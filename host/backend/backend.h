@@ -400,10 +400,12 @@ struct pb_ops {
 	/* What is ordered between graph_begin and graph_end may be held back and go to the device
 	 * as one graph, or as several: it has been ordered when graph_end returns, and results are
 	 * the same bits. Every operation may be called in between; one that waits, or that has a
-	 * result for the host, orders first what was held back. graph_end takes the status of what
-	 * was done in between and returns it, or its own failure; after a failure what was held
-	 * back is dropped. Not nested. Where there are no graphs both do nothing. */
-	enum pb_status (*graph_begin)(struct pb_device *dev, struct pb_error *err);
+	 * result for the host, orders first what was held back. `kind` is the same where the same
+	 * operations are expected: the first of a kind is no graph, since it finds kernels and
+	 * algorithms. graph_end takes the status of what was done in between and returns it, or its
+	 * own failure; after a failure what was held back is dropped. Not nested. Where there are
+	 * no graphs both do nothing. */
+	enum pb_status (*graph_begin)(struct pb_device *dev, uint64_t kind, struct pb_error *err);
 	enum pb_status (*graph_end)(struct pb_device *dev, enum pb_status status,
 				    struct pb_error *err);
 	/* All zero where there are none. */

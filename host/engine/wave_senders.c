@@ -150,12 +150,13 @@ cleanup:
 
 static enum pb_status join_layer(struct pb_wave *w, int32_t layer, struct pb_error *err)
 {
+	size_t at = layer < 0 ? 0 : (size_t)layer;
 	enum pb_status status = PB_OK;
 	int32_t head;
 
 	for (size_t s = 0; s < w->n_senders; s++)
 		if (sender_layer(w, s, &head) == layer) {
-			PB_TRY(pb_step_begin(w, err));
+			PB_TRY(pb_step_begin(w, PB_KIND_JOINS, at, PB_SITE_RESID_PRE, err));
 			PB_TRY(pb_step_end(w, join(w, s, err), err));
 		}
 cleanup:
@@ -287,7 +288,8 @@ static enum pb_status read_blocks(struct pb_wave *w, size_t l, size_t rows, bool
 
 	for (size_t r = 0, n; r < rows; r += n) {
 		n = rows - r < w->m->block_rows ? rows - r : w->m->block_rows;
-		PB_TRY(pb_step_begin(w, err));
+		PB_TRY(pb_step_begin(w, attention ? PB_KIND_ATTENTION : PB_KIND_MLP, l,
+				     PB_SITE_RESID_PRE, err));
 		status = attention ? read_attention(w, l, r, n, err)
 				   : read_mlp(w, l, r, n, receivers, err);
 		PB_TRY(pb_step_end(w, status, err));

@@ -195,9 +195,10 @@ static enum pb_status cpu_share(struct pb_device *dev, struct pb_team *team, str
 }
 
 /* Nothing is launched that could be held back. */
-static enum pb_status cpu_graph_begin(struct pb_device *dev, struct pb_error *err)
+static enum pb_status cpu_graph_begin(struct pb_device *dev, uint64_t kind, struct pb_error *err)
 {
 	(void)dev;
+	(void)kind;
 	(void)err;
 	return PB_OK;
 }

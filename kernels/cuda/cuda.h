@@ -44,7 +44,7 @@ struct pb_cuda_pending {
 
 /* Graphs (graphs.cu). */
 #define PB_CUDA_GRAPHS 32  /* that are kept */
-#define PB_CUDA_CALLED 512 /* kernels and products that are known */
+#define PB_CUDA_KNOWN 1024 /* kernels, products and kinds of blocks that have been there */
 struct pb_cuda_kept {
 	cudaGraphExec_t exec; /* NULL: the place is free */
 	uint64_t sequence;    /* of what it calls */
@@ -52,13 +52,13 @@ struct pb_cuda_kept {
 };
 struct pb_cuda_graphs {
 	bool open;      /* between graph_begin and graph_end */
-	bool plain;     /* until then nothing more is captured */
+	bool plain;     /* what is left of the block goes without */
 	bool lost;      /* what was captured could not be launched */
 	bool capturing; /* the stream does */
 	uint64_t sequence;
 	size_t n_nodes; /* captured so far */
 	struct pb_cuda_kept kept[PB_CUDA_GRAPHS];
-	const void *called[PB_CUDA_CALLED];
+	uint64_t known[PB_CUDA_KNOWN]; /* hashes; 0: the place is free */
 	struct pb_graph_counts counts;
 };
 
@@ -125,7 +125,7 @@ static inline enum pb_status pb_cuda_order(struct pb_cuda *cuda, const void *wha
 		PB_CUDA(call);                                                                     \
 	} while (0)
 
-enum pb_status pb_cuda_graph_begin(struct pb_device *, struct pb_error *);
+enum pb_status pb_cuda_graph_begin(struct pb_device *, uint64_t kind, struct pb_error *);
 enum pb_status pb_cuda_graph_end(struct pb_device *, enum pb_status, struct pb_error *);
 struct pb_graph_counts pb_cuda_graph_counts(struct pb_device *);
 void pb_cuda_graphs_close(struct pb_cuda *cuda);

@@ -12,26 +12,27 @@
 
 /* ---- sequences ------------------------------------------------------------------------------- */
 
-static uint64_t mix(uint64_t sequence, const void *what)
+/* splitmix64's finish */
+static uint64_t mix(uint64_t sequence, uint64_t what)
 {
-	uint64_t z = sequence ^ (uint64_t)(uintptr_t)what;
+	uint64_t z = sequence ^ what;
 
-	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9); /* splitmix64's finish */
+	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
 	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
 	return (z ^ (z >> 31)) + UINT64_C(0x9e3779b97f4a7c15);
 }
 
-/* Whether `what` is called for the first time: its code may have to be loaded, which is no work of
- * a stream. Where the table is full, whatever comes is new. */
-static bool is_new(struct pb_cuda_graphs *g, const void *what)
+/* Whether this hash comes for the first time. Where the table is full, whatever comes is new. */
+static bool is_new(struct pb_cuda_graphs *g, uint64_t hash)
 {
-	size_t at = (size_t)(mix(0, what) % PB_CUDA_CALLED);
+	size_t at = (size_t)(hash % PB_CUDA_KNOWN);
 
-	for (size_t i = 0; i < PB_CUDA_CALLED; i++, at = (at + 1) % PB_CUDA_CALLED) {
-		if (g->called[at] == what)
+	hash = hash ? hash : 1;
+	for (size_t i = 0; i < PB_CUDA_KNOWN; i++, at = (at + 1) % PB_CUDA_KNOWN) {
+		if (g->known[at] == hash)
 			return false;
-		if (!g->called[at]) {
-			g->called[at] = what;
+		if (!g->known[at]) {
+			g->known[at] = hash;
 			return true;
 		}
 	}
@@ -128,13 +129,15 @@ enum pb_status pb_cuda_pause(struct pb_cuda *cuda, struct pb_error *err)
 enum pb_status pb_cuda_capture(struct pb_cuda *cuda, const void *what, struct pb_error *err)
 {
 	struct pb_cuda_graphs *g = &cuda->graphs;
+	uint64_t address = (uint64_t)(uintptr_t)what;
 
-	if (g->plain)
-		return PB_OK;
-	if (is_new(g, what)) {
+	/* code that was never called may have to be loaded, which is no work of a stream */
+	if (is_new(g, mix(1, address)) && !g->plain) {
 		g->plain = true;
 		return pb_cuda_pause(cuda, err);
 	}
+	if (g->plain)
+		return PB_OK;
 	if (g->capturing && g->n_nodes == NODES_MOST)
 		PB_DO(pb_cuda_pause(cuda, err));
 	if (!g->capturing) {
@@ -144,7 +147,7 @@ enum pb_status pb_cuda_capture(struct pb_cuda *cuda, const void *what, struct pb
 		g->sequence = 0;
 		g->n_nodes = 0;
 	}
-	g->sequence = mix(g->sequence, what);
+	g->sequence = mix(g->sequence, address);
 	g->n_nodes++;
 	return PB_OK;
 }
@@ -165,7 +168,7 @@ static void drop(struct pb_cuda *cuda)
 
 /* ---- the table's entries --------------------------------------------------------------------- */
 
-enum pb_status pb_cuda_graph_begin(struct pb_device *dev, struct pb_error *err)
+enum pb_status pb_cuda_graph_begin(struct pb_device *dev, uint64_t kind, struct pb_error *err)
 {
 	struct pb_cuda_graphs *g = &pb_cuda_of(dev)->graphs;
 
@@ -174,7 +177,8 @@ enum pb_status pb_cuda_graph_begin(struct pb_device *dev, struct pb_error *err)
 	/* so that arrays on their way up do not cut the block in two */
 	PB_DO(pb_cuda_make_room(pb_cuda_of(dev), err));
 	g->open = true;
-	g->plain = g->lost = false;
+	g->lost = false;
+	g->plain = is_new(g, mix(2, kind));
 	return PB_OK;
 }
 
