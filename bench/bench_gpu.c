@@ -6,10 +6,10 @@
  * Shapes: small, xl (both unless named), tiny. --stages: where the time goes, too.
  *
  * Patches a second; how much of the rate that the same card reaches in products alone, measured in
- * the same run; how far effects are from the float32 ones, and those from plain forward passes. Then
- * the same sweep with engine.graphs: its time, and the graphs that a sweep launches, updates and makes.
- * Without a GPU it says why, and ends with status 0. Exit 1 where effects are too far, or not the same
- * bits with graphs. */
+ * the same run; how far effects are from the float32 ones, and those from plain forward passes.
+ * Then the same sweep with engine.graphs: its time, and the graphs that a sweep launches, updates
+ * and makes. Without a GPU it says why, and ends with status 0. Exit 1 where effects are too far,
+ * or not the same bits with graphs. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -243,8 +243,7 @@ static bool compare_graphs(struct bench *b, enum pb_precision precision, double 
 	       (double)(n.launched - before.launched) / ROUNDS / (double)b->shape->n_layers,
 	       (unsigned long long)(n.launched - before.launched), ROUNDS,
 	       (unsigned long long)(n.updated - before.updated),
-	       (unsigned long long)(n.made - before.made),
-	       same ? "the same bits" : "OTHER BITS");
+	       (unsigned long long)(n.made - before.made), same ? "the same bits" : "OTHER BITS");
 	return same;
 }
 
@@ -330,7 +329,8 @@ static bool measure(struct bench *b, enum pb_precision precision, double *exact,
 		print_stages(b);
 	fflush(stdout);
 	tear_down(b);
-	return same && worst <= allowed[precision] * largest && plain <= allowed[precision] * largest;
+	return same && worst <= allowed[precision] * largest &&
+	       plain <= allowed[precision] * largest;
 }
 
 /* All precisions, or the one that is named. */

@@ -152,8 +152,8 @@ static enum pb_status go_through(struct pb_wave *w, size_t l, size_t v0, size_t 
 	enum pb_status status;
 
 	PB_TRY(pb_step_begin(w, PB_KIND_UNDER_WAY, l, PB_SITE_RESID_PRE, err));
-	status = pb_step_inject(&view, l, PB_SITE_RESID_PRE, view.delta, w->e->arch.d_model, false,
-				err);
+	status =
+	    pb_step_inject(&view, l, PB_SITE_RESID_PRE, view.delta, w->e->arch.d_model, false, err);
 	if (status == PB_OK)
 		status = last ? propagate_last(w, v0, v1, err) : propagate(w, l, v0, v1, err);
 	status = pb_step_end(w, status, err);

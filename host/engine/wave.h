@@ -129,7 +129,8 @@ static inline enum pb_status pb_step_begin(struct pb_wave *w, enum pb_block_kind
 					   enum pb_site site, struct pb_error *err)
 {
 	uint64_t last = l + 1 == w->e->arch.n_layers;
-	uint64_t all = (uint64_t)w->sites[l] << 16 | (uint64_t)site << 8 | last << 4 | (uint64_t)kind;
+	uint64_t all =
+	    (uint64_t)w->sites[l] << 16 | (uint64_t)site << 8 | last << 4 | (uint64_t)kind;
 
 	return w->e->graphs ? w->e->ops->graph_begin(w->e->dev, all, err) : PB_OK;
 }

@@ -262,11 +262,8 @@ static enum pb_status read_mlp(struct pb_wave *w, size_t l, size_t r, size_t n, 
 	size_t D = w->e->arch.d_model, H = pb_h_width(&w->e->arch);
 	struct pb_dev base_row = pb_index_at(m->s_base_row, r);
 	struct pb_dev delta = pb_dev_row(m->s_delta, r, D);
-	struct pb_rows keep = {.n_rows = n,
-			       .columns = H,
-			       .a = m->h,
-			       .a_stride = H,
-			       .out_stride = H};
+	struct pb_rows keep = {
+	    .n_rows = n, .columns = H, .a = m->h, .a_stride = H, .out_stride = H};
 	enum pb_status status;
 
 	PB_TRY(pb_step_mlp_in(w, l, delta, n, base_row, m->h, err));

@@ -231,8 +231,7 @@ static struct pb_graph_counts cpu_graph_counts(struct pb_device *dev)
 		.memory = cpu_memory, .ticket = cpu_ticket, .wait = cpu_wait, .pack = cpu_pack,    \
 		.unpack = cpu_unpack, .share = cpu_share, .graph_begin = cpu_graph_begin,          \
 		.graph_end = cpu_graph_end, .graph_counts = cpu_graph_counts, .gemm = cpu_gemm,    \
-		.embed = pb_cpu_embed,                                                             \
-		PB_EACH_KERNEL(entry)                                                              \
+		.embed = pb_cpu_embed, PB_EACH_KERNEL(entry)                                       \
 	}
 
 struct isa {

@@ -74,7 +74,7 @@ struct pb_cuda {
 	cudaEvent_t computed, copied[PB_CUDA_PENDING];
 	size_t shared_most; /* bytes of shared memory that a block may ask for */
 	size_t multiprocessors;
-	size_t allocated; /* bytes of device memory */
+	size_t allocated;    /* bytes of device memory */
 	uint64_t n_launches; /* in graphs too */
 	struct pb_cuda_graphs graphs;
 	struct pb_cuda_lt *gemm;

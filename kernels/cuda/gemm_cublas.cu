@@ -158,8 +158,7 @@ static enum pb_status fill_packed(struct pb_cuda *cuda, const struct pb_weight *
 	PB_DO(status);
 	PB_DO(pb_cuda_spread(cuda, packed->full, count * sizeof(float), err));
 	if (cuda->gemm->precision == PB_PRECISION_BF16) {
-		PB_OUTSIDE(cuda,
-			   cudaMalloc((void **)&packed->half, count * sizeof *packed->half));
+		PB_OUTSIDE(cuda, cudaMalloc((void **)&packed->half, count * sizeof *packed->half));
 		PB_DO(round_rows(cuda, packed->full, packed->ld, packed->n_in, packed->ld,
 				 packed->half, packed->ld, err));
 	}

@@ -109,8 +109,9 @@ static enum pb_status ring_grow(struct pb_cuda *cuda, struct pb_cuda_ring *ring,
 	return ring_new(ring, section, err);
 }
 
-/* A section that is left is marked on the stream whose work uses it, and is waited for when its turn
- * comes again: what reads it must be in the stream by then, not in a graph that is not launched. */
+/* A section that is left is marked on the stream whose work uses it, and is waited for when its
+ * turn comes again: what reads it must be in the stream by then, not in a graph that is not
+ * launched. */
 static enum pb_status ring_turn(struct pb_cuda *cuda, struct pb_cuda_ring *ring, cudaStream_t user,
 				struct pb_error *err)
 {

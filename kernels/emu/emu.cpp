@@ -355,10 +355,9 @@ void pb_emu_launch(const void *kernel, dim3 grid, dim3 block, size_t shared, cud
 	else if (shared > limit)
 		refuse("shared memory of a block");
 	else
-		(void)pb_emu_order(stream,
-				   pb_emu_node{pb_emu_node::KERNEL, kernel, cudaMemcpyHostToHost, 0,
-					       nullptr,
-					       [=] { run_grid(grid, block, shared, thread); }});
+		(void)pb_emu_order(
+		    stream, pb_emu_node{pb_emu_node::KERNEL, kernel, cudaMemcpyHostToHost, 0,
+					nullptr, [=] { run_grid(grid, block, shared, thread); }});
 }
 
 cudaError_t pb_emu_said(cudaError_t error)
@@ -666,7 +665,10 @@ struct told {
 	cudaError_t error;
 	const char *name, *text;
 };
-#define TOLD(error, text) {error, #error, text}
+#define TOLD(error, text)                                                                          \
+	{                                                                                          \
+		error, #error, text                                                                \
+	}
 static const struct told errors[] = {
     TOLD(cudaSuccess, "no error"),
     TOLD(cudaErrorMemoryAllocation, "out of memory"),

@@ -119,8 +119,8 @@ cudaError_t cudaGraphExecUpdate(cudaGraphExec_t exec, cudaGraph_t graph,
 	info->errorNode = info->errorFromNode = nullptr;
 	if (exec->nodes.size() != graph->nodes.size())
 		info->result = cudaGraphExecUpdateErrorTopologyChanged;
-	for (size_t i = 0;
-	     info->result == cudaGraphExecUpdateSuccess && i < graph->nodes.size(); i++) {
+	for (size_t i = 0; info->result == cudaGraphExecUpdateSuccess && i < graph->nodes.size();
+	     i++) {
 		info->result = compare(exec->nodes[i], graph->nodes[i]);
 		if (info->result != cudaGraphExecUpdateSuccess)
 			info->errorNode = &graph->nodes[i];

@@ -2,9 +2,9 @@
  *
  * PB_TEST_BACKEND names the backend (default cpu). A test is a list of cases, written once with
  * OPS_TEST; it runs for each instruction set of the cpu backend that this machine has (the others
- * are counted as skipped), and each time twice, with one thread, and with two and all work in graphs
- * (graph_begin), which must give the same bits everywhere. All data goes through alloc, upload and download, and every allocation has
- * a guard behind it that must stay as it was. */
+ * are counted as skipped), and each time twice, with one thread, and with two and all work in
+ * graphs (graph_begin), which must give the same bits everywhere. All data goes through alloc,
+ * upload and download, and every allocation has a guard behind it that must stay as it was. */
 #ifndef PB_TEST_DEVICE_H
 #define PB_TEST_DEVICE_H
 

@@ -1,6 +1,6 @@
-/* Blocks of work as graphs: what they leave is what the same calls leave without, whatever stands in
- * a block and however blocks differ; and they are launched, kept and dropped as they should be. On a
- * backend without graphs the results alone are looked at. */
+/* Blocks of work as graphs: what they leave is what the same calls leave without, whatever stands
+ * in a block and however blocks differ; and they are launched, kept and dropped as they should be.
+ * On a backend without graphs the results alone are looked at. */
 #include "device.h"
 
 static bool has_graphs(void)
@@ -59,13 +59,12 @@ static void run_block(struct rig *r, uint64_t kind, size_t n, size_t columns, si
 	from = put(r, a, n * columns);
 	to = put_sentinel(r, n * columns);
 	MUST(r, r->ops->graph_begin(r->dev, kind, err));
-	MUST(r,
-	     r->ops->graph_end(r->dev, add_rows(r, to, from, n, columns, times, err), err));
+	MUST(r, r->ops->graph_end(r->dev, add_rows(r, to, from, n, columns, times, err), err));
 	check_sum(r, to, a, n * columns, times);
 }
 
-/* The first of a kind is no graph, the next makes one, and those that differ in pointers and numbers
- * of rows alone give it their arguments. */
+/* The first of a kind is no graph, the next makes one, and those that differ in pointers and
+ * numbers of rows alone give it their arguments. */
 OPS_TEST(ops_graphs, made_once)
 {
 	static const size_t rows[] = {3, 3, 9, 1, 7, 9};
@@ -177,11 +176,8 @@ OPS_TEST(ops_graphs, more_than_the_ring_holds)
 		MUST(r, r->ops->graph_begin(r->dev, 8, err));
 		for (size_t i = 0; i < ARRAYS; i++) {
 			struct pb_edit edits[EDITS];
-			struct pb_edits op = {.n = EDITS,
-					      .columns = 1,
-					      .edits = edits,
-					      .out = x[i],
-					      .out_stride = 1};
+			struct pb_edits op = {
+			    .n = EDITS, .columns = 1, .edits = edits, .out = x[i], .out_stride = 1};
 
 			for (size_t e = 0; e < EDITS; e++) /* every value doubled, by parts */
 				edits[e] = (struct pb_edit){.row = (int32_t)(e * (N / EDITS)),
