@@ -120,6 +120,20 @@ OPS_TEST(ops_graphs, more_than_are_kept)
 		cr_assert_gt(counts(r).launched, SEQUENCES);
 }
 
+/* A block of more calls than one graph takes is several. */
+OPS_TEST(ops_graphs, long_block)
+{
+	no_graph_around(r);
+	for (size_t i = 0; i < 2; i++) {
+		begin_case(r, "a long block, %zu", i);
+		run_block(r, 15, 1, 3, 1500);
+	}
+	if (has_graphs()) {
+		cr_assert_eq(counts(r).launched, 2);
+		cr_assert_eq(counts(r).nodes, 1501);
+	}
+}
+
 /* What follows a graph sees what it left, and what it reads may change at once. */
 OPS_TEST(ops_graphs, in_order)
 {
