@@ -7,7 +7,9 @@
  *
  * Patches a second; how much of the rate that the same card reaches in products alone, measured in
  * the same run; how far effects are from the float32 ones, and those from plain forward passes.
- * Without a GPU it says why, and ends with status 0. Exit 1 where effects are too far. */
+ * Then the same sweep with engine.graphs: its time, and the graphs that a sweep launches, updates
+ * and makes. Without a GPU it says why, and ends with status 0. Exit 1 where effects are too far,
+ * or not the same bits with graphs. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -215,6 +217,36 @@ static double time_sweep(struct bench *b, uint64_t *launches, double *first)
 	return fmax(fmin(seconds[0], seconds[1]), fmin(fmax(seconds[0], seconds[1]), seconds[2]));
 }
 
+/* The sweep in graphs, beside its seconds without; whether its values have the same bits. */
+static bool compare_graphs(struct bench *b, enum pb_precision precision, double without,
+			   uint64_t launches)
+{
+	size_t bytes = b->pairs.n * b->grid.n_cells * sizeof *b->logit_diff;
+	struct pb_graph_counts before, n;
+	double *values = NULL, seconds, first;
+	bool same;
+
+	must(b, pb_alloc((void **)&values, 1, bytes, "effects", &b->err));
+	memcpy(values, b->logit_diff, bytes);
+	before = b->dev->ops->graph_counts(b->dev);
+	b->e.graphs = true;
+	seconds = time_sweep(b, &launches, &first);
+	b->e.graphs = false;
+	n = b->dev->ops->graph_counts(b->dev);
+	same = memcmp(values, b->logit_diff, bytes) == 0;
+	free(values);
+	printf("%-6s %-5s in graphs: %.3f s, %.2f times as fast as without (first %.3f s); %.1f "
+	       "launches a layer as %.1f graphs; of %llu launched in %d sweeps %llu updated, %llu "
+	       "made; %s\n",
+	       b->shape->name, pb_precision_names[precision], seconds, without / seconds, first,
+	       (double)launches / (double)b->shape->n_layers,
+	       (double)(n.launched - before.launched) / ROUNDS / (double)b->shape->n_layers,
+	       (unsigned long long)(n.launched - before.launched), ROUNDS,
+	       (unsigned long long)(n.updated - before.updated),
+	       (unsigned long long)(n.made - before.made), same ? "the same bits" : "OTHER BITS");
+	return same;
+}
+
 /* Where the time of a sweep goes: to order the work of a stage, and to do it when every operation
  * is waited for. */
 static void print_stages(struct bench *b)
@@ -270,6 +302,7 @@ static bool measure(struct bench *b, enum pb_precision precision, double *exact,
 	size_t n = b->pairs.n * b->shape->n_layers * b->shape->n_heads;
 	double seconds, first_seconds, rate = 0.0, worst = 0.0, largest = 0.0, plain;
 	uint64_t launches = 0;
+	bool same;
 
 	set_up(b, precision);
 	must(b, pb_measure_gemm(b->dev, &b->model, &rate, &b->err));
@@ -291,11 +324,13 @@ static bool measure(struct bench *b, enum pb_precision precision, double *exact,
 	       (double)n / seconds, b->e.profile.flops / seconds * 1e-12, rate * 1e-12,
 	       100.0 * b->e.profile.flops / seconds / rate,
 	       (double)launches / (double)b->shape->n_layers, worst / largest, plain / largest);
+	same = compare_graphs(b, precision, seconds, launches);
 	if (b->stages)
 		print_stages(b);
 	fflush(stdout);
 	tear_down(b);
-	return worst <= allowed[precision] * largest && plain <= allowed[precision] * largest;
+	return same && worst <= allowed[precision] * largest &&
+	       plain <= allowed[precision] * largest;
 }
 
 /* All precisions, or the one that is named. */
@@ -379,6 +414,6 @@ int main(int argc, char **argv)
 		    bench_shape(&shapes[0], NULL, stages) && bench_shape(&shapes[1], NULL, stages);
 	if (!good)
 		fprintf(stderr, "bench_gpu: effects are too far from float32's, or from plain "
-				"forward passes\n");
+				"forward passes, or others in graphs\n");
 	return good ? 0 : 1;
 }

@@ -310,6 +310,12 @@ struct pb_block_sizes {
 
 #define PB_TICKET_ALL UINT64_MAX
 
+/* Graphs of a device so far: how many were launched, with how many kernels, copies and products in
+ * them; how often one that was there took new arguments, and how often one was made. */
+struct pb_graph_counts {
+	uint64_t launched, nodes, updated, made;
+};
+
 /* The operations: X(entry, its arguments' struct). Those of PB_EACH_KERNEL have arithmetic of their
  * own in every backend. */
 #define PB_EACH_KERNEL(X)                                                                          \
@@ -390,6 +396,20 @@ struct pb_ops {
 	 * longer. Where a device cannot (the cpu's weights stay where they are mapped) each rank
 	 * goes on reading its own. Collective; two ranks on one GPU are PB_ERR_INPUT. */
 	enum pb_status (*share)(struct pb_device *dev, struct pb_team *team, struct pb_error *err);
+
+	/* What is ordered between graph_begin and graph_end may be held back and go to the device
+	 * as one graph, or as several: it has been ordered when graph_end returns, and results are
+	 * the same bits. Every operation may be called in between; one that waits, or that has a
+	 * result for the host, orders first what was held back. `kind` is the same where the same
+	 * operations are expected: the first of a kind is no graph, since it finds kernels and
+	 * algorithms. graph_end takes the status of what was done in between and returns it, or its
+	 * own failure; after a failure what was held back is dropped. Not nested. Where there are
+	 * no graphs both do nothing. */
+	enum pb_status (*graph_begin)(struct pb_device *dev, uint64_t kind, struct pb_error *err);
+	enum pb_status (*graph_end)(struct pb_device *dev, enum pb_status status,
+				    struct pb_error *err);
+	/* All zero where there are none. */
+	struct pb_graph_counts (*graph_counts)(struct pb_device *dev);
 
 	PB_EACH_OPERATION(PB_OPS_ENTRY)
 };

@@ -55,6 +55,7 @@ static const char *const by_words[] = {
 static const char *const match_words[] = {"none", "layer", NULL};
 static const char *const all_pairs_words[] = {"", "all", NULL};
 static const char *const truth_words[] = {"false", "true", NULL};
+static const char *const switch_words[] = {"off", "on", NULL};
 static const char *const reading_words[] = {[PB_READING_DIRECT_LOGIT_ATTRIBUTION] =
 						"direct_logit_attribution",
 					    [PB_READING_LOGIT_LENS] = "logit_lens",
@@ -302,6 +303,9 @@ const struct pb_key pb_keys[] = {
 	 .fallback = "auto", .least = 1, .most = PB_TASK_MAX_COUNT,
 	 .offset = offsetof(struct pb_run_config, chunk),
 	 .help = "pairs a chunk (auto: from the model's shape and the number of pairs)"},
+	{.path = "engine.graphs", .type = PB_KEY_FLAG, .presence = PB_KEY_OPTIONAL,
+	 .fallback = "off", .words = switch_words, .offset = offsetof(struct pb_run_config, graphs),
+	 .help = "launch a sweep's blocks as CUDA graphs, for the same results (not measured yet)"},
 
 	{.path = "output", .type = PB_KEY_TEXT, .presence = PB_KEY_OPTIONAL,
 	 .offset = offsetof(struct pb_run_config, output),

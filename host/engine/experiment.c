@@ -397,6 +397,7 @@ static enum pb_status prepare(struct pb_running *r, struct pb_error *err)
 	enum pb_status status;
 
 	r->engine.exact_times = r->options->profile;
+	pb_running_settle_graphs(r);
 	PB_TRY(r->job->prepare(r, err));
 	if (r->team->rank == 0)
 		PB_TRY(make_room(r, err));
@@ -427,6 +428,7 @@ static enum pb_status compute(struct pb_running *r, struct pb_error *err)
 	if (r->team->rank > 0)
 		pb_log_rank(r->team->rank);
 	PB_TRY(pb_running_take_chunks(r, err));
+	pb_running_tell_graphs(r);
 	profile = r->engine.profile;
 	r->job->release(r);
 	pb_engine_close(&r->engine);

@@ -97,6 +97,14 @@ void pb_running_copy_known(const struct pb_running *r, size_t s, struct pb_chunk
 /* Tokens that argmax and rank look at: the tokenizer's, where the folder has one. */
 size_t pb_running_n_tokens(const struct pb_running *r);
 
+/* ---- experiment_graphs.c --------------------------------------------------------------- */
+
+/* Whether the engine's blocks become graphs of the device; says why not where they were asked for.
+ */
+void pb_running_settle_graphs(struct pb_running *r);
+/* A line of the log on the graphs of the run, where there were any. */
+void pb_running_tell_graphs(const struct pb_running *r);
+
 /* ---- experiment_chunks.c --------------------------------------------------------------- */
 
 /* The waves' memory: as planned, or as much of it as there is after all. */

@@ -74,6 +74,7 @@ struct pb_engine {
 	struct pb_profile profile;
 	bool in_wave;     /* products are of changes, and add to profile.flops */
 	bool exact_times; /* wait for the device at the end of each stage (--profile) */
+	bool graphs;      /* the blocks of a wave are graphs of the device; not with exact_times */
 };
 
 /* Put the model on the device: pack its weights layer by layer, upload its vectors. n_resident: how

@@ -143,6 +143,24 @@ cleanup:
 /* ---- the journey ------------------------------------------------------------------------------
  */
 
+/* A block of variants under way, from what is written at the layer's input on. */
+static enum pb_status go_through(struct pb_wave *w, size_t l, size_t v0, size_t v1,
+				 struct pb_error *err)
+{
+	bool last = l + 1 == w->e->arch.n_layers;
+	struct pb_view view = pb_view_dense(w, v0, v1);
+	enum pb_status status;
+
+	PB_TRY(pb_step_begin(w, PB_KIND_UNDER_WAY, l, PB_SITE_RESID_PRE, err));
+	status =
+	    pb_step_inject(&view, l, PB_SITE_RESID_PRE, view.delta, w->e->arch.d_model, false, err);
+	if (status == PB_OK)
+		status = last ? propagate_last(w, v0, v1, err) : propagate(w, l, v0, v1, err);
+	status = pb_step_end(w, status, err);
+cleanup:
+	return status;
+}
+
 static enum pb_status layer_of(struct pb_wave *w, size_t l, size_t joined, size_t end,
 			       struct pb_error *err)
 {
@@ -155,14 +173,9 @@ static enum pb_status layer_of(struct pb_wave *w, size_t l, size_t joined, size_
 		under_way++;
 	PB_TRY(pb_enter_input(w, l, joined, under_way, err));
 	for (size_t v = 0, next; v < under_way; v = next) {
-		struct pb_view view;
-
 		next = pb_block_end(w, l, v, under_way, m->block_rows,
 				    last ? m->block_variants : m->block_rows);
-		view = pb_view_dense(w, v, next);
-		PB_TRY(pb_step_inject(&view, l, PB_SITE_RESID_PRE, view.delta, w->e->arch.d_model,
-				      false, err));
-		PB_TRY(last ? propagate_last(w, v, next, err) : propagate(w, l, v, next, err));
+		PB_TRY(go_through(w, l, v, next, err));
 	}
 	PB_TRY(pb_enter_layer(w, l, under_way, end, err));
 cleanup:

@@ -113,6 +113,33 @@ enum pb_status pb_step_activate(struct pb_wave *w, size_t l, size_t rows, struct
 enum pb_status pb_step_ints(struct pb_wave *w, struct pb_dev to, const int32_t *ints, size_t n,
 			    struct pb_error *err);
 
+/* What is done with a block of rows in a layer. */
+enum pb_block_kind {
+	PB_KIND_INPUT,     /* it begins with the layer's input */
+	PB_KIND_UNDER_WAY, /* it goes through the layer */
+	PB_KIND_ENTERS,    /* it begins inside */
+	PB_KIND_JOINS,     /* a sender begins */
+	PB_KIND_ATTENTION, /* what receivers in attention read of senders */
+	PB_KIND_MLP
+};
+/* Around the work of one block of rows in one layer, which then goes to the device as one graph
+ * where the engine makes them. `site`: where its variants enter. pb_step_end takes the status of
+ * that work and returns it, or its own. */
+static inline enum pb_status pb_step_begin(struct pb_wave *w, enum pb_block_kind kind, size_t l,
+					   enum pb_site site, struct pb_error *err)
+{
+	uint64_t last = l + 1 == w->e->arch.n_layers;
+	uint64_t all =
+	    (uint64_t)w->sites[l] << 16 | (uint64_t)site << 8 | last << 4 | (uint64_t)kind;
+
+	return w->e->graphs ? w->e->ops->graph_begin(w->e->dev, all, err) : PB_OK;
+}
+static inline enum pb_status pb_step_end(struct pb_wave *w, enum pb_status status,
+					 struct pb_error *err)
+{
+	return w->e->graphs ? w->e->ops->graph_end(w->e->dev, status, err) : status;
+}
+
 /* Write the injections at (layer, site) of the view's variants into `out`. */
 enum pb_status pb_step_inject(const struct pb_view *view, size_t l, enum pb_site site,
 			      struct pb_dev out, size_t stride, bool compact_columns,

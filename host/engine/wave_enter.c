@@ -15,8 +15,11 @@ enum pb_status pb_enter_input(struct pb_wave *w, size_t l, size_t v0, size_t v1,
 
 		next = pb_block_end(w, l, v, v1, w->m->block_rows, w->m->block_rows);
 		view = pb_view_dense(w, v, next);
-		PB_TRY(pb_step_zero(w, view.delta, view.rows * D, err));
-		PB_TRY(pb_step_inject(&view, l, PB_SITE_EMBED, view.delta, D, false, err));
+		PB_TRY(pb_step_begin(w, PB_KIND_INPUT, l, PB_SITE_EMBED, err));
+		status = pb_step_zero(w, view.delta, view.rows * D, err);
+		if (status == PB_OK)
+			status = pb_step_inject(&view, l, PB_SITE_EMBED, view.delta, D, false, err);
+		PB_TRY(pb_step_end(w, status, err));
 	}
 cleanup:
 	return status;
@@ -178,7 +181,9 @@ enum pb_status pb_enter_layer(struct pb_wave *w, size_t l, size_t v0, size_t v1,
 	for (size_t v = v0, next, group; v < v1; v = group)
 		for (group = group_end(w, v, v1); v < group; v = next) {
 			next = pb_block_end(w, l, v, group, w->m->block_rows, w->m->block_rows);
-			PB_TRY(enter_block(w, l, v, next, err));
+			PB_TRY(
+			    pb_step_begin(w, PB_KIND_ENTERS, l, (enum pb_site)w->v[v].site, err));
+			PB_TRY(pb_step_end(w, enter_block(w, l, v, next, err), err));
 		}
 cleanup:
 	return status;

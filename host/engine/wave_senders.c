@@ -150,12 +150,15 @@ cleanup:
 
 static enum pb_status join_layer(struct pb_wave *w, int32_t layer, struct pb_error *err)
 {
+	size_t at = layer < 0 ? 0 : (size_t)layer;
 	enum pb_status status = PB_OK;
 	int32_t head;
 
 	for (size_t s = 0; s < w->n_senders; s++)
-		if (sender_layer(w, s, &head) == layer)
-			PB_TRY(join(w, s, err));
+		if (sender_layer(w, s, &head) == layer) {
+			PB_TRY(pb_step_begin(w, PB_KIND_JOINS, at, PB_SITE_RESID_PRE, err));
+			PB_TRY(pb_step_end(w, join(w, s, err), err));
+		}
 cleanup:
 	return status;
 }
@@ -205,67 +208,88 @@ cleanup:
 
 /* ---- what receivers read --------------------------------------------------------------------- */
 
-/* q, k and v of a layer before the rotation. */
-static enum pb_status read_attention(struct pb_wave *w, size_t l, size_t rows, struct pb_error *err)
+/* q, k and v of a layer before the rotation, of the n rows from r on. */
+static enum pb_status read_attention(struct pb_wave *w, size_t l, size_t r, size_t n,
+				     struct pb_error *err)
 {
 	struct pb_wave_memory *m = w->m;
 	const struct pb_layer_weights *lw = &w->e->layers[l];
 	size_t D = w->e->arch.d_model, QKV = pb_qkv_width(&w->e->arch);
 	bool operand = pb_normed_operand(w);
-	enum pb_status status = PB_OK;
+	enum pb_status status;
 
-	for (size_t r = 0, n; r < rows; r += n) {
-		n = rows - r < m->block_rows ? rows - r : m->block_rows;
-		PB_TRY(pb_step_pre_norm(w, pb_dev_row(m->s_delta, r, D), n,
-					pb_index_at(m->s_base_row, r), w->run->cache.x_pre[l],
-					w->run->cache.stats1[l], lw->norm1_weight, m->n, operand,
-					err));
-		PB_TRY(pb_step_product(w, n, lw->qkv, D, QKV, m->n, D, operand,
-				       pb_dev_row(m->s_qkv, r, QKV), QKV, false, err));
-	}
+	PB_TRY(pb_step_pre_norm(w, pb_dev_row(m->s_delta, r, D), n, pb_index_at(m->s_base_row, r),
+				w->run->cache.x_pre[l], w->run->cache.stats1[l], lw->norm1_weight,
+				m->n, operand, err));
+	PB_TRY(pb_step_product(w, n, lw->qkv, D, QKV, m->n, D, operand,
+			       pb_dev_row(m->s_qkv, r, QKV), QKV, false, err));
+cleanup:
+	return status;
+}
+
+/* What the MLP adds to the residual, from before its activation in m->h. */
+static enum pb_status respond(struct pb_wave *w, size_t l, size_t n, struct pb_dev base_row,
+			      struct pb_dev delta, struct pb_error *err)
+{
+	struct pb_wave_memory *m = w->m;
+	size_t D = w->e->arch.d_model, F = w->e->arch.d_mlp, H = pb_h_width(&w->e->arch);
+	const struct pb_packed *weight = w->e->layers[l].mlp_out;
+	struct pb_rows add = {.n_rows = n,
+			      .columns = D,
+			      .a = m->out,
+			      .a_stride = D,
+			      .out = delta,
+			      .out_stride = D,
+			      .accumulate = true};
+	enum pb_status status;
+
+	PB_TRY(pb_step_activate(w, l, n, base_row, m->h, true, err));
+	if (!w->e->arch.post_norm)
+		return pb_step_product(w, n, weight, F, D, m->h, H, true, delta, D, true, err);
+	PB_TRY(pb_step_product(w, n, weight, F, D, m->h, H, true, m->out, D, false, err));
+	PB_TRY(pb_step_post_norm(w, l, false, m->out, n, base_row, err));
+	PB_TRY(pb_step_rows(w, PB_STAGE_INJECT, &add, err));
 cleanup:
 	return status;
 }
 
 /* The MLP before its activation, kept for its receivers; with freeze: attention its response joins
  * the residual. */
-static enum pb_status read_mlp(struct pb_wave *w, size_t l, size_t rows, bool receivers,
+static enum pb_status read_mlp(struct pb_wave *w, size_t l, size_t r, size_t n, bool receivers,
 			       struct pb_error *err)
 {
 	struct pb_wave_memory *m = w->m;
-	size_t D = w->e->arch.d_model, F = w->e->arch.d_mlp, H = pb_h_width(&w->e->arch);
-	bool respond = w->work->sweep->freeze == PB_FREEZE_ATTENTION;
+	size_t D = w->e->arch.d_model, H = pb_h_width(&w->e->arch);
+	struct pb_dev base_row = pb_index_at(m->s_base_row, r);
+	struct pb_dev delta = pb_dev_row(m->s_delta, r, D);
+	struct pb_rows keep = {
+	    .n_rows = n, .columns = H, .a = m->h, .a_stride = H, .out_stride = H};
+	enum pb_status status;
+
+	PB_TRY(pb_step_mlp_in(w, l, delta, n, base_row, m->h, err));
+	if (receivers) {
+		keep.out = pb_dev_row(m->s_h, r, H);
+		PB_TRY(pb_step_rows(w, PB_STAGE_INJECT, &keep, err));
+	}
+	if (w->work->sweep->freeze == PB_FREEZE_ATTENTION)
+		PB_TRY(respond(w, l, n, base_row, delta, err));
+cleanup:
+	return status;
+}
+
+/* What the receivers of a layer read of the senders' first `rows` rows, a block at a time. */
+static enum pb_status read_blocks(struct pb_wave *w, size_t l, size_t rows, bool attention,
+				  bool receivers, struct pb_error *err)
+{
 	enum pb_status status = PB_OK;
 
-	for (size_t r = 0, n; (receivers || respond) && r < rows; r += n) {
-		struct pb_dev base_row = pb_index_at(m->s_base_row, r);
-		struct pb_dev delta = pb_dev_row(m->s_delta, r, D);
-		struct pb_rows keep = {.columns = H, .a = m->h, .a_stride = H, .out_stride = H};
-
-		struct pb_rows add = {
-		    .columns = D, .a = m->out, .a_stride = D, .out_stride = D, .accumulate = true};
-
-		n = rows - r < m->block_rows ? rows - r : m->block_rows;
-		keep.n_rows = n;
-		PB_TRY(pb_step_mlp_in(w, l, delta, n, base_row, m->h, err));
-		if (receivers) {
-			keep.out = pb_dev_row(m->s_h, r, H);
-			PB_TRY(pb_step_rows(w, PB_STAGE_INJECT, &keep, err));
-		}
-		if (!respond)
-			continue;
-		PB_TRY(pb_step_activate(w, l, n, base_row, m->h, true, err));
-		if (!w->e->arch.post_norm) {
-			PB_TRY(pb_step_product(w, n, w->e->layers[l].mlp_out, F, D, m->h, H, true,
-					       delta, D, true, err));
-			continue;
-		}
-		PB_TRY(pb_step_product(w, n, w->e->layers[l].mlp_out, F, D, m->h, H, true, m->out,
-				       D, false, err));
-		PB_TRY(pb_step_post_norm(w, l, false, m->out, n, base_row, err));
-		add.n_rows = n;
-		add.out = delta;
-		PB_TRY(pb_step_rows(w, PB_STAGE_INJECT, &add, err));
+	for (size_t r = 0, n; r < rows; r += n) {
+		n = rows - r < w->m->block_rows ? rows - r : w->m->block_rows;
+		PB_TRY(pb_step_begin(w, attention ? PB_KIND_ATTENTION : PB_KIND_MLP, l,
+				     PB_SITE_RESID_PRE, err));
+		status = attention ? read_attention(w, l, r, n, err)
+				   : read_mlp(w, l, r, n, receivers, err);
+		PB_TRY(pb_step_end(w, status, err));
 	}
 cleanup:
 	return status;
@@ -276,17 +300,19 @@ enum pb_status pb_senders_layer(struct pb_wave *w, size_t l, struct pb_error *er
 	bool parallel = w->e->arch.parallel;
 	bool heads = w->work->sweep->sender == PB_SENDER_HEAD;
 	bool mlp = pb_wave_writes(w, l, PB_SITE_MLP_PRE, PB_SITE_MLP_PRE);
+	bool mlp_reads = mlp || w->work->sweep->freeze == PB_FREEZE_ATTENTION;
 	size_t before = active_rows(w, (int32_t)l);
+	size_t with_heads = heads ? active_rows(w, (int32_t)l + 1) : before;
 	enum pb_status status = PB_OK;
 
 	if (pb_wave_writes(w, l, PB_SITE_Q, PB_SITE_V))
-		PB_TRY(read_attention(w, l, before, err));
-	if (parallel) /* the MLP reads what attention read */
-		PB_TRY(read_mlp(w, l, before, mlp, err));
+		PB_TRY(read_blocks(w, l, before, true, false, err));
+	if (parallel && mlp_reads) /* the MLP reads what attention read */
+		PB_TRY(read_blocks(w, l, before, false, mlp, err));
 	if (heads)
 		PB_TRY(join_layer(w, (int32_t)l, err));
-	if (!parallel)
-		PB_TRY(read_mlp(w, l, heads ? active_rows(w, (int32_t)l + 1) : before, mlp, err));
+	if (!parallel && mlp_reads)
+		PB_TRY(read_blocks(w, l, with_heads, false, mlp, err));
 	if (!heads && w->work->sweep->sender == PB_SENDER_MLP)
 		PB_TRY(join_layer(w, (int32_t)l, err));
 cleanup:

@@ -45,9 +45,10 @@ struct pb_run_config {
 	bool save_control; /* save: [control] */
 	char *backend;     /* "auto", "cpu", "cuda" */
 	enum pb_precision precision;
-	size_t chunk;          /* pairs a chunk, 0: auto */
-	char *output;          /* NULL until given by the file or by -o */
-	char *resolved;        /* the whole configuration as YAML, defaults filled in */
+	size_t chunk;   /* pairs a chunk, 0: auto */
+	bool graphs;    /* on a GPU, blocks of rows go to it as CUDA graphs; the same results */
+	char *output;   /* NULL until given by the file or by -o */
+	char *resolved; /* the whole configuration as YAML, defaults filled in */
 	struct pb_arena arena; /* owns the strings and arrays */
 };
 

@@ -213,6 +213,29 @@ static enum pb_status cpu_share(struct pb_device *dev, struct pb_team *team, str
 	return PB_OK;
 }
 
+/* Nothing is launched that could be held back. */
+static enum pb_status cpu_graph_begin(struct pb_device *dev, uint64_t kind, struct pb_error *err)
+{
+	(void)dev;
+	(void)kind;
+	(void)err;
+	return PB_OK;
+}
+
+static enum pb_status cpu_graph_end(struct pb_device *dev, enum pb_status status,
+				    struct pb_error *err)
+{
+	(void)dev;
+	(void)err;
+	return status;
+}
+
+static struct pb_graph_counts cpu_graph_counts(struct pb_device *dev)
+{
+	(void)dev;
+	return (struct pb_graph_counts){0};
+}
+
 #define PB_CPU_ENTRY_V2(name, args) .name = pb_cpu_##name##_v2,
 #define PB_CPU_ENTRY_V3(name, args) .name = pb_cpu_##name##_v3,
 #define PB_CPU_ENTRY_V4(name, args) .name = pb_cpu_##name##_v4,
@@ -225,8 +248,9 @@ static enum pb_status cpu_share(struct pb_device *dev, struct pb_team *team, str
 		.prepare_bytes = cpu_prepare_bytes, .launches = cpu_ticket,                        \
 		.block_sizes = cpu_block_sizes, .element_bytes = cpu_element_bytes,                \
 		.memory = cpu_memory, .ticket = cpu_ticket, .wait = cpu_wait, .pack = cpu_pack,    \
-		.unpack = cpu_unpack, .share = cpu_share, .gemm = cpu_gemm, .embed = pb_cpu_embed, \
-		PB_EACH_KERNEL(entry)                                                              \
+		.unpack = cpu_unpack, .share = cpu_share, .graph_begin = cpu_graph_begin,          \
+		.graph_end = cpu_graph_end, .graph_counts = cpu_graph_counts, .gemm = cpu_gemm,    \
+		.embed = pb_cpu_embed, PB_EACH_KERNEL(entry)                                       \
 	}
 
 struct isa {

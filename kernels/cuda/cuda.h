@@ -42,6 +42,26 @@ struct pb_cuda_pending {
 	size_t bytes;
 };
 
+/* Graphs (graphs.cu). */
+#define PB_CUDA_GRAPHS 32  /* that are kept */
+#define PB_CUDA_KNOWN 1024 /* kernels, products and kinds of blocks that have been there */
+struct pb_cuda_kept {
+	cudaGraphExec_t exec; /* NULL: the place is free */
+	uint64_t sequence;    /* of what it calls */
+	uint64_t used;        /* number of the launch that used it last */
+};
+struct pb_cuda_graphs {
+	bool open;      /* between graph_begin and graph_end */
+	bool plain;     /* what is left of the block goes without */
+	bool lost;      /* what was captured could not be launched */
+	bool capturing; /* the stream does */
+	uint64_t sequence;
+	size_t n_nodes; /* captured so far */
+	struct pb_cuda_kept kept[PB_CUDA_GRAPHS];
+	uint64_t known[PB_CUDA_KNOWN]; /* hashes; 0: the place is free */
+	struct pb_graph_counts counts;
+};
+
 struct pb_cuda {
 	struct pb_device base;
 	int number;
@@ -54,8 +74,9 @@ struct pb_cuda {
 	cudaEvent_t computed, copied[PB_CUDA_PENDING];
 	size_t shared_most; /* bytes of shared memory that a block may ask for */
 	size_t multiprocessors;
-	size_t allocated; /* bytes of device memory */
-	uint64_t n_launches;
+	size_t allocated;    /* bytes of device memory */
+	uint64_t n_launches; /* in graphs too */
+	struct pb_cuda_graphs graphs;
 	struct pb_cuda_lt *gemm;
 	struct pb_cuda_nccl *nccl; /* while weights are shared */
 };
@@ -81,11 +102,40 @@ enum pb_status pb_cuda_fail(struct pb_error *err, cudaError_t error, const char 
 			return status_;                                                            \
 	} while (0)
 
+/* ---- graphs.cu -------------------------------------------------------------------------------
+ *
+ * Whatever is put into the device's stream is announced by pb_cuda_order, which may begin a
+ * capture; every other call of the runtime that is work, waits, allocates or touches another stream
+ * goes through PB_OUTSIDE, which ends it first. */
+
+enum pb_status pb_cuda_capture(struct pb_cuda *cuda, const void *what, struct pb_error *err);
+/* Launch what was captured so far; nothing where nothing was. */
+enum pb_status pb_cuda_pause(struct pb_cuda *cuda, struct pb_error *err);
+
+/* Something comes into the stream: a kernel, or what tells it from others. */
+static inline enum pb_status pb_cuda_order(struct pb_cuda *cuda, const void *what,
+					   struct pb_error *err)
+{
+	return cuda->graphs.open ? pb_cuda_capture(cuda, what, err) : PB_OK;
+}
+/* A call that cannot be part of a graph. */
+#define PB_OUTSIDE(cuda, call)                                                                     \
+	do {                                                                                       \
+		PB_DO(pb_cuda_pause(cuda, err));                                                   \
+		PB_CUDA(call);                                                                     \
+	} while (0)
+
+enum pb_status pb_cuda_graph_begin(struct pb_device *, uint64_t kind, struct pb_error *);
+enum pb_status pb_cuda_graph_end(struct pb_device *, enum pb_status, struct pb_error *);
+struct pb_graph_counts pb_cuda_graph_counts(struct pb_device *);
+void pb_cuda_graphs_close(struct pb_cuda *cuda);
+
 /* A launch on the device's stream; an empty grid does nothing. */
 #define PB_RUN(cuda, kernel, grid, block, shared, ...)                                             \
 	do {                                                                                       \
 		dim3 grid_ = (grid);                                                               \
 		if (grid_.x) {                                                                     \
+			PB_DO(pb_cuda_order(cuda, (const void *)(kernel), err));                   \
 			PB_LAUNCH(kernel, grid_, block, shared, (cuda)->stream, __VA_ARGS__);      \
 			(cuda)->n_launches++;                                                      \
 			PB_CUDA(cudaGetLastError());                                               \
@@ -96,6 +146,11 @@ enum pb_status pb_cuda_fail(struct pb_error *err, cudaError_t error, const char 
 
 enum pb_status pb_cuda_memory_open(struct pb_cuda *cuda, struct pb_error *err);
 void pb_cuda_memory_close(struct pb_cuda *cuda);
+/* A copy to the device, and memory that is set, in the stream's order. */
+enum pb_status pb_cuda_copy_up(struct pb_cuda *cuda, void *to, const void *pinned, size_t bytes,
+			       struct pb_error *err);
+/* Leave a section of the ring that is nearly full, so that what comes next finds room in one. */
+enum pb_status pb_cuda_make_room(struct pb_cuda *cuda, struct pb_error *err);
 
 /* A device copy of a host array that the work behind it may read; alive until the ring comes
  * round, which waits for that work. */

@@ -101,7 +101,7 @@ static enum pb_status round_rows(struct pb_cuda *cuda, const float *x, size_t x_
 
 void pb_cuda_unpack(struct pb_device *dev, struct pb_packed *packed)
 {
-	(void)dev;
+	(void)pb_cuda_pause(pb_cuda_of(dev), nullptr); /* graph_end tells of a failure */
 	if (packed) {
 		(void)cudaFree(packed->full);
 		(void)cudaFree(packed->half);
@@ -150,7 +150,7 @@ static enum pb_status fill_packed(struct pb_cuda *cuda, const struct pb_weight *
 	void *rows = nullptr;
 	enum pb_status status = PB_OK;
 
-	PB_CUDA(cudaMalloc((void **)&packed->full, count * sizeof(float)));
+	PB_OUTSIDE(cuda, cudaMalloc((void **)&packed->full, count * sizeof(float)));
 	PB_DO(pb_alloc(&rows, PACK_ROWS * packed->ld, sizeof(float), "a weight's rows", err));
 	if (!pb_cuda_receives(cuda))
 		status = upload_views(cuda, views, n, packed, (float *)rows, err);
@@ -158,7 +158,7 @@ static enum pb_status fill_packed(struct pb_cuda *cuda, const struct pb_weight *
 	PB_DO(status);
 	PB_DO(pb_cuda_spread(cuda, packed->full, count * sizeof(float), err));
 	if (cuda->gemm->precision == PB_PRECISION_BF16) {
-		PB_CUDA(cudaMalloc((void **)&packed->half, count * sizeof *packed->half));
+		PB_OUTSIDE(cuda, cudaMalloc((void **)&packed->half, count * sizeof *packed->half));
 		PB_DO(round_rows(cuda, packed->full, packed->ld, packed->n_in, packed->ld,
 				 packed->half, packed->ld, err));
 	}
@@ -346,6 +346,8 @@ static enum pb_status multiply(struct pb_cuda *cuda, const struct slab *s, struc
 	enum pb_status status;
 
 	status = layouts_make(&l, s->w, s->type, s->rows, s->x_stride, s->y_stride, err);
+	if (status == PB_OK) /* products of one plan call the same kernels */
+		status = pb_cuda_order(cuda, s->plan, err);
 	if (status == PB_OK) {
 		got = cublasLtMatmul(g->handle, s->desc, &one, w, l.w, s->x, l.x, &s->beta, s->y,
 				     l.y, s->y, l.y, &s->plan->algo, g->workspace, WORKSPACE_BYTES,
@@ -512,10 +514,10 @@ enum pb_status pb_cuda_gemm_prepare(struct pb_cuda *cuda, const struct pb_arch *
 
 	if (g->precision != PB_PRECISION_BF16 || widest(arch) <= g->operand_columns)
 		return PB_OK;
-	(void)cudaFree(g->operand);
+	PB_OUTSIDE(cuda, cudaFree(g->operand));
 	g->operand = nullptr;
 	g->operand_columns = 0;
-	PB_CUDA(cudaMalloc((void **)&g->operand, pb_cuda_gemm_bytes(arch, g->precision)));
+	PB_OUTSIDE(cuda, cudaMalloc((void **)&g->operand, pb_cuda_gemm_bytes(arch, g->precision)));
 	g->operand_columns = widest(arch);
 	return PB_OK;
 }

@@ -26,6 +26,7 @@ enum pb_status pb_cuda_alloc(struct pb_device *dev, size_t bytes, struct pb_dev 
 	cudaError_t error;
 
 	out->address = nullptr;
+	PB_DO(pb_cuda_pause(cuda, err));
 	error = cudaMalloc(&out->address, bytes ? bytes : 1);
 	if (error == cudaErrorMemoryAllocation) {
 		(void)cudaGetLastError(); /* it is no error of what follows */
@@ -36,21 +37,34 @@ enum pb_status pb_cuda_alloc(struct pb_device *dev, size_t bytes, struct pb_dev 
 	}
 	PB_CUDA(error);
 	cuda->allocated += bytes;
-	PB_CUDA(cudaMemsetAsync(out->address, 0, bytes, cuda->stream));
-	return PB_OK;
+	return pb_cuda_zero(dev, *out, bytes, err);
 }
 
 void pb_cuda_release(struct pb_device *dev, struct pb_dev memory)
 {
-	(void)dev;
+	(void)pb_cuda_pause(pb_cuda_of(dev), nullptr); /* graph_end tells of a failure */
 	(void)cudaFree(memory.address);
 }
 
 enum pb_status pb_cuda_zero(struct pb_device *dev, struct pb_dev to, size_t bytes,
 			    struct pb_error *err)
 {
-	if (bytes)
-		PB_CUDA(cudaMemsetAsync(to.address, 0, bytes, pb_cuda_of(dev)->stream));
+	static const char set = 0; /* its address stands for the call */
+
+	if (bytes == 0)
+		return PB_OK;
+	PB_DO(pb_cuda_order(pb_cuda_of(dev), &set, err));
+	PB_CUDA(cudaMemsetAsync(to.address, 0, bytes, pb_cuda_of(dev)->stream));
+	return PB_OK;
+}
+
+enum pb_status pb_cuda_copy_up(struct pb_cuda *cuda, void *to, const void *pinned, size_t bytes,
+			       struct pb_error *err)
+{
+	static const char copy = 0;
+
+	PB_DO(pb_cuda_order(cuda, &copy, err));
+	PB_CUDA(cudaMemcpyAsync(to, pinned, bytes, cudaMemcpyHostToDevice, cuda->stream));
 	return PB_OK;
 }
 
@@ -87,29 +101,44 @@ static enum pb_status ring_grow(struct pb_cuda *cuda, struct pb_cuda_ring *ring,
 
 	while (section < bytes) /* at least doubled: the retired ones are fewer than 32 */
 		section *= 2;
-	PB_CUDA(cudaStreamSynchronize(cuda->stream));
-	PB_CUDA(cudaStreamSynchronize(cuda->copies));
+	PB_OUTSIDE(cuda, cudaStreamSynchronize(cuda->stream));
+	PB_OUTSIDE(cuda, cudaStreamSynchronize(cuda->copies));
 	ring->retired[ring->n_retired].host = ring->host;
 	ring->retired[ring->n_retired++].device = ring->device;
 	ring->host = ring->device = nullptr;
 	return ring_new(ring, section, err);
 }
 
-/* Offset of `bytes` more in the ring. A section that is left is marked on the stream whose work
- * uses it, and is waited for when its turn comes again. */
-static enum pb_status ring_take(struct pb_cuda_ring *ring, cudaStream_t user, size_t bytes,
-				size_t *at, struct pb_error *err)
+/* A section that is left is marked on the stream whose work uses it, and is waited for when its
+ * turn comes again: what reads it must be in the stream by then, not in a graph that is not
+ * launched. */
+static enum pb_status ring_turn(struct pb_cuda *cuda, struct pb_cuda_ring *ring, cudaStream_t user,
+				struct pb_error *err)
+{
+	PB_OUTSIDE(cuda, cudaEventRecord(ring->done[ring->section], user));
+	ring->section = (ring->section + 1) % PB_RING_SECTIONS;
+	ring->used = 0;
+	PB_OUTSIDE(cuda, cudaEventSynchronize(ring->done[ring->section]));
+	return PB_OK;
+}
+
+/* Offset of `bytes` more in the ring. */
+static enum pb_status ring_take(struct pb_cuda *cuda, struct pb_cuda_ring *ring, cudaStream_t user,
+				size_t bytes, size_t *at, struct pb_error *err)
 {
 	size_t rounded = (bytes + 255) / 256 * 256;
 
-	if (ring->used + rounded > ring->section_bytes) {
-		PB_CUDA(cudaEventRecord(ring->done[ring->section], user));
-		ring->section = (ring->section + 1) % PB_RING_SECTIONS;
-		ring->used = 0;
-		PB_CUDA(cudaEventSynchronize(ring->done[ring->section]));
-	}
+	if (ring->used + rounded > ring->section_bytes)
+		PB_DO(ring_turn(cuda, ring, user, err));
 	*at = ring->section * ring->section_bytes + ring->used;
 	ring->used += rounded;
+	return PB_OK;
+}
+
+enum pb_status pb_cuda_make_room(struct pb_cuda *cuda, struct pb_error *err)
+{
+	if (cuda->up.used > cuda->up.section_bytes / 4 * 3)
+		PB_DO(ring_turn(cuda, &cuda->up, cuda->stream, err));
 	return PB_OK;
 }
 
@@ -120,14 +149,12 @@ enum pb_status pb_cuda_stage(struct pb_cuda *cuda, const void *data, size_t byte
 
 	if (bytes + 256 > cuda->up.section_bytes)
 		PB_DO(ring_grow(cuda, &cuda->up, bytes + 256, err));
-	PB_DO(ring_take(&cuda->up, cuda->stream, bytes, &at, err));
+	PB_DO(ring_take(cuda, &cuda->up, cuda->stream, bytes, &at, err));
 	*out = cuda->up.device + at;
 	if (bytes == 0)
 		return PB_OK;
 	memcpy(cuda->up.host + at, data, bytes);
-	PB_CUDA(
-	    cudaMemcpyAsync(*out, cuda->up.host + at, bytes, cudaMemcpyHostToDevice, cuda->stream));
-	return PB_OK;
+	return pb_cuda_copy_up(cuda, *out, cuda->up.host + at, bytes, err);
 }
 
 enum pb_status pb_cuda_fill(struct pb_cuda *cuda, void *to, const void *from, size_t bytes,
@@ -138,10 +165,9 @@ enum pb_status pb_cuda_fill(struct pb_cuda *cuda, void *to, const void *from, si
 
 		n = bytes - done < cuda->up.section_bytes / 2 ? bytes - done
 							      : cuda->up.section_bytes / 2;
-		PB_DO(ring_take(&cuda->up, cuda->stream, n, &at, err));
+		PB_DO(ring_take(cuda, &cuda->up, cuda->stream, n, &at, err));
 		memcpy(cuda->up.host + at, (const char *)from + done, n);
-		PB_CUDA(cudaMemcpyAsync((char *)to + done, cuda->up.host + at, n,
-					cudaMemcpyHostToDevice, cuda->stream));
+		PB_DO(pb_cuda_copy_up(cuda, (char *)to + done, cuda->up.host + at, n, err));
 	}
 	return PB_OK;
 }
@@ -171,6 +197,7 @@ enum pb_status pb_cuda_wait(struct pb_device *dev, uint64_t ticket, struct pb_er
 	cudaError_t error = cudaSuccess;
 	size_t n = 0;
 
+	PB_DO(pb_cuda_pause(cuda, err));
 	while (n < cuda->n_pending && cuda->pending[n].ticket <= ticket)
 		n++;
 	if (ticket == PB_TICKET_ALL)
@@ -199,7 +226,7 @@ enum pb_status pb_cuda_result(struct pb_cuda *cuda, size_t bytes, void **device,
 	/* a new section's old results must be with their owners */
 	if (cuda->down.used + bytes + 255 > cuda->down.section_bytes)
 		PB_DO(pb_cuda_wait(&cuda->base, cuda->last_ticket, err));
-	PB_DO(ring_take(&cuda->down, cuda->copies, bytes, &at, err));
+	PB_DO(ring_take(cuda, &cuda->down, cuda->copies, bytes, &at, err));
 	*device = cuda->down.device + at;
 	return PB_OK;
 }
@@ -217,10 +244,11 @@ enum pb_status pb_cuda_deliver(struct pb_cuda *cuda, void *device, void *to, siz
 	p.to = to;
 	p.bytes = bytes;
 	p.copied = cuda->copied[p.ticket % PB_CUDA_PENDING];
-	PB_CUDA(cudaEventRecord(cuda->computed, cuda->stream));
-	PB_CUDA(cudaStreamWaitEvent(cuda->copies, cuda->computed, 0));
-	PB_CUDA(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, cuda->copies));
-	PB_CUDA(cudaEventRecord(p.copied, cuda->copies));
+	PB_OUTSIDE(cuda, cudaEventRecord(cuda->computed, cuda->stream));
+	PB_OUTSIDE(cuda, cudaStreamWaitEvent(cuda->copies, cuda->computed, 0));
+	PB_OUTSIDE(cuda,
+		   cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, cuda->copies));
+	PB_OUTSIDE(cuda, cudaEventRecord(p.copied, cuda->copies));
 	cuda->pending[cuda->n_pending++] = p;
 	return PB_OK;
 }
@@ -236,9 +264,9 @@ enum pb_status pb_cuda_download(struct pb_device *dev, void *to, struct pb_dev f
 		size_t room = cuda->down.section_bytes * PB_RING_SECTIONS;
 
 		n = bytes - done < room ? bytes - done : room;
-		PB_CUDA(cudaMemcpyAsync(cuda->down.host, (char *)from.address + done, n,
-					cudaMemcpyDeviceToHost, cuda->stream));
-		PB_CUDA(cudaStreamSynchronize(cuda->stream));
+		PB_OUTSIDE(cuda, cudaMemcpyAsync(cuda->down.host, (char *)from.address + done, n,
+						 cudaMemcpyDeviceToHost, cuda->stream));
+		PB_OUTSIDE(cuda, cudaStreamSynchronize(cuda->stream));
 		memcpy((char *)to + done, cuda->down.host, n);
 	}
 	return PB_OK;

@@ -106,7 +106,7 @@ static enum pb_status stop_sharing(struct pb_cuda *cuda, struct pb_error *err)
 	if (!share)
 		return PB_OK;
 	if (share->comm) {
-		PB_CUDA(cudaStreamSynchronize(cuda->stream));
+		PB_OUTSIDE(cuda, cudaStreamSynchronize(cuda->stream));
 		got = share->ncclCommDestroy_(share->comm);
 	}
 	if (got != ncclSuccess)
@@ -157,6 +157,7 @@ enum pb_status pb_cuda_spread(struct pb_cuda *cuda, void *memory, size_t bytes,
 
 	if (!share || bytes == 0)
 		return PB_OK;
+	PB_DO(pb_cuda_pause(cuda, err));
 	got = share->ncclBroadcast_(memory, memory, bytes, ncclUint8, 0, share->comm, cuda->stream);
 	return got == ncclSuccess ? PB_OK : fail(share, got, "ncclBroadcast", err);
 }

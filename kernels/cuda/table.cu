@@ -10,6 +10,7 @@ static void cuda_close(struct pb_device *dev)
 {
 	struct pb_cuda *cuda = pb_cuda_of(dev);
 
+	pb_cuda_graphs_close(cuda);
 	(void)pb_cuda_share(dev, nullptr, nullptr);
 	pb_cuda_gemm_close(cuda);
 	pb_cuda_memory_close(cuda);
@@ -102,6 +103,9 @@ static struct pb_ops make_table()
 	ops.pack = pb_cuda_pack;
 	ops.unpack = pb_cuda_unpack;
 	ops.share = pb_cuda_share;
+	ops.graph_begin = pb_cuda_graph_begin;
+	ops.graph_end = pb_cuda_graph_end;
+	ops.graph_counts = pb_cuda_graph_counts;
 	PB_EACH_OPERATION(PB_CUDA_ENTRY)
 	return ops;
 }

@@ -2,6 +2,8 @@
 #include <cublasLt.h>
 #include <cuda_bf16.h>
 
+#include "streams.h"
+
 #include <cstdlib>
 #include <vector>
 
@@ -24,9 +26,10 @@ struct pb_emu_lt_preference {
 
 const char *cublasLtGetStatusString(cublasStatus_t status)
 {
-	return status == CUBLAS_STATUS_SUCCESS         ? "success"
-	       : status == CUBLAS_STATUS_NOT_SUPPORTED ? "not supported"
-						       : "invalid value";
+	return status == CUBLAS_STATUS_SUCCESS            ? "success"
+	       : status == CUBLAS_STATUS_NOT_SUPPORTED    ? "not supported"
+	       : status == CUBLAS_STATUS_EXECUTION_FAILED ? "the GPU program failed to execute"
+							  : "invalid value";
 }
 
 size_t cublasLtGetVersion()
@@ -289,6 +292,31 @@ static bool aligned(const void *p, const pb_emu_lt_layout *layout, size_t bytes)
 	return (uintptr_t)p % bytes == 0 && (layout->columns < 2 || layout->ld * size % bytes == 0);
 }
 
+static void check_matrix(const void *p, const pb_emu_lt_layout &layout, const char *what)
+{
+	size_t size = layout.type == CUDA_R_32F ? 4 : 2;
+
+	pb_emu_check_device(p, ((layout.columns - 1) * layout.ld + layout.rows) * size, what);
+}
+
+static void check_memory(const product &p)
+{
+	check_matrix(p.a_data, p.a, "a product's weight");
+	check_matrix(p.b_data, p.b, "a product's input");
+	check_matrix(p.out, p.d, "a product's result");
+}
+
+/* Stands for the kernel that the library would launch: weights of one shape have one a kind of
+ * product, whatever the number of rows. */
+static const void *kernel_of(const product &p)
+{
+	static char kernels[1 << 16];
+	size_t kind = (size_t)p.desc.compute + 128 * (size_t)p.desc.epilogue + 1024 * p.a.rows +
+		      131 * p.a.columns;
+
+	return &kernels[kind * UINT64_C(0x9e3779b97f4a7c15) >> 48];
+}
+
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, const void *alpha,
 			      const void *a, cublasLtMatrixLayout_t a_layout, const void *b,
 			      cublasLtMatrixLayout_t b_layout, const void *beta, const void *c,
@@ -297,7 +325,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
 			      void *workspace, size_t workspace_bytes, cudaStream_t stream)
 {
 	product p{*desc, *a_layout, *b_layout, *d_layout, a, b, (float *)d, *(const float *)beta};
-	size_t size = a_layout->type == CUDA_R_32F ? 4 : 2, bytes = algo->data[0];
+	size_t bytes = algo->data[0];
 
 	(void)workspace;
 	(void)workspace_bytes;
@@ -314,12 +342,10 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
 	    !aligned(d, d_layout, bytes))
 		pb_emu_die("a product relies on an alignment of %zu bytes that its operands lack",
 			   bytes);
-	pb_emu_check_device(a, ((a_layout->columns - 1) * a_layout->ld + a_layout->rows) * size,
-			    "a product's weight");
-	pb_emu_check_device(b, ((b_layout->columns - 1) * b_layout->ld + b_layout->rows) * size,
-			    "a product's input");
-	pb_emu_check_device(d, ((d_layout->columns - 1) * d_layout->ld + d_layout->rows) * 4,
-			    "a product's result");
-	pb_emu_enqueue(stream, [=] { multiply(p); });
-	return CUBLAS_STATUS_SUCCESS;
+	check_memory(p);
+	return pb_emu_order(stream, pb_emu_node{pb_emu_node::KERNEL, kernel_of(p),
+						cudaMemcpyHostToHost, 0, [=] { check_memory(p); },
+						[=] { multiply(p); }}) == cudaSuccess
+		   ? CUBLAS_STATUS_SUCCESS
+		   : CUBLAS_STATUS_EXECUTION_FAILED;
 }

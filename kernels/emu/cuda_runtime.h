@@ -7,6 +7,8 @@
  *  - streams are queues that run late and in a random interleaving, so that a missing wait does;
  *  - fresh device, pinned and shared memory is filled with NaN;
  *  - copies are checked against what was allocated, and asynchronous ones must be pinned;
+ *  - what a stream captures runs when its graph is launched and not before, with the arguments that
+ *    it was captured with (graphs.cpp);
  *  - under the address sanitizer every allocation, shared memory included, has red zones.
  * PB_EMU_SEED chooses the schedule, PB_EMU_MEMORY the device's memory in bytes. */
 #ifndef PB_EMU_CUDA_RUNTIME_H
@@ -119,7 +121,25 @@ enum cudaError_t {
 	cudaErrorMemoryAllocation = 2,
 	cudaErrorInvalidConfiguration = 9,
 	cudaErrorNoDevice = 100,
-	cudaErrorNotReady = 600
+	cudaErrorIllegalState = 401,
+	cudaErrorNotReady = 600,
+	cudaErrorStreamCaptureUnsupported = 900,
+	cudaErrorStreamCaptureInvalidated = 901,
+	cudaErrorStreamCaptureIsolation = 905,
+	cudaErrorCapturedEvent = 907,
+	cudaErrorGraphExecUpdateFailure = 910
+};
+enum cudaStreamCaptureMode {
+	cudaStreamCaptureModeGlobal,
+	cudaStreamCaptureModeThreadLocal,
+	cudaStreamCaptureModeRelaxed
+};
+enum cudaGraphExecUpdateResult {
+	cudaGraphExecUpdateSuccess = 0,
+	cudaGraphExecUpdateErrorTopologyChanged = 2,
+	cudaGraphExecUpdateErrorNodeTypeChanged = 3,
+	cudaGraphExecUpdateErrorParametersChanged = 5,
+	cudaGraphExecUpdateErrorUnsupportedFunctionChange = 7
 };
 enum cudaMemcpyKind {
 	cudaMemcpyHostToHost,
@@ -135,6 +155,17 @@ struct pb_emu_stream;
 struct pb_emu_event;
 typedef struct pb_emu_stream *cudaStream_t;
 typedef struct pb_emu_event *cudaEvent_t;
+
+struct pb_emu_graph;
+struct pb_emu_graph_exec;
+struct pb_emu_node;
+typedef struct pb_emu_graph *cudaGraph_t;
+typedef struct pb_emu_graph_exec *cudaGraphExec_t;
+typedef const struct pb_emu_node *cudaGraphNode_t;
+struct cudaGraphExecUpdateResultInfo {
+	cudaGraphExecUpdateResult result;
+	cudaGraphNode_t errorNode, errorFromNode;
+};
 
 struct cudaDeviceProp {
 	char name[256];
@@ -168,6 +199,15 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags);
 cudaError_t cudaEventDestroy(cudaEvent_t event);
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
 cudaError_t cudaEventSynchronize(cudaEvent_t event);
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph);
+cudaError_t cudaGraphDestroy(cudaGraph_t graph);
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph,
+				 unsigned long long flags);
+cudaError_t cudaGraphExecUpdate(cudaGraphExec_t exec, cudaGraph_t graph,
+				cudaGraphExecUpdateResultInfo *info);
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec);
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream);
 
 cudaError_t pb_emu_set_shared(const void *kernel, int bytes);
 template <typename K>
@@ -191,8 +231,8 @@ static inline cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blo
 
 /* ---- for the emulator's own files and its tests ---------------------------------------------- */
 
-/* Put `run` at a stream's end. */
-void pb_emu_enqueue(cudaStream_t stream, std::function<void()> run);
+/* Put a node at a stream's end, or into what it captures. */
+cudaError_t pb_emu_order(cudaStream_t stream, struct pb_emu_node node);
 void pb_emu_launch(const void *kernel, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
 		   const std::function<void()> &thread);
 /* Stop the process, saying why, where `bytes` at `p` are not inside one device allocation. */

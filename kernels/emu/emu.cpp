@@ -1,14 +1,13 @@
 /* The emulated device's runtime: fibers, schedules, streams and memory. */
-#include <cuda_runtime.h>
+#include "streams.h"
 
 #include <boost/context/detail/fcontext.hpp>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
-#include <deque>
 #include <map>
 #include <sys/mman.h>
-#include <vector>
+#include <utility>
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
@@ -125,7 +124,7 @@ static size_t scheduler_stack_bytes;
 #endif
 static const std::function<void()> *body;
 static void *shared_memory;
-static const char *refused; /* what a launch did wrong, until cudaGetLastError */
+static cudaError_t last_error; /* until cudaGetLastError */
 
 static void to_scheduler(bool leaving)
 {
@@ -335,6 +334,12 @@ static void run_grid(dim3 grid, dim3 block, size_t shared, const std::function<v
 	}
 }
 
+static void refuse(const char *what)
+{
+	fprintf(stderr, "emulated device: a launch is refused: %s\n", what);
+	(void)pb_emu_said(cudaErrorInvalidConfiguration);
+}
+
 void pb_emu_launch(const void *kernel, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
 		   const std::function<void()> &thread)
 {
@@ -343,41 +348,36 @@ void pb_emu_launch(const void *kernel, dim3 grid, dim3 block, size_t shared, cud
 	if (shared_limits().count(kernel))
 		limit = shared_limits()[kernel];
 	if (threads == 0 || threads > 1024 || block.z > 64)
-		refused = "threads of a block";
+		refuse("threads of a block");
 	else if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.x > 0x7fffffffu ||
 		 grid.y > 65535 || grid.z > 65535)
-		refused = "blocks of a grid";
+		refuse("blocks of a grid");
 	else if (shared > limit)
-		refused = "shared memory of a block";
+		refuse("shared memory of a block");
 	else
-		pb_emu_enqueue(stream, [=] { run_grid(grid, block, shared, thread); });
+		(void)pb_emu_order(
+		    stream, pb_emu_node{pb_emu_node::KERNEL, kernel, cudaMemcpyHostToHost, 0,
+					nullptr, [=] { run_grid(grid, block, shared, thread); }});
+}
+
+cudaError_t pb_emu_said(cudaError_t error)
+{
+	if (error != cudaSuccess)
+		last_error = error;
+	return error;
 }
 
 cudaError_t cudaGetLastError()
 {
-	const char *what = refused;
+	cudaError_t error = last_error;
 
-	refused = nullptr;
-	if (what)
-		fprintf(stderr, "emulated device: a launch is refused: %s\n", what);
-	return what ? cudaErrorInvalidConfiguration : cudaSuccess;
+	last_error = cudaSuccess;
+	return error;
 }
 
 /* ---- streams --------------------------------------------------------------------------------- */
 
-struct pb_emu_event {
-	uint64_t recorded, done; /* how often it was put into a stream, and passed there */
-};
-struct work {
-	std::function<void()> run;
-	pb_emu_event *event; /* wait for it, where run is empty */
-	uint64_t until;
-};
-struct pb_emu_stream {
-	std::deque<work> queue;
-};
-
-static std::vector<pb_emu_stream *> streams;
+std::vector<pb_emu_stream *> pb_emu_streams;
 
 static bool can_run(const pb_emu_stream *s)
 {
@@ -388,13 +388,13 @@ static bool can_run(const pb_emu_stream *s)
 /* Run the first thing of one of the streams that can go on. */
 static bool step()
 {
-	size_t n = streams.size(), first = n ? next_random() % n : 0;
+	size_t n = pb_emu_streams.size(), first = n ? next_random() % n : 0;
 
 	for (size_t i = 0; i < n; i++) {
-		pb_emu_stream *s = streams[(first + i) % n];
+		pb_emu_stream *s = pb_emu_streams[(first + i) % n];
 
 		if (can_run(s)) {
-			work w = std::move(s->queue.front());
+			pb_emu_work w = std::move(s->queue.front());
 
 			s->queue.pop_front();
 			if (w.run)
@@ -415,43 +415,39 @@ static void run_while(const std::function<bool()> &unfinished)
 static void run_all()
 {
 	run_while([] {
-		for (const pb_emu_stream *s : streams)
+		for (const pb_emu_stream *s : pb_emu_streams)
 			if (!s->queue.empty())
 				return true;
 		return false;
 	});
 }
 
-static void push(cudaStream_t stream, work w)
+void pb_emu_push(cudaStream_t stream, pb_emu_work work)
 {
-	if (!stream)
-		pb_emu_die("the default stream is not used here");
-	stream->queue.push_back(std::move(w));
+	stream->queue.push_back(std::move(work));
 	/* sometimes at once, sometimes not before somebody waits */
 	if (next_random() % 4 == 0)
 		step();
 }
 
-void pb_emu_enqueue(cudaStream_t stream, std::function<void()> run)
-{
-	push(stream, work{std::move(run), nullptr, 0});
-}
-
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags)
 {
 	if (flags != cudaStreamNonBlocking)
-		return cudaErrorInvalidValue;
+		return pb_emu_said(cudaErrorInvalidValue);
 	*stream = new pb_emu_stream;
-	streams.push_back(*stream);
+	(*stream)->capture = nullptr;
+	pb_emu_streams.push_back(*stream);
 	return cudaSuccess;
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream)
 {
+	if (stream->capture)
+		pb_emu_die("a stream is destroyed while it captures");
 	run_all();
-	for (size_t i = 0; i < streams.size(); i++)
-		if (streams[i] == stream) {
-			streams.erase(streams.begin() + (ptrdiff_t)i);
+	for (size_t i = 0; i < pb_emu_streams.size(); i++)
+		if (pb_emu_streams[i] == stream) {
+			pb_emu_streams.erase(pb_emu_streams.begin() + (ptrdiff_t)i);
 			break;
 		}
 	delete stream;
@@ -460,6 +456,12 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream)
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
+	cudaError_t error = pb_emu_unsafe();
+
+	if (error != cudaSuccess)
+		return error;
+	if (stream->capture)
+		return pb_emu_spoil(stream, cudaErrorStreamCaptureUnsupported);
 	run_while([=] { return !stream->queue.empty(); });
 	return cudaSuccess;
 }
@@ -467,8 +469,8 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags)
 {
 	if (flags != cudaEventDisableTiming)
-		return cudaErrorInvalidValue;
-	*event = new pb_emu_event{0, 0};
+		return pb_emu_said(cudaErrorInvalidValue);
+	*event = new pb_emu_event{0, 0, false};
 	return cudaSuccess;
 }
 
@@ -479,27 +481,46 @@ cudaError_t cudaEventDestroy(cudaEvent_t event)
 	return cudaSuccess;
 }
 
+/* In a capture it marks a place in the graph, which nobody outside can wait for. */
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 {
-	uint64_t number = ++event->recorded;
+	uint64_t number;
 
-	pb_emu_enqueue(stream, [=] { event->done = number; });
+	event->captured = stream->capture != nullptr;
+	if (event->captured)
+		return stream->capture->valid ? cudaSuccess
+					      : pb_emu_said(cudaErrorStreamCaptureInvalidated);
+	number = ++event->recorded;
+	pb_emu_push(stream, pb_emu_work{[=] { event->done = number; }, nullptr, 0});
 	return cudaSuccess;
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event)
 {
 	uint64_t number = event->recorded;
+	cudaError_t error = pb_emu_unsafe();
 
+	if (event->captured)
+		return pb_emu_said(cudaErrorCapturedEvent);
+	if (error != cudaSuccess)
+		return error;
 	run_while([=] { return event->done < number; });
 	return cudaSuccess;
 }
 
+/* A wait in a capture, or for something in one, would cross its boundary: captures of several
+ * streams are not emulated. */
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags)
 {
 	if (flags)
-		return cudaErrorInvalidValue;
-	push(stream, work{nullptr, event, event->recorded});
+		return pb_emu_said(cudaErrorInvalidValue);
+	if (stream->capture)
+		return pb_emu_spoil(stream, cudaErrorStreamCaptureIsolation);
+	if (event->captured) {
+		(void)pb_emu_unsafe();
+		return pb_emu_said(cudaErrorStreamCaptureIsolation);
+	}
+	pb_emu_push(stream, pb_emu_work{nullptr, event, event->recorded});
 	return cudaSuccess;
 }
 
@@ -533,11 +554,14 @@ void pb_emu_check_device(const void *p, size_t bytes, const char *what)
 static cudaError_t allocate(std::map<const char *, size_t> &blocks, void **out, size_t bytes)
 {
 	size_t rounded = (bytes + 255) / 256 * 256;
+	cudaError_t error = pb_emu_unsafe();
 
+	if (error != cudaSuccess)
+		return error;
 	/* the sanitizer wants the exact end, the hardware aligns the start */
 	if (posix_memalign(out, 256, rounded < bytes ? SIZE_MAX / 2 : bytes ? bytes : 1) != 0) {
 		*out = nullptr;
-		return cudaErrorMemoryAllocation;
+		return pb_emu_said(cudaErrorMemoryAllocation);
 	}
 	memset(*out, 0xff, bytes);
 	blocks[(const char *)*out] = bytes;
@@ -547,6 +571,10 @@ static cudaError_t allocate(std::map<const char *, size_t> &blocks, void **out, 
 static cudaError_t deallocate(std::map<const char *, size_t> &blocks, void *memory,
 			      const char *what)
 {
+	cudaError_t error = pb_emu_unsafe();
+
+	if (error != cudaSuccess)
+		return error;
 	run_all();
 	if (!memory)
 		return cudaSuccess;
@@ -561,7 +589,7 @@ cudaError_t cudaMalloc(void **out, size_t bytes)
 	cudaError_t error;
 
 	if (bytes > device_total() - device_bytes)
-		return cudaErrorMemoryAllocation;
+		return pb_emu_said(cudaErrorMemoryAllocation);
 	error = allocate(device_blocks, out, bytes);
 	if (error == cudaSuccess)
 		device_bytes += bytes;
@@ -571,11 +599,12 @@ cudaError_t cudaMalloc(void **out, size_t bytes)
 cudaError_t cudaFree(void *memory)
 {
 	auto it = device_blocks.find((const char *)memory);
+	size_t bytes = it == device_blocks.end() ? 0 : it->second;
+	cudaError_t error = deallocate(device_blocks, memory, "cudaFree");
 
-	run_all();
-	if (it != device_blocks.end())
-		device_bytes -= it->second;
-	return deallocate(device_blocks, memory, "cudaFree");
+	if (error == cudaSuccess)
+		device_bytes -= bytes;
+	return error;
 }
 
 cudaError_t cudaMallocHost(void **out, size_t bytes)
@@ -595,14 +624,11 @@ cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
 	return cudaSuccess;
 }
 
-cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
-			    cudaStream_t stream)
+static void check_copy(void *to, const void *from, size_t bytes, cudaMemcpyKind kind)
 {
 	bool up = kind == cudaMemcpyHostToDevice, down = kind == cudaMemcpyDeviceToHost;
 	const void *host = up ? from : to;
 
-	if (!up && !down && kind != cudaMemcpyDeviceToDevice)
-		return cudaErrorInvalidValue;
 	if (!up)
 		pb_emu_check_device(from, bytes, "a copy's source");
 	if (!down)
@@ -610,49 +636,75 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
 	if ((up || down) && bytes && !inside(pinned_blocks, host, bytes))
 		pb_emu_die("an asynchronous copy of %zu bytes at %p, which are not pinned", bytes,
 			   host);
-	pb_emu_enqueue(stream, [=] { memcpy(to, from, bytes); });
-	return cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
+			    cudaStream_t stream)
+{
+	if (kind != cudaMemcpyHostToDevice && kind != cudaMemcpyDeviceToHost &&
+	    kind != cudaMemcpyDeviceToDevice)
+		return pb_emu_said(cudaErrorInvalidValue);
+	check_copy(to, from, bytes, kind);
+	return pb_emu_order(stream, pb_emu_node{pb_emu_node::COPY, nullptr, kind, bytes,
+						[=] { check_copy(to, from, bytes, kind); },
+						[=] { memcpy(to, from, bytes); }});
 }
 
 cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stream)
 {
 	pb_emu_check_device(to, bytes, "what is set");
-	pb_emu_enqueue(stream, [=] { memset(to, value, bytes); });
-	return cudaSuccess;
+	return pb_emu_order(stream,
+			    pb_emu_node{pb_emu_node::SET, nullptr, cudaMemcpyHostToHost, bytes,
+					[=] { pb_emu_check_device(to, bytes, "what is set"); },
+					[=] { memset(to, value, bytes); }});
 }
 
 /* ---- the device ------------------------------------------------------------------------------ */
 
+struct told {
+	cudaError_t error;
+	const char *name, *text;
+};
+#define TOLD(error, text)                                                                          \
+	{                                                                                          \
+		error, #error, text                                                                \
+	}
+static const struct told errors[] = {
+    TOLD(cudaSuccess, "no error"),
+    TOLD(cudaErrorMemoryAllocation, "out of memory"),
+    TOLD(cudaErrorInvalidConfiguration, "invalid configuration argument"),
+    TOLD(cudaErrorNoDevice, "no CUDA-capable device is detected"),
+    TOLD(cudaErrorIllegalState, "the operation cannot be performed in the present state"),
+    TOLD(cudaErrorStreamCaptureUnsupported, "operation not permitted when stream is capturing"),
+    TOLD(cudaErrorStreamCaptureInvalidated,
+	 "operation failed due to a previous error during capture"),
+    TOLD(cudaErrorStreamCaptureIsolation,
+	 "dependency created on uncaptured work in another stream"),
+    TOLD(cudaErrorCapturedEvent, "operation not permitted on an event last recorded in a "
+				 "capturing stream"),
+    TOLD(cudaErrorGraphExecUpdateFailure,
+	 "the graph update was not performed because it included changes which violated "
+	 "constraints specific to instantiated graph update"),
+    TOLD(cudaErrorInvalidValue, "invalid argument"), /* the last: any other */
+};
+
+static const struct told *told_of(cudaError_t error)
+{
+	const struct told *t = errors;
+
+	while (t->error != error && t->error != cudaErrorInvalidValue)
+		t++;
+	return t;
+}
+
 const char *cudaGetErrorName(cudaError_t error)
 {
-	switch (error) {
-	case cudaSuccess:
-		return "cudaSuccess";
-	case cudaErrorMemoryAllocation:
-		return "cudaErrorMemoryAllocation";
-	case cudaErrorInvalidConfiguration:
-		return "cudaErrorInvalidConfiguration";
-	case cudaErrorNoDevice:
-		return "cudaErrorNoDevice";
-	default:
-		return "cudaErrorInvalidValue";
-	}
+	return told_of(error)->name;
 }
 
 const char *cudaGetErrorString(cudaError_t error)
 {
-	switch (error) {
-	case cudaSuccess:
-		return "no error";
-	case cudaErrorMemoryAllocation:
-		return "out of memory";
-	case cudaErrorInvalidConfiguration:
-		return "invalid configuration argument";
-	case cudaErrorNoDevice:
-		return "no CUDA-capable device is detected";
-	default:
-		return "invalid argument";
-	}
+	return told_of(error)->text;
 }
 
 cudaError_t cudaGetDeviceCount(int *count)

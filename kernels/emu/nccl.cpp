@@ -2,6 +2,8 @@
  * through piece by piece. */
 #include <nccl.h>
 
+#include "streams.h"
+
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
@@ -38,6 +40,8 @@ const char *ncclGetErrorString(ncclResult_t result)
 	switch (result) {
 	case ncclSuccess:
 		return "no error";
+	case ncclUnhandledCudaError:
+		return "a call of CUDA failed";
 	case ncclSystemError:
 		return "a system call failed";
 	case ncclInvalidArgument:
@@ -157,8 +161,14 @@ ncclResult_t ncclBroadcast(const void *from, void *to, size_t count, ncclDataTyp
 	if (comm->rank == root)
 		pb_emu_check_device(from, count, "ncclBroadcast reads");
 	pb_emu_check_device(to, count, "ncclBroadcast writes");
-	pb_emu_enqueue(stream, [=] { broadcast_now(comm, call, from, to, count, root); });
-	return ncclSuccess;
+	return pb_emu_order(stream, pb_emu_node{pb_emu_node::KERNEL, (const void *)ncclBroadcast,
+						cudaMemcpyHostToHost, 0, nullptr,
+						[=] {
+							broadcast_now(comm, call, from, to, count,
+								      root);
+						}}) == cudaSuccess
+		   ? ncclSuccess
+		   : ncclUnhandledCudaError;
 }
 
 ncclResult_t ncclCommDestroy(ncclComm_t comm)

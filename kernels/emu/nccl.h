@@ -9,6 +9,7 @@
 
 enum ncclResult_t {
 	ncclSuccess = 0,
+	ncclUnhandledCudaError = 1,
 	ncclSystemError = 2,
 	ncclInvalidArgument = 4,
 	ncclRemoteError = 6

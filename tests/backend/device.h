@@ -2,9 +2,9 @@
  *
  * PB_TEST_BACKEND names the backend (default cpu). A test is a list of cases, written once with
  * OPS_TEST; it runs for each instruction set of the cpu backend that this machine has (the others
- * are counted as skipped), and each time twice, with one thread and with two, which must give the
- * same bits everywhere. All data goes through alloc, upload and download, and every allocation has
- * a guard behind it that must stay as it was. */
+ * are counted as skipped), and each time twice, with one thread, and with two and all work in
+ * graphs (graph_begin), which must give the same bits everywhere. All data goes through alloc,
+ * upload and download, and every allocation has a guard behind it that must stay as it was. */
 #ifndef PB_TEST_DEVICE_H
 #define PB_TEST_DEVICE_H
 
@@ -51,6 +51,7 @@ struct rig {
 	struct trace *trace;
 	size_t n_trace, trace_capacity, at;
 	bool replay;  /* the bits are those of checked results: references can be left out */
+	bool graphs;  /* what is done between two operations, and each of them, is a graph's work */
 	double worst; /* largest share of a tolerance that was used */
 };
 
@@ -68,6 +69,7 @@ struct rig {
 /* Run an operation, and wait for the host arrays that it fills: RUN(r, norm, &op). */
 #define RUN(r, operation, op)                                                                      \
 	do {                                                                                       \
+		next_graph(r);                                                                     \
 		MUST(r, (r)->ops->operation((r)->dev, op, err));                                   \
 		MUST(r, (r)->ops->wait((r)->dev, (r)->ops->ticket((r)->dev), err));                \
 	} while (0)
@@ -84,6 +86,15 @@ static inline const char *test_backend(void)
 static inline bool on_cpu(void)
 {
 	return strcmp(test_backend(), "cpu") == 0;
+}
+
+/* Everything that a rig with graphs does stands in one, each operation in a new one. */
+static inline void next_graph(struct rig *r)
+{
+	if (!r->graphs)
+		return;
+	MUST(r, r->ops->graph_end(r->dev, PB_OK, err));
+	MUST(r, r->ops->graph_begin(r->dev, 1, err));
 }
 
 /* The device `name`, with the target's precision of delta products; NULL where the cpu backend says
@@ -115,6 +126,8 @@ static inline void open_rig(struct rig *r)
 		cr_skip_test("%s does not run here", r->target->isa);
 	}
 	r->ops = r->dev->ops;
+	if (r->graphs)
+		MUST(r, r->ops->graph_begin(r->dev, 1, err));
 }
 
 static inline void end_case(struct rig *r)
@@ -156,6 +169,7 @@ static inline __attribute__((format(printf, 2, 3))) void begin_case(struct rig *
 	int n;
 
 	end_case(r);
+	next_graph(r);
 	n = snprintf(r->label, sizeof r->label, "%s %s%s: ", test_backend(), r->target->isa,
 		     r->target->library);
 	va_start(list, format);
@@ -213,7 +227,8 @@ static inline void note(struct rig *r, const void *data, size_t bytes)
 		CHECK(r->at < r->n_trace, "%s: more results than before", r->label);
 		t = &r->trace[r->at++];
 		CHECK(strcmp(t->label, r->label) == 0, "%s: the cases are others", r->label);
-		CHECK(t->hash == hash, "%s: bits depend on the number of threads", r->label);
+		CHECK(t->hash == hash, "%s: bits depend on the number of threads, or on graphs",
+		      r->label);
 		return;
 	}
 	MUST(r, pb_grow((void **)&r->trace, &r->trace_capacity, r->n_trace + 1, sizeof *r->trace,
@@ -382,6 +397,7 @@ static inline void run_cases(const struct target *target, void (*cases)(struct r
 	struct rig r = {.target = target, .label = "opening"};
 
 	for (r.n_threads = 1; r.n_threads <= 2; r.n_threads++) {
+		r.graphs = r.n_threads == 2;
 		pb_rng_seed(&r.rng, 1, 2, 3, 4);
 		open_rig(&r);
 		cases(&r);

@@ -110,6 +110,218 @@ static bool counts_up(struct rig *r, const float *device)
 	return true;
 }
 
+/* ---- graphs ---------------------------------------------------------------------------------- */
+
+static void begin(struct rig *r)
+{
+	MUST(cudaStreamBeginCapture(r->stream, cudaStreamCaptureModeThreadLocal));
+}
+
+static cudaGraph_t end(struct rig *r)
+{
+	cudaGraph_t graph = nullptr;
+
+	MUST(cudaStreamEndCapture(r->stream, &graph));
+	return graph;
+}
+
+/* What was captured, as an executable graph. */
+static cudaGraphExec_t end_made(struct rig *r)
+{
+	cudaGraph_t graph = end(r);
+	cudaGraphExec_t exec = nullptr;
+
+	MUST(cudaGraphInstantiate(&exec, graph, 0));
+	MUST(cudaGraphDestroy(graph));
+	return exec;
+}
+
+/* What was captured into one that is there. */
+static cudaError_t end_updated(struct rig *r, cudaGraphExec_t exec)
+{
+	cudaGraph_t graph = end(r);
+	cudaGraphExecUpdateResultInfo info;
+	cudaError_t error = cudaGraphExecUpdate(exec, graph, &info);
+
+	MUST(cudaGraphDestroy(graph));
+	return error;
+}
+
+/* A call that a capture must not meet stands in one, or behind it. */
+static bool called_inside(struct rig *r, const char *name, bool fixed)
+{
+	cudaGraphExec_t exec = nullptr;
+	void *memory = nullptr;
+
+	begin(r);
+	PB_LAUNCH(count, 1, N, 0, r->stream, r->a);
+	if (fixed) {
+		exec = end_made(r);
+		MUST(cudaGraphLaunch(exec, r->stream));
+	}
+	if (strcmp(name, "wait-in-capture") == 0) {
+		MUST(cudaStreamSynchronize(r->stream));
+	} else if (strcmp(name, "allocation-in-capture") == 0) {
+		MUST(cudaMalloc(&memory, 64));
+	} else if (strcmp(name, "free-in-capture") == 0) {
+		MUST(cudaFree(r->b));
+		r->b = nullptr;
+	} else if (strcmp(name, "event-wait-in-capture") == 0) {
+		MUST(cudaEventRecord(r->event, r->stream));
+		MUST(cudaEventSynchronize(r->event));
+	} else { /* other-stream-in-capture */
+		MUST(cudaEventRecord(r->event, r->stream));
+		MUST(cudaStreamWaitEvent(r->other, r->event, 0));
+	}
+	MUST(cudaFree(memory));
+	MUST(cudaGraphExecDestroy(exec));
+	return counts_up(r, r->a);
+}
+
+/* A graph that is launched again for other memory. */
+static bool stale_pointers(struct rig *r, bool fixed)
+{
+	cudaGraphExec_t exec;
+
+	begin(r);
+	PB_LAUNCH(count, 1, N, 0, r->stream, r->b);
+	exec = end_made(r);
+	MUST(cudaGraphLaunch(exec, r->stream));
+	begin(r);
+	PB_LAUNCH(count, 1, N, 0, r->stream, r->a);
+	if (fixed)
+		MUST(end_updated(r, exec));
+	else
+		MUST(cudaGraphDestroy(end(r)));
+	MUST(cudaGraphLaunch(exec, r->stream));
+	MUST(cudaGraphExecDestroy(exec));
+	return counts_up(r, r->a);
+}
+
+/* Another kernel, another order or another number of nodes cannot be an update. */
+static bool other_graph(struct rig *r, const char *name, bool fixed)
+{
+	bool more = strcmp(name, "update-with-more") == 0;
+	bool order = strcmp(name, "update-in-other-order") == 0;
+	cudaGraphExec_t exec;
+
+	begin(r);
+	PB_LAUNCH(count, 1, N, 0, r->stream, r->b);
+	MUST(cudaMemsetAsync(r->a, 0, N * sizeof(float), r->stream));
+	PB_LAUNCH(copy, 1, N, 0, r->stream, r->b, r->a);
+	exec = end_made(r);
+	begin(r);
+	if (order && !fixed)
+		MUST(cudaMemsetAsync(r->a, 0, N * sizeof(float), r->stream));
+	PB_LAUNCH(count, 1, N, 0, r->stream, r->b);
+	if (!order || fixed)
+		MUST(cudaMemsetAsync(r->a, 0, N * sizeof(float), r->stream));
+	if (more && !fixed)
+		PB_LAUNCH(count, 1, N, 0, r->stream, r->b);
+	if (more || order || fixed)
+		PB_LAUNCH(copy, 1, N, 0, r->stream, r->b, r->a);
+	else
+		PB_LAUNCH(count, 1, N, 0, r->stream, r->a);
+	MUST(end_updated(r, exec));
+	MUST(cudaGraphLaunch(exec, r->stream));
+	MUST(cudaGraphExecDestroy(exec));
+	return counts_up(r, r->a);
+}
+
+/* An update that failed, as it may, is no error of the launch that comes next. */
+static bool error_left_behind(struct rig *r, bool fixed)
+{
+	cudaGraphExec_t exec;
+
+	begin(r);
+	PB_LAUNCH(count, 1, N, 0, r->stream, r->b);
+	exec = end_made(r);
+	begin(r);
+	PB_LAUNCH(copy, 1, N, 0, r->stream, r->b, r->a);
+	if (end_updated(r, exec) == cudaSuccess)
+		return false;
+	if (fixed)
+		(void)cudaGetLastError();
+	MUST(cudaGraphExecDestroy(exec));
+	PB_LAUNCH(count, 1, N, 0, r->stream, r->a);
+	MUST(cudaGetLastError());
+	return counts_up(r, r->a);
+}
+
+/* Pinned memory that a captured copy reads is used again before the graph is launched. */
+static bool reused_before_launch(struct rig *r, bool fixed)
+{
+	cudaGraphExec_t exec;
+
+	for (unsigned i = 0; i < N; i++)
+		r->host[i] = (float)i;
+	begin(r);
+	MUST(cudaMemcpyAsync(r->a, r->host, N * sizeof(float), cudaMemcpyHostToDevice, r->stream));
+	exec = end_made(r);
+	if (fixed) {
+		MUST(cudaGraphLaunch(exec, r->stream));
+		MUST(cudaStreamSynchronize(r->stream));
+	}
+	memset(r->host, 0, N * sizeof(float));
+	if (!fixed)
+		MUST(cudaGraphLaunch(exec, r->stream));
+	MUST(cudaGraphExecDestroy(exec));
+	return counts_up(r, r->a);
+}
+
+/* A graph is made and nobody launches it. */
+static bool never_launched(struct rig *r, bool fixed)
+{
+	cudaGraphExec_t exec;
+
+	begin(r);
+	PB_LAUNCH(count, 1, N, 0, r->stream, r->a);
+	exec = end_made(r);
+	if (fixed)
+		MUST(cudaGraphLaunch(exec, r->stream));
+	MUST(cudaGraphExecDestroy(exec));
+	return counts_up(r, r->a);
+}
+
+/* Memory that a graph writes is freed between capture and launch. */
+static bool freed_before_launch(struct rig *r, bool fixed)
+{
+	cudaGraphExec_t exec;
+
+	begin(r);
+	MUST(cudaMemsetAsync(r->b, 0, N * sizeof(float), r->stream));
+	PB_LAUNCH(count, 1, N, 0, r->stream, r->a);
+	exec = end_made(r);
+	if (fixed)
+		MUST(cudaGraphLaunch(exec, r->stream));
+	MUST(cudaFree(r->b));
+	r->b = nullptr;
+	if (!fixed)
+		MUST(cudaGraphLaunch(exec, r->stream));
+	MUST(cudaGraphExecDestroy(exec));
+	return counts_up(r, r->a);
+}
+
+static bool run_graph(struct rig *r, const char *name, bool fixed)
+{
+	if (strstr(name, "-in-capture"))
+		return called_inside(r, name, fixed);
+	if (strncmp(name, "update-", 7) == 0)
+		return other_graph(r, name, fixed);
+	if (strcmp(name, "stale-pointers") == 0)
+		return stale_pointers(r, fixed);
+	if (strcmp(name, "error-left-behind") == 0)
+		return error_left_behind(r, fixed);
+	if (strcmp(name, "reused-before-launch") == 0)
+		return reused_before_launch(r, fixed);
+	if (strcmp(name, "never-launched") == 0)
+		return never_launched(r, fixed);
+	if (strcmp(name, "freed-before-launch") == 0)
+		return freed_before_launch(r, fixed);
+	printf("no such defect: %s\n", name);
+	exit(2);
+}
+
 static bool run(struct rig *r, const char *name, bool fixed)
 {
 	float on_stack[N];
@@ -168,8 +380,7 @@ static bool run(struct rig *r, const char *name, bool fixed)
 		PB_LAUNCH(count, 1, fixed ? N : 2048, 0, r->stream, r->a);
 		MUST(cudaGetLastError());
 	} else {
-		printf("no such defect: %s\n", name);
-		exit(2);
+		return run_graph(r, name, fixed);
 	}
 	return counts_up(r, r->a);
 }

@@ -12,9 +12,9 @@ trap 'exit 1' HUP INT TERM
 
 if [ $# -eq 0 ]; then
 	case $build in
-	*asan*) set -- attention_last edits gemm operand score ;;
+	*asan*) set -- attention_last edits gemm graphs operand score ;;
 	*) set -- pattern_edits activation attention attention_delta pattern_exact head_norm norm \
-		attention_last device edits gemm operand patterns rows score ;;
+		attention_last device edits gemm graphs operand patterns rows score ;;
 	esac
 fi
 # Each run has a schedule of its own.

@@ -54,6 +54,17 @@ check pageable-copy 'not pinned'
 check copy-out-of-range 'not inside a device allocation'
 check too-much-shared-memory '^refused'
 check too-many-threads '^refused'
+for call in wait allocation free event-wait other-stream; do
+	check $call-in-capture '^refused'
+done
+check stale-pointers '^wrong$'
+check update-with-more '^refused: end_updated'
+check update-in-other-order '^refused: end_updated'
+check update-with-another-kernel '^refused: end_updated'
+check error-left-behind '^refused: cudaGetLastError'
+check reused-before-launch '^wrong$'
+check never-launched '^wrong$'
+check freed-before-launch 'not inside a device allocation'
 case ${BUILD:-} in
 *asan*)
 	check past-the-end 'heap-buffer-overflow'

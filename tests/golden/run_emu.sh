@@ -11,8 +11,8 @@ python=${PYTHON:-python3}
 temp=$(mktemp -d) || exit 1
 trap 'rm -rf "$temp"' EXIT
 trap 'exit 1' HUP INT TERM
-models=()
-case ${BUILD:-} in *asan*) models=(gpt_neox_parallel) ;; esac
+models=() graphs=gpt2
+case ${BUILD:-} in *asan*) models=(gpt_neox_parallel) graphs= ;; esac
 passed=0 failed=0
 
 # told LABEL STATUS LOG
@@ -37,7 +37,7 @@ counts() {
 	grep -v ' passed, ' "$1"
 }
 
-PATCHBAY=$emu tests/golden/run_sweeps.sh "${models[@]}" >"$temp/sweeps" 2>&1 &
+GRAPHS=$graphs PATCHBAY=$emu tests/golden/run_sweeps.sh "${models[@]}" >"$temp/sweeps" 2>&1 &
 sweeps=$!
 PATCHBAY=$emu tests/golden/run_engine.sh "${models[@]}" >"$temp/engine" 2>&1
 if [ ${#models[@]} -eq 0 ]; then
@@ -49,15 +49,15 @@ if [ ${#models[@]} -eq 0 ]; then
 		  - {intervention: patch, site: z, direction: noise, positions: all}
 		readings: none
 	END
-	backend() { # OUTPUT PROGRAM BACKEND PRECISION
+	backend() { # OUTPUT PROGRAM BACKEND PRECISION [OPTION...]
 		"$2" run "$temp/run.yaml" -o "$temp/$1.h5" --backend "$3" --set engine.precision="$4" \
-			--threads 1 -q >"$temp/log" 2>&1 &&
+			--threads 1 -q "${@:5}" >"$temp/log" 2>&1 &&
 			"$cpu" verify "$temp/$1.h5" >>"$temp/log" 2>&1
 		told "bundled model, $1" $? "$temp/log"
 	}
 	backend cpu "$cpu" cpu fp32
 	backend fp32 "$emu" cuda fp32
-	backend again "$emu" cuda fp32
+	backend again "$emu" cuda fp32 --set engine.graphs=on
 	backend tf32 "$emu" cuda tf32
 	backend bf16 "$emu" cuda bf16
 	for of in "fp32 1e-5" "again 1e-5" "tf32 1e-3" "bf16 1e-2"; do
@@ -68,7 +68,26 @@ if [ ${#models[@]} -eq 0 ]; then
 		[ "$1" = again ] || echo "bundled model, $1: $(tail -n 1 "$temp/log")"
 	done
 	"$python" tests/golden/compare_backends.py "$temp/again.h5" "$temp/fp32.h5" 0 >"$temp/log" 2>&1
-	told "bundled model, the same bits again" $? "$temp/log"
+	told "bundled model, the same bits again, in graphs" $? "$temp/log"
+	for of in tf32 bf16; do
+		backend $of-graphs "$emu" cuda $of --set engine.graphs=on
+		"$python" tests/golden/compare_bits.py "$temp/$of-graphs.h5" "$temp/$of.h5" >"$temp/log" 2>&1
+		told "bundled model, $of in graphs, the same bits" $? "$temp/log"
+	done
+	graphs_say() { # LABEL PATTERN OPTION...
+		"$emu" run tests/golden/sweeps/gpt_neo/equal.yaml -o "$temp/say.h5" --force --threads 1 \
+			--set engine.graphs=on "${@:3}" >"$temp/log" 2>&1 && grep -q "$2" "$temp/log"
+		told "$1" $? "$temp/log"
+	}
+	graphs_say "graphs are counted" 'graphs: [1-9][0-9]* launched' --backend cuda
+	graphs_say "a run without graphs is complete for one with them" 'already complete' \
+		--backend cuda --set engine.graphs=off
+	rm -f "$temp/say.h5"
+	graphs_say "no graphs under --profile" 'warning: engine.graphs: on: no graphs are made under' \
+		--backend cuda --profile
+	rm -f "$temp/say.h5"
+	graphs_say "no graphs on the cpu" 'warning: engine.graphs: on: the cpu backend has no graphs' \
+		--backend cpu
 	# Device memory: what is planned is enough, in the same bits; too little is said beforehand; and
 	# where there is less than was promised, waves shrink.
 	PB_EMU_MEMORY=$((100 << 20)) backend small "$emu" cuda fp32

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The cuda backend on a real GPU: the op list, the goldens, the precisions, the same bits twice, and
-# compute-sanitizer over the op list where it is there (memcheck, racecheck, initcheck).
+# The cuda backend on a real GPU: the op list, the goldens, the precisions, the same bits twice and in
+# graphs, and compute-sanitizer over the op list where it is there (memcheck, racecheck, initcheck).
 #   tests/gpu/test_gpu.sh
 # BUILD: the folder of the program, its plugin and tests; PYTHON. Without a GPU one skip, and why.
 cd "$(dirname "$0")/../.." || exit 1
@@ -53,8 +53,8 @@ counts tests/backend/run_emu.sh
 told "precisions beside whole forwards" "$build/tests/invariants/test_precision" -j1
 python=${PYTHON:-python3}
 if "$python" -c 'import h5py, numpy' 2>/dev/null; then
-	for goldens in engine sweeps families; do
-		counts env PATCHBAY="$patchbay" PYTHON="$python" "tests/golden/run_$goldens.sh"
+	for goldens in engine sweeps families; do # sweeps with engine.graphs, too: the same bits
+		counts env GRAPHS=all PATCHBAY="$patchbay" PYTHON="$python" "tests/golden/run_$goldens.sh"
 	done
 else
 	echo "$python has no numpy or no h5py: results are not compared"
@@ -70,6 +70,16 @@ told "bundled model, cuda beside cpu" "$python" tests/golden/compare_backends.py
 	"$temp/cuda.h5" "$temp/cpu.h5" 1e-5
 told "bundled model, the same bits again" "$python" tests/golden/compare_backends.py \
 	"$temp/again.h5" "$temp/cuda.h5" 0
+for precision in fp32 tf32 bf16; do
+	for graphs in off on; do
+		told "bundled model, $precision, graphs $graphs" "$patchbay" run configs/box-demo.yaml \
+			-o "$temp/graphs-$graphs.h5" --force --backend cuda --set engine.precision=$precision \
+			--set engine.graphs=$graphs
+		grep -o 'graphs: .* made' "$temp/log"
+	done
+	told "bundled model, $precision, the same bits in graphs" "$python" tests/golden/compare_bits.py \
+		"$temp/graphs-on.h5" "$temp/graphs-off.h5"
+done
 # Several at a time: most of what they take is the host's. A test of its own for each tool and list.
 sanitized() {
 	local name=$1-$2

@@ -87,13 +87,14 @@ Test(config, defaults_are_filled_in)
 	cr_assert_str_eq(c.backend, "auto");
 	cr_assert_eq(c.precision, PB_PRECISION_FP32);
 	cr_assert_eq(c.chunk, 0);
+	cr_assert_not(c.graphs);
 	cr_assert_str_eq(c.output, "out.h5");
 	pb_config_free(&c);
 }
 
 static const char full[] = "# everything\n"
 			   "output: 'a \"b\".h5'\n"
-			   "engine: {backend: cpu, precision: fp32, chunk: 7}\n"
+			   "engine: {backend: cpu, precision: fp32, chunk: 7, graphs: on}\n"
 			   "metrics: [rank, logit_diff, kl]\n"
 			   "sweep:\n"
 			   "  site: z\n"
@@ -124,6 +125,7 @@ static const char full_resolved[] = "model:\n"
 				    "  backend: cpu\n"
 				    "  precision: fp32\n"
 				    "  chunk: 7\n"
+				    "  graphs: on\n"
 				    "output: \"a \\\"b\\\".h5\"\n";
 
 Test(config, every_key_is_read_and_the_resolved_text_reads_back_as_itself)
@@ -141,6 +143,7 @@ Test(config, every_key_is_read_and_the_resolved_text_reads_back_as_itself)
 				    1u << PB_METRIC_RANK_FOIL | 1u << PB_METRIC_KL_RECIPIENT |
 				    1u << PB_METRIC_KL_DONOR);
 	cr_assert_eq(c.chunk, 7);
+	cr_assert(c.graphs);
 	cr_assert_str_eq(c.output, "a \"b\".h5");
 	cr_assert_str_eq(c.resolved, full_resolved);
 	read_good(&again, c.resolved, NULL, 0, NULL);
@@ -254,6 +257,7 @@ Test(config, unknown_words_say_what_there_is)
 	refuse_with("output:", "engine: {precision: fp8}\noutput:", ":9:21", "fp32, tf32, bf16");
 	refuse_with("name: box", "name: boxing", ":4:9", "available: box, dfa");
 	refuse_with("output:", "engine: {backend: gpu}\noutput:", ":9:19", "auto, cpu, cuda");
+	refuse_with("output:", "engine: {graphs: auto}\noutput:", ":9:18", "off, on");
 }
 
 Test(config, exactly_one_source_of_pairs)
