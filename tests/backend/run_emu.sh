@@ -2,7 +2,8 @@
 # The op list of this folder on the emulated device: the same binaries, two at a time.
 #   tests/backend/run_emu.sh [TEST...]
 # BUILD: the folder of the tests; PB_EMU_DIR: the emulated device's plugin. Fibers under a sanitizer
-# are slow: there a part of the list runs, which has every kernel that allocates or indexes.
+# are slow: there a part of the list runs, which has every kernel that allocates or indexes; its second
+# round is in graphs.
 cd "$(dirname "$0")/../.." || exit 1
 build=${BUILD:-build/release}
 emu=${PB_EMU_DIR:-build/emu}
@@ -12,7 +13,7 @@ trap 'exit 1' HUP INT TERM
 
 if [ $# -eq 0 ]; then
 	case $build in
-	*asan*) set -- attention_last edits gemm graphs operand score ;;
+	*asan*) set -- attention_last edits gemm operand score ;;
 	*) set -- pattern_edits activation attention attention_delta pattern_exact head_norm norm \
 		attention_last device edits gemm graphs operand patterns rows score ;;
 	esac
