@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "patchbay/base.h"
+#include "results/stats_sums.h"
 #include "results/stats_tile.h"
 
 #define RESAMPLES_AT_ONCE ((size_t)40)
@@ -29,6 +30,7 @@ struct stream {
 	const struct pb_stats_plan *plan;
 	size_t n_block, n_lanes; /* cells, and eights of them */
 	const double *values;    /* [plan->n, n_block] */
+	struct pb_stats_sums sums;
 	struct lanes *lanes;
 	double *means; /* [n_lanes, PB_STATS_RESAMPLES, LANES] */
 	int n_threads;
@@ -42,13 +44,17 @@ static void stream_free(struct stream *s)
 
 /* ---- pairs ----------------------------------------------------------------------------------- */
 
-/* Pairs [i, i + n) of eight cells: 0 where one has no value, and whether it has. */
+/* Pairs [i, i + n) of eight cells: 0 where one has no value, and whether it has (not where all are
+ * known to have one). */
 static void load(const struct stream *s, const struct lanes *l, size_t i, size_t n, double *rows,
 		 double *present)
 {
 	size_t k, w;
 
-	for (k = 0; k < n; k++) {
+	for (k = 0; k < n && l->complete && l->n == LANES; k++)
+		memcpy(rows + k * LANES, s->values + (i + k) * s->n_block + l->first,
+		       LANES * sizeof *rows);
+	for (; k < n; k++) {
 		const double *from = s->values + (i + k) * s->n_block + l->first;
 
 		for (w = 0; w < LANES; w++) {
@@ -64,9 +70,9 @@ static void measure(const struct stream *s, struct lanes *l)
 {
 	double rows[RUN * LANES], present[RUN * LANES], sum[LANES] = {0}, squares[LANES] = {0};
 	const size_t n_pairs = s->plan->n;
+	bool complete = true;
 	size_t i, k, w, n;
 
-	l->complete = true;
 	for (i = 0; i < n_pairs; i += RUN) {
 		n = n_pairs - i < RUN ? n_pairs - i : RUN;
 		load(s, l, i, n, rows, present);
@@ -75,7 +81,7 @@ static void measure(const struct stream *s, struct lanes *l)
 				l->count[w] += present[k * LANES + w];
 				sum[w] += rows[k * LANES + w];
 				if (present[k * LANES + w] == 0 && w < l->n)
-					l->complete = false;
+					complete = false;
 			}
 	}
 	for (w = 0; w < LANES; w++)
@@ -90,6 +96,7 @@ static void measure(const struct stream *s, struct lanes *l)
 				squares[w] += present[k * LANES + w] * (d * d);
 			}
 	}
+	l->complete = complete;
 	for (w = 0; w < LANES; w++)
 		l->std_error[w] =
 		    l->count[w] < 2 ? NAN : sqrt(squares[w] / (l->count[w] - 1) / l->count[w]);
@@ -105,6 +112,7 @@ static enum pb_status stream_new(struct stream *s, const struct pb_stats_plan *p
 			     .n_block = n_block,
 			     .n_lanes = (n_block + LANES - 1) / LANES,
 			     .values = values,
+			     .sums = pb_stats_sums_choose(),
 			     .n_threads = omp_get_max_threads()};
 	PB_TRY(pb_alloc((void **)&s->lanes, s->n_lanes, sizeof *s->lanes, "statistics", err));
 	PB_TRY(pb_alloc((void **)&s->means, s->n_lanes * PB_STATS_RESAMPLES, LANES * sizeof(double),
@@ -124,24 +132,6 @@ cleanup:
 
 /* ---- bootstrap ------------------------------------------------------------------------------- */
 
-/* *sum goes on over n more pairs, each `times` over. */
-static inline void add_weighted(union row *sum, const double *rows, const uint16_t *times, size_t n)
-{
-	two s0 = sum->pairs[0], s1 = sum->pairs[1], s2 = sum->pairs[2], s3 = sum->pairs[3];
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		const two *row = (const two *)(rows + i * LANES);
-		const double weight = times[i];
-
-		s0 += row[0] * weight;
-		s1 += row[1] * weight;
-		s2 += row[2] * weight;
-		s3 += row[3] * weight;
-	}
-	*sum = (union row){.pairs = {s0, s1, s2, s3}};
-}
-
 /* Means of eight cells in n_r resamples, whose draws are [n_r, pairs]. */
 static void resample(const struct stream *s, const struct lanes *l, const uint16_t *draws,
 		     size_t n_r, double *means)
@@ -156,11 +146,9 @@ static void resample(const struct stream *s, const struct lanes *l, const uint16
 	for (i = 0; i < n_pairs; i += RUN) {
 		n = n_pairs - i < RUN ? n_pairs - i : RUN;
 		load(s, l, i, n, rows, present);
-		for (r = 0; r < n_r; r++) {
-			add_weighted(&sums[r], rows, draws + r * n_pairs + i, n);
-			if (!l->complete)
-				add_weighted(&counts[r], present, draws + r * n_pairs + i, n);
-		}
+		s->sums.weighted(sums, n_r, rows, draws + i, n_pairs, n);
+		if (!l->complete)
+			s->sums.weighted(counts, n_r, present, draws + i, n_pairs, n);
 	}
 	for (r = 0; r < n_r; r++)
 		for (w = 0; w < LANES; w++)
@@ -239,33 +227,17 @@ static size_t table_of(const struct stream *s, const struct lanes *l, size_t i, 
 	return n_groups;
 }
 
-/* *sum goes on over the groups of a run: four bits of the word for each. */
-static inline void add_flipped(union row *sum, const double *table, size_t n_groups, uint64_t word)
-{
-	two s0 = sum->pairs[0], s1 = sum->pairs[1], s2 = sum->pairs[2], s3 = sum->pairs[3];
-	size_t g;
-
-	for (g = 0; g < n_groups; g++, word >>= 4) {
-		const two *row = (const two *)(table + (g * 16 + (word & 15)) * LANES);
-
-		s0 += row[0];
-		s1 += row[1];
-		s2 += row[2];
-		s3 += row[3];
-	}
-	*sum = (union row){.pairs = {s0, s1, s2, s3}};
-}
-
 /* Without any flip: what is observed, and what a flip must reach. */
 static void observe(const struct stream *s, struct lanes *l)
 {
 	double table[RUN_GROUPS * 16 * LANES], squares[LANES] = {0}, reach[LANES] = {0};
 	double rows[RUN * LANES], present[RUN * LANES];
 	union row sum = {.lane = {0}}, v;
+	const uint64_t no_flip = 0;
 	size_t i, k, w, n;
 
 	for (i = 0; i < s->plan->n; i += RUN) {
-		add_flipped(&sum, table, table_of(s, l, i, table), 0);
+		s->sums.flipped(&sum, 1, table, table_of(s, l, i, table), &no_flip);
 		n = s->plan->n - i < RUN ? s->plan->n - i : RUN;
 		load(s, l, i, n, rows, present);
 		for (k = 0; k < n; k++)
@@ -300,8 +272,7 @@ static void flip(const struct stream *s, struct lanes *l, const uint64_t *words,
 	memset(sums, 0, sizeof sums);
 	for (i = 0; i < s->plan->n; i += RUN) {
 		n_groups = table_of(s, l, i, table);
-		for (f = 0; f < n_f; f++)
-			add_flipped(&sums[f], table, n_groups, words[i / RUN * FLIPS_AT_ONCE + f]);
+		s->sums.flipped(sums, n_f, table, n_groups, words + i / RUN * FLIPS_AT_ONCE);
 	}
 	for (f = 0; f < n_f; f++) {
 		for (w = 0; w < LANES; w++)
