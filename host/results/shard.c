@@ -153,7 +153,6 @@ enum pb_status pb_shard_file_read(struct pb_shard_file *out, hid_t file, const c
 				  struct pb_error *err)
 {
 	size_t complete = 0, threads = 0, held = 0;
-	hid_t dataset = -1;
 	enum pb_status status;
 
 	*out = (struct pb_shard_file){.path = strdup(path)};
@@ -179,13 +178,7 @@ enum pb_status pb_shard_file_read(struct pb_shard_file *out, hid_t file, const c
 				 out->n_chunks, held);
 		goto cleanup;
 	}
-	dataset = H5Dopen2(file, "experiment", H5P_DEFAULT);
-	if (dataset < 0)
-		status = pb_h5_fail(err, PB_ERR_CHECK, "missing dataset: experiment");
-	else
-		status = pb_h5_get_text(dataset, "sha256", &out->experiment_bytes, err);
 cleanup:
-	pb_h5_drop(dataset);
 	if (status != PB_OK)
 		pb_shard_file_free(out);
 	return status;
@@ -196,7 +189,6 @@ void pb_shard_file_free(struct pb_shard_file *shard)
 	free(shard->path);
 	free(shard->chunks);
 	free(shard->host);
-	free(shard->experiment_bytes);
 	*shard = (struct pb_shard_file){0};
 }
 
