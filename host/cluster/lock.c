@@ -97,8 +97,8 @@ static enum pb_status write_whole(const char *path, const char *text, double *no
 	return status;
 }
 
-/* Give the whole file its name, if no file has it. A server may have done so and its answer be lost:
- * the number of links tells. */
+/* Give the whole file its name, if no file has it. A server may have done so and its answer be
+ * lost: the number of links tells. */
 static enum pb_status link_once(const char *whole, const char *path, const char *text, bool *made,
 				struct pb_error *err)
 {

@@ -153,8 +153,7 @@ static void resample(const struct stream *s, const struct lanes *l, const uint16
 	for (r = 0; r < n_r; r++)
 		for (w = 0; w < LANES; w++)
 			means[r * LANES + w] =
-			    sums[r].lane[w] /
-			    (l->complete ? (double)n_pairs : counts[r].lane[w]);
+			    sums[r].lane[w] / (l->complete ? (double)n_pairs : counts[r].lane[w]);
 }
 
 static void intervals(const struct stream *s, size_t which, double *ci_low, double *ci_high)
@@ -328,8 +327,8 @@ static enum pb_status sign_flips(struct stream *s, double *p_value, double *obse
 		/* a maximum does not depend on which thread found it */
 		for (int t = 0; t < s->n_threads; t++)
 			for (size_t f = 0; f < n; f++)
-				largest[first + f] = fmax(
-				    largest[first + f], by_thread[(size_t)t * FLIPS_AT_ONCE + f]);
+				largest[first + f] = fmax(largest[first + f],
+							  by_thread[(size_t)t * FLIPS_AT_ONCE + f]);
 	}
 	for (size_t l = 0; l < s->n_lanes; l++)
 		for (size_t w = 0; w < s->lanes[l].n; w++) {
