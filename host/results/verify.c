@@ -77,10 +77,10 @@ static enum pb_status verify_file(struct pb_report *r, const struct pb_result *r
 	struct pb_error why = {0};
 
 	if (result->n_missing_chunks > 0) {
-		status =
-		    pb_fail(&why, PB_ERR_CHECK, "a partial merge: %zu %s of chunk%s %s are missing",
-			    result->n_missing, result->evaluation ? "prompts" : "pairs",
-			    result->n_missing_chunks == 1 ? "" : "s", result->missing_chunks);
+		(void)pb_fail(&why, PB_ERR_CHECK,
+			      "a partial merge: %zu %s of chunk%s %s are missing",
+			      result->n_missing, result->evaluation ? "prompts" : "pairs",
+			      result->n_missing_chunks == 1 ? "" : "s", result->missing_chunks);
 		pb_report_wrong(r, "complete", &why);
 		why = (struct pb_error){0};
 	} else {
