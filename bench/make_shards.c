@@ -1,4 +1,5 @@
-/* Shards of a large run with made-up values, written by the program's own writer, for bench/merge.sh:
+/* Shards of a large run with made-up values, written by the program's own writer, for
+ * bench/merge.sh:
  *
  *     build/release/bench/make_shards OUT.h5 CHUNKS SHARDS [LAYERS HEADS PAIRS]
  *
@@ -47,7 +48,8 @@ static enum pb_status make_pairs(struct pb_pairs *pairs, size_t n, struct pb_err
 		p->clean_text = p->corrupted_text = TEXT;
 		p->answer_text = " 1";
 		p->foil_text = " 2";
-		p->extra = "{\"task\": \"box\", \"boxes\": 3, \"moves\": 2, \"corrupt\": \"state\"}";
+		p->extra =
+		    "{\"task\": \"box\", \"boxes\": 3, \"moves\": 2, \"corrupt\": \"state\"}";
 		if (i + 1 == n)
 			return PB_OK;
 	}
@@ -77,7 +79,8 @@ static enum pb_status write_chunk(const struct pb_experiment *e, size_t chunk, s
 		}
 	for (size_t i = 0; i < v->n_pairs; i++)
 		for (size_t c = 0; c < n_cells; c++) {
-			double effect = 0.02 * noise(v->first_pair + i, c) + (c % 577 == 100 ? 1 : 0);
+			double effect =
+			    0.02 * noise(v->first_pair + i, c) + (c % 577 == 100 ? 1 : 0);
 
 			((double *)v->sweeps[0].metric[PB_METRIC_LOGIT_DIFF])[i * n_cells + c] =
 			    v->base[1].logit_diff[i] + effect;
@@ -86,7 +89,8 @@ static enum pb_status write_chunk(const struct pb_experiment *e, size_t chunk, s
 		v->checks.resid_pre_deviation[l] = 1e-6;
 	v->checks.n_resid_pre_pairs = 1;
 	v->checks.logit_largest = 8.5;
-	PB_TRY(pb_alloc((void **)&v->checks.variants, 1, sizeof *v->checks.variants, "checks", err));
+	PB_TRY(
+	    pb_alloc((void **)&v->checks.variants, 1, sizeof *v->checks.variants, "checks", err));
 	v->checks.n_variants = 1;
 	v->checks.variants[0].pair = (int32_t)v->first_pair;
 	v->checks.variants[0].logit_diff = v->checks.variants[0].logit_diff_plain =

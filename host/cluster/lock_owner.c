@@ -126,8 +126,8 @@ static void value_of(const char *text, const char *key, char out[VALUE_SIZE])
 
 void pb_lock_owner_describe(const char *text, char *out, size_t size)
 {
-	char pid[VALUE_SIZE], host[VALUE_SIZE], since[VALUE_SIZE], job[VALUE_SIZE], user[VALUE_SIZE],
-	    uid[VALUE_SIZE];
+	char pid[VALUE_SIZE], host[VALUE_SIZE], since[VALUE_SIZE], job[VALUE_SIZE],
+	    user[VALUE_SIZE], uid[VALUE_SIZE];
 
 	value_of(text, "pid", pid);
 	value_of(text, "host", host);
@@ -155,8 +155,8 @@ static bool is_number(const char *text)
 /* Whether a job of this state has processes, or may still have them. */
 static bool is_running(const char *state)
 {
-	static const char *const states[] = {"RUNNING",   "COMPLETING", "CONFIGURING", "SUSPENDED",
-					     "STOPPED",   "SIGNALING",  "STAGE_OUT",   "RESIZING"};
+	static const char *const states[] = {"RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED",
+					     "STOPPED", "SIGNALING",  "STAGE_OUT",   "RESIZING"};
 	size_t i;
 
 	for (i = 0; i < sizeof states / sizeof *states; i++)

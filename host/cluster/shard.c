@@ -32,10 +32,11 @@ static enum pb_status read_variable(const char *name, size_t fallback, size_t *o
 	const char *text = getenv(name);
 
 	if (text == NULL && fallback == SIZE_MAX)
-		return pb_fail(err, PB_ERR_INPUT,
-			       "not in a SLURM job array: --shard slurm: %s is not set: submit with "
-			       "sbatch --array=0-9, or give --shard i/n",
-			       name);
+		return pb_fail(
+		    err, PB_ERR_INPUT,
+		    "not in a SLURM job array: --shard slurm: %s is not set: submit with "
+		    "sbatch --array=0-9, or give --shard i/n",
+		    name);
 	if (text == NULL)
 		*out = fallback;
 	else if (!parse_number(text, strlen(text), out))

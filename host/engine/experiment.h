@@ -73,9 +73,9 @@ struct pb_running {
 	struct pb_arena arena;
 	char *identity;
 	struct pb_lock *lock; /* of the output; rank 0 alone, NULL: not taken */
-	bool replace;        /* --force: what is at the output makes room */
-	bool complete;       /* a complete file of this experiment is there already */
-	uint8_t *chunk_done; /* [n_chunks]: had a part when the run began */
+	bool replace;         /* --force: what is at the output makes room */
+	bool complete;        /* a complete file of this experiment is there already */
+	uint8_t *chunk_done;  /* [n_chunks]: had a part when the run began */
 	char host[256], pairs_sha256[PB_SHA256_HEX];
 	double gemm_rate, started;
 };

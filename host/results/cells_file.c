@@ -23,7 +23,7 @@ void pb_cells_file_close(struct pb_cells_file *file)
 static enum pb_status open_unnamed(int *fd, const char *output, struct pb_error *err)
 {
 	const char *slash = strrchr(output, '/');
-	char *folder = slash == NULL    ? pb_format(".")
+	char *folder = slash == NULL     ? pb_format(".")
 		       : slash == output ? pb_format("/")
 					 : pb_format("%.*s", (int)(slash - output), output);
 	char *name = pb_format("%s.tmp.%ld.XXXXXX", output, (long)getpid());
@@ -52,8 +52,7 @@ static size_t cells_of(const struct pb_cells_file *f, size_t first_cell)
 /* Where the values of a pair of the block that begins at a cell lie. */
 static off_t place(const struct pb_cells_file *f, size_t first_cell, size_t pair)
 {
-	return (off_t)((first_cell * f->n_pairs + pair * cells_of(f, first_cell)) *
-		       sizeof(double));
+	return (off_t)((first_cell * f->n_pairs + pair * cells_of(f, first_cell)) * sizeof(double));
 }
 
 static enum pb_status move(int fd, bool writing, void *data, size_t size, off_t at,
@@ -62,7 +61,8 @@ static enum pb_status move(int fd, bool writing, void *data, size_t size, off_t 
 	char *bytes = data;
 
 	while (size > 0) {
-		const ssize_t n = writing ? pwrite(fd, bytes, size, at) : pread(fd, bytes, size, at);
+		const ssize_t n =
+		    writing ? pwrite(fd, bytes, size, at) : pread(fd, bytes, size, at);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -90,8 +90,8 @@ static enum pb_status put_rows(const struct pb_cells_file *f, const double *rows
 		for (i = 0; i < n; i++)
 			memcpy(turned + i * width, rows + i * f->n_cells + cell,
 			       width * sizeof *turned);
-		PB_TRY(move(f->fd, true, turned, n * width * sizeof *turned,
-			    place(f, cell, first), err));
+		PB_TRY(move(f->fd, true, turned, n * width * sizeof *turned, place(f, cell, first),
+			    err));
 	}
 cleanup:
 	return status;

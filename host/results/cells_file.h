@@ -1,5 +1,6 @@
-/* Raw values turned round: a file without a name in which the values of a block of cells lie together,
- * all pairs of them, so that a sweep of many pairs is read and unpacked once, not once a block. */
+/* Raw values turned round: a file without a name in which the values of a block of cells lie
+ * together, all pairs of them, so that a sweep of many pairs is read and unpacked once, not once a
+ * block. */
 #ifndef PB_RESULTS_CELLS_FILE_H
 #define PB_RESULTS_CELLS_FILE_H
 
@@ -7,7 +8,7 @@
 #include "results/h5.h"
 
 struct pb_cells_file {
-	int fd; /* -1: none */
+	int fd;                         /* -1: none */
 	size_t n_pairs, n_cells, block; /* cells of a block; the last one may have fewer */
 };
 

@@ -19,7 +19,8 @@ enum pb_status pb_identity_write(hid_t file, const struct pb_experiment *e,
 enum pb_status pb_identity_read(struct pb_identity *out, hid_t file, struct pb_error *err);
 void pb_identity_free(struct pb_identity *identity);
 
-/* PB_ERR_CHECK where its SHA-256 is not that of its texts and numbers: it is damaged, not another. */
+/* PB_ERR_CHECK where its SHA-256 is not that of its texts and numbers: it is damaged, not another.
+ */
 enum pb_status pb_identity_check(const struct pb_identity *identity, struct pb_error *err);
 
 /* The SHA-256 that belongs to an identity. */

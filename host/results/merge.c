@@ -48,8 +48,8 @@ static enum pb_status compare_experiment(const struct merge *m, hid_t file, cons
 				   err));
 	if (!same)
 		status = pb_fail(err, PB_ERR_INPUT,
-				 "shards of different experiments: %s (there) and %s (here): %s", path,
-				 m->shards[0].path, difference);
+				 "shards of different experiments: %s (there) and %s (here): %s",
+				 path, m->shards[0].path, difference);
 cleanup:
 	pb_identity_free(&identity);
 	return status;
@@ -136,11 +136,12 @@ static enum pb_status fill_chunks(struct merge *m, struct pb_error *err)
 			size_t *whose = &m->shard_of[m->shards[i].chunks[k]];
 
 			if (*whose != SIZE_MAX)
-				return pb_fail(err, PB_ERR_INPUT,
-					       "shards overlap: chunk %zu is in %s and in %s: leave "
-					       "one of them out",
-					       m->shards[i].chunks[k], m->shards[*whose].path,
-					       m->shards[i].path);
+				return pb_fail(
+				    err, PB_ERR_INPUT,
+				    "shards overlap: chunk %zu is in %s and in %s: leave "
+				    "one of them out",
+				    m->shards[i].chunks[k], m->shards[*whose].path,
+				    m->shards[i].path);
 			*whose = i;
 		}
 cleanup:
@@ -167,8 +168,9 @@ static char *absent_shards(const struct merge *m)
 	}
 	list = absent != NULL ? pb_chunk_list(absent, n) : NULL;
 	if (list != NULL)
-		text = n == 0 ? strdup("")
-			      : pb_format(" (shard%s %s of %zu)", n == 1 ? "" : "s", list, n_shards);
+		text = n == 0
+			   ? strdup("")
+			   : pb_format(" (shard%s %s of %zu)", n == 1 ? "" : "s", list, n_shards);
 	free(list);
 	free(absent);
 	return text;
@@ -262,9 +264,9 @@ cleanup:
 
 static enum pb_status place(struct merge *m, struct pb_error *err)
 {
-	struct pb_part_source source = pb_part_source_shards(
-	    &m->e, m->shards, m->n, m->shard_of,
-	    m->options->command != NULL ? m->options->command : "");
+	struct pb_part_source source =
+	    pb_part_source_shards(&m->e, m->shards, m->n, m->shard_of,
+				  m->options->command != NULL ? m->options->command : "");
 	struct pb_error inner = {0};
 	enum pb_status status = pb_result_place(&m->e, &source, &inner);
 
@@ -281,7 +283,8 @@ static enum pb_status merge(struct merge *m, struct pb_error *err)
 	enum pb_status status;
 	size_t i;
 
-	PB_TRY(pb_alloc((void **)&m->shards, m->options->n_parts, sizeof *m->shards, "shards", err));
+	PB_TRY(
+	    pb_alloc((void **)&m->shards, m->options->n_parts, sizeof *m->shards, "shards", err));
 	for (i = 0; i < m->options->n_parts; i++) {
 		m->n = i + 1;
 		PB_TRY(read_shard(m, i, err));

@@ -35,7 +35,8 @@ bool pb_part_source_has(const struct pb_part_source *source, size_t chunk)
 	return source->shards == NULL || source->shard_of[chunk] != SIZE_MAX;
 }
 
-/* ", x86-64-v4 (chunks 0-3)" of the processor of a chunk, appended; the chunks are marked as told. */
+/* ", x86-64-v4 (chunks 0-3)" of the processor of a chunk, appended; the chunks are marked as told.
+ */
 static char *add_processor(char *text, size_t *chunks, const char *const *isa, size_t first,
 			   size_t n_chunks, bool *told)
 {
@@ -124,7 +125,8 @@ static enum pb_status open_shard(struct pb_part_source *source, size_t shard, st
 	if (source->file >= 0 && source->open == shard)
 		return PB_OK;
 	pb_part_source_close(source);
-	status = pb_h5_file_open(&source->file, source->shards[shard].path, false, PB_ERR_CHECK, err);
+	status =
+	    pb_h5_file_open(&source->file, source->shards[shard].path, false, PB_ERR_CHECK, err);
 	source->open = shard;
 	return status;
 }

@@ -85,8 +85,8 @@ enum pb_status pb_provenance_write(hid_t file, const struct pb_experiment *e, in
 	PB_TRY(put_text(file, "title", title, err));
 	PB_TRY(pb_identity_write(file, e, put_text, err));
 	for (i = 0; i < sizeof texts / sizeof *texts; i++)
-		PB_TRY(put_text(file, texts[i].name,
-				      texts[i].value != NULL ? texts[i].value : "", err));
+		PB_TRY(put_text(file, texts[i].name, texts[i].value != NULL ? texts[i].value : "",
+				err));
 	PB_TRY(pb_h5_put_uint(file, "seed", e->seed, err));
 	PB_TRY(pb_h5_put_int(file, "n_threads", e->n_threads, err));
 	PB_TRY(put_slurm(file, put_text, err));

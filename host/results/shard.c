@@ -91,7 +91,8 @@ enum pb_status pb_shard_read_part(struct pb_part *part, const struct pb_experime
 	if (group_path == NULL || name == NULL)
 		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: the name of a part");
 	else if ((group = H5Gopen2(file, group_path, H5P_DEFAULT)) < 0)
-		status = pb_h5_fail(err, PB_ERR_CHECK, "damaged part: %s: it cannot be opened", name);
+		status =
+		    pb_h5_fail(err, PB_ERR_CHECK, "damaged part: %s: it cannot be opened", name);
 	else
 		status = pb_part_read_group(part, e, chunk, group, name, err);
 	pb_h5_drop(group);
@@ -121,14 +122,16 @@ static enum pb_status read_chunks(struct pb_shard_file *out, hid_t file, struct 
 		const uintmax_t chunk = strtoumax(names[i], &end, 10);
 
 		if (*end != '\0' || end == names[i] || chunk >= out->n_chunks_all)
-			return pb_fail(err, PB_ERR_CHECK, "it holds what is no chunk: %s", names[i]);
+			return pb_fail(err, PB_ERR_CHECK, "it holds what is no chunk: %s",
+				       names[i]);
 		out->chunks[i] = (size_t)chunk;
 	}
 	out->n_chunks = n;
 	qsort(out->chunks, n, sizeof *out->chunks, by_number);
 	for (i = 1; i < n; i++)
 		if (out->chunks[i] == out->chunks[i - 1])
-			return pb_fail(err, PB_ERR_CHECK, "it holds chunk %zu twice", out->chunks[i]);
+			return pb_fail(err, PB_ERR_CHECK, "it holds chunk %zu twice",
+				       out->chunks[i]);
 cleanup:
 	pb_h5_names_free(names, n);
 	pb_h5_drop(group);

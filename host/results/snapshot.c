@@ -568,7 +568,8 @@ static enum pb_status finish(struct pb_snapshot *x, struct pb_error *err)
 	enum pb_status status = PB_OK;
 	size_t s;
 
-	if (n == 0 || e->chunk_pairs == 0 || e->n_chunks != n / e->chunk_pairs + (n % e->chunk_pairs != 0))
+	if (n == 0 || e->chunk_pairs == 0 ||
+	    e->n_chunks != n / e->chunk_pairs + (n % e->chunk_pairs != 0))
 		return pb_codec_fail("its chunks", err);
 	if (e->evaluation != NULL && e->n_cells != x->prompts.n_cells)
 		return pb_codec_fail("its cells", err);

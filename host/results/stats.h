@@ -31,8 +31,8 @@ struct pb_stats_plan {
 	double smallest_p; /* attainable with all n pairs: 2^(1-n), or 1 / (1 + N); NaN for n = 0 */
 	uint64_t seed;
 };
-/* Of more pairs than this the draws are not kept (flips, identity and drawn are NULL): they are made
- * again, some at a time, wherever they are used. */
+/* Of more pairs than this the draws are not kept (flips, identity and drawn are NULL): they are
+ * made again, some at a time, wherever they are used. */
 #define PB_STATS_KEPT ((size_t)4096)
 enum pb_status pb_stats_plan_new(struct pb_stats_plan *plan, size_t n, uint64_t seed,
 				 struct pb_error *err);

@@ -44,17 +44,13 @@ static void stream_free(struct stream *s)
 
 /* ---- pairs ----------------------------------------------------------------------------------- */
 
-/* Pairs [i, i + n) of eight cells: 0 where one has no value, and whether it has (not where all are
- * known to have one). */
-static void load(const struct stream *s, const struct lanes *l, size_t i, size_t n, double *rows,
-		 double *present)
+/* Pairs [i, i + n) of eight cells: 0 where one has no value, and whether it has. */
+static void load_checked(const struct stream *s, const struct lanes *l, size_t i, size_t n,
+			 double *rows, double *present)
 {
 	size_t k, w;
 
-	for (k = 0; k < n && l->complete && l->n == LANES; k++)
-		memcpy(rows + k * LANES, s->values + (i + k) * s->n_block + l->first,
-		       LANES * sizeof *rows);
-	for (; k < n; k++) {
+	for (k = 0; k < n; k++) {
 		const double *from = s->values + (i + k) * s->n_block + l->first;
 
 		for (w = 0; w < LANES; w++) {
@@ -66,6 +62,21 @@ static void load(const struct stream *s, const struct lanes *l, size_t i, size_t
 	}
 }
 
+/* The values alone. */
+static void load(const struct stream *s, const struct lanes *l, size_t i, size_t n, double *rows)
+{
+	double present[RUN * LANES];
+	size_t k;
+
+	if (!l->complete || l->n < LANES) {
+		load_checked(s, l, i, n, rows, present);
+		return;
+	}
+	for (k = 0; k < n; k++)
+		memcpy(rows + k * LANES, s->values + (i + k) * s->n_block + l->first,
+		       LANES * sizeof *rows);
+}
+
 static void measure(const struct stream *s, struct lanes *l)
 {
 	double rows[RUN * LANES], present[RUN * LANES], sum[LANES] = {0}, squares[LANES] = {0};
@@ -75,7 +86,7 @@ static void measure(const struct stream *s, struct lanes *l)
 
 	for (i = 0; i < n_pairs; i += RUN) {
 		n = n_pairs - i < RUN ? n_pairs - i : RUN;
-		load(s, l, i, n, rows, present);
+		load_checked(s, l, i, n, rows, present);
 		for (k = 0; k < n; k++)
 			for (w = 0; w < LANES; w++) {
 				l->count[w] += present[k * LANES + w];
@@ -88,7 +99,7 @@ static void measure(const struct stream *s, struct lanes *l)
 		l->mean[w] = l->count[w] > 0 ? sum[w] / l->count[w] : NAN;
 	for (i = 0; i < n_pairs; i += RUN) {
 		n = n_pairs - i < RUN ? n_pairs - i : RUN;
-		load(s, l, i, n, rows, present);
+		load_checked(s, l, i, n, rows, present);
 		for (k = 0; k < n; k++)
 			for (w = 0; w < LANES; w++) {
 				const double d = rows[k * LANES + w] - l->mean[w];
@@ -145,16 +156,18 @@ static void resample(const struct stream *s, const struct lanes *l, const uint16
 	memset(counts, 0, sizeof counts);
 	for (i = 0; i < n_pairs; i += RUN) {
 		n = n_pairs - i < RUN ? n_pairs - i : RUN;
-		load(s, l, i, n, rows, present);
-		s->sums.weighted(sums, n_r, rows, draws + i, n_pairs, n);
-		if (!l->complete)
+		if (l->complete) {
+			load(s, l, i, n, rows);
+		} else {
+			load_checked(s, l, i, n, rows, present);
 			s->sums.weighted(counts, n_r, present, draws + i, n_pairs, n);
+		}
+		s->sums.weighted(sums, n_r, rows, draws + i, n_pairs, n);
 	}
 	for (r = 0; r < n_r; r++)
 		for (w = 0; w < LANES; w++)
 			means[r * LANES + w] =
-			    sums[r].lane[w] /
-			    (l->complete ? (double)n_pairs : counts[r].lane[w]);
+			    sums[r].lane[w] / (l->complete ? (double)n_pairs : counts[r].lane[w]);
 }
 
 static void intervals(const struct stream *s, size_t which, double *ci_low, double *ci_high)
@@ -216,11 +229,11 @@ cleanup:
 static size_t table_of(const struct stream *s, const struct lanes *l, size_t i, double *table)
 {
 	const size_t n = s->plan->n - i < RUN ? s->plan->n - i : RUN;
-	double rows[RUN * LANES], present[RUN * LANES];
+	double rows[RUN * LANES];
 	const size_t n_groups = (n + 3) / 4;
 	size_t g;
 
-	load(s, l, i, n, rows, present);
+	load(s, l, i, n, rows);
 	memset(table, 0, n_groups * 16 * LANES * sizeof *table);
 	for (g = 0; g < n_groups; g++)
 		signed_sums_of(rows + 4 * g * LANES, n - 4 * g, table + g * 16 * LANES);
@@ -231,7 +244,7 @@ static size_t table_of(const struct stream *s, const struct lanes *l, size_t i, 
 static void observe(const struct stream *s, struct lanes *l)
 {
 	double table[RUN_GROUPS * 16 * LANES], squares[LANES] = {0}, reach[LANES] = {0};
-	double rows[RUN * LANES], present[RUN * LANES];
+	double rows[RUN * LANES];
 	union row sum = {.lane = {0}}, v;
 	const uint64_t no_flip = 0;
 	size_t i, k, w, n;
@@ -239,7 +252,7 @@ static void observe(const struct stream *s, struct lanes *l)
 	for (i = 0; i < s->plan->n; i += RUN) {
 		s->sums.flipped(&sum, 1, table, table_of(s, l, i, table), &no_flip);
 		n = s->plan->n - i < RUN ? s->plan->n - i : RUN;
-		load(s, l, i, n, rows, present);
+		load(s, l, i, n, rows);
 		for (k = 0; k < n; k++)
 			for (w = 0; w < LANES; w++) {
 				const double x = rows[k * LANES + w];
@@ -328,8 +341,8 @@ static enum pb_status sign_flips(struct stream *s, double *p_value, double *obse
 		/* a maximum does not depend on which thread found it */
 		for (int t = 0; t < s->n_threads; t++)
 			for (size_t f = 0; f < n; f++)
-				largest[first + f] = fmax(
-				    largest[first + f], by_thread[(size_t)t * FLIPS_AT_ONCE + f]);
+				largest[first + f] = fmax(largest[first + f],
+							  by_thread[(size_t)t * FLIPS_AT_ONCE + f]);
 	}
 	for (size_t l = 0; l < s->n_lanes; l++)
 		for (size_t w = 0; w < s->lanes[l].n; w++) {

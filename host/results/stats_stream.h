@@ -1,6 +1,6 @@
-/* Statistics of many pairs, whose draws are too large to keep: they are made again for every block of
- * cells, some at a time. The figures are those of stats.c to the bit: every sum runs over the pairs in
- * the same order. */
+/* Statistics of many pairs, whose draws are too large to keep: they are made again for every block
+ * of cells, some at a time. The figures are those of stats.c to the bit: every sum runs over the
+ * pairs in the same order. */
 #ifndef PB_RESULTS_STATS_STREAM_H
 #define PB_RESULTS_STATS_STREAM_H
 

@@ -6,6 +6,7 @@
 
 #define WIDE 4 /* sums at a time: one alone would wait for its own last addition */
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): a type cannot stand in parentheses */
 /* `width` sums from number k on, in vectors; a constant width is unrolled. */
 #define SUMS(name, vector, n_vectors, attributes)                                                  \
 	attributes static inline __attribute__((always_inline)) void weighted_few_##name(          \
@@ -68,6 +69,7 @@
 			flipped_few_##name(sums + k, table, n_groups, words + k, 1);               \
 	}
 
+/* NOLINTEND(bugprone-macro-parentheses) */
 SUMS(two, two, 4, )
 
 #if defined(__x86_64__) && defined(__GNUC__)

@@ -35,8 +35,8 @@ static inline union row evaluate(const struct statistic *s, const union row *sum
 	return out;
 }
 
-/* table[m]: the sum of four pairs (rows of LANES, those from n_pairs on 0), those whose bit is set in
- * m negated. table: [16, LANES] zeros. */
+/* table[m]: the sum of four pairs (rows of LANES, those from n_pairs on 0), those whose bit is set
+ * in m negated. table: [16, LANES] zeros. */
 static inline void signed_sums_of(const double *rows, size_t n_pairs, double *table)
 {
 	size_t k, m, w;

@@ -1,5 +1,5 @@
-/* One flipped byte anywhere in a part or a shard: found by a checksum, or of no consequence; never a
- * crash, and never taken for another experiment. */
+/* One flipped byte anywhere in a part or a shard: found by a checksum, or of no consequence; never
+ * a crash, and never taken for another experiment. */
 #include "results/parts.h"
 #include "results/shard.h"
 #include "unit/results_read.h"

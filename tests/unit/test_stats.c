@@ -452,7 +452,8 @@ Test(stats, false_alarms_are_rare_and_strong_effects_found)
 	free(x);
 }
 
-/* ---- draws that are not kept ------------------------------------------------------------------ */
+/* ---- draws that are not kept ------------------------------------------------------------------
+ */
 
 /* Effects with a strong cell, one of zeros, and cells that lack some, one, most or all pairs. */
 static double *streamed_values(size_t n, size_t cells)
