@@ -265,7 +265,7 @@ cleanup:
 	return status;
 }
 
-enum pb_status pb_result_describe(const char *path, FILE *out, struct pb_error *err)
+static enum pb_status describe(const char *path, FILE *out, struct pb_error *err)
 {
 	enum pb_status status;
 	struct texts texts = {0};
@@ -287,4 +287,12 @@ cleanup:
 	texts_free(&texts);
 	pb_result_close(&r);
 	return status;
+}
+
+enum pb_status pb_result_describe(const char *path, FILE *out, struct pb_error *err)
+{
+	struct pb_error inner = {0};
+
+	(void)describe(path, out, &inner);
+	return pb_h5_fail_file(err, &inner, "cannot read file", path);
 }

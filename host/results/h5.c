@@ -47,6 +47,19 @@ enum pb_status pb_h5_fail(struct pb_error *err, enum pb_status status, const cha
 	return pb_fail(err, status, "%s: %s", text, cause);
 }
 
+enum pb_status pb_h5_fail_file(struct pb_error *err, const struct pb_error *inner, const char *what,
+			       const char *path)
+{
+	const bool of_file = inner->status == PB_ERR_IO || inner->status == PB_ERR_INTERNAL ||
+			     inner->status == PB_ERR_CHECK;
+
+	if (inner->status == PB_OK)
+		return PB_OK;
+	if (of_file && strstr(inner->message, path) == NULL)
+		return pb_fail(err, inner->status, "%s: %s: %s", what, path, inner->message);
+	return pb_fail(err, inner->status, "%s", inner->message);
+}
+
 void pb_h5_drop(hid_t id)
 {
 	if (id >= 0)
