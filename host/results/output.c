@@ -203,7 +203,7 @@ enum pb_status pb_output_state(const struct pb_experiment *e, enum pb_output_sta
 {
 	enum pb_status status;
 	enum pb_output_state parts;
-	char ignored[4];
+	char ignored[4], *folder = NULL;
 	struct stat st;
 
 	if (size > 0)
@@ -216,11 +216,16 @@ enum pb_status pb_output_state(const struct pb_experiment *e, enum pb_output_sta
 	PB_TRY(state_of_file(e, state, difference, size, err));
 	if (*state != PB_OUTPUT_COMPLETE)
 		return PB_OK;
-	/* A crash between putting the file in place and removing its parts leaves them there. */
+	/* A crash between putting the file in place and removing its parts leaves them there, or
+	 * their empty folder. */
+	folder = pb_parts_folder(e);
+	if (folder == NULL)
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the folder of parts");
 	PB_TRY(state_of_parts(e, &parts, ignored, sizeof ignored, err));
-	if (parts == PB_OUTPUT_PARTS)
+	if (parts != PB_OUTPUT_OTHER && pb_is_directory(folder))
 		status = pb_parts_remove(e, err);
 cleanup:
+	free(folder);
 	return status;
 }
 
