@@ -237,14 +237,22 @@ static enum pb_status sync_path(const char *path, int flags, const char *of, str
 	return status;
 }
 
+enum pb_status pb_flush_name(const char *path, struct pb_error *err)
+{
+	enum pb_status status;
+	char *directory = directory_of(path);
+
+	if (directory == NULL)
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the folder of %s", path);
+	status = sync_path(directory, O_DIRECTORY, path, err);
+	free(directory);
+	return status;
+}
+
 enum pb_status pb_aside_commit(struct pb_aside *aside, struct pb_error *err)
 {
 	enum pb_status status;
-	char *directory = directory_of(aside->path);
 
-	if (directory == NULL)
-		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the name of the output %s",
-			       aside->path);
 	PB_TRY(sync_path(aside->temp_path, 0, aside->path, err));
 	if (rename(aside->temp_path, aside->path) != 0) {
 		status = pb_fail(err, PB_ERR_IO, "cannot rename: %s to %s: %s", aside->temp_path,
@@ -253,9 +261,8 @@ enum pb_status pb_aside_commit(struct pb_aside *aside, struct pb_error *err)
 	}
 	free(aside->temp_path);
 	aside->temp_path = NULL;
-	status = sync_path(directory, O_DIRECTORY, aside->path, err);
+	status = pb_flush_name(aside->path, err);
 cleanup:
-	free(directory);
 	return status;
 }
 

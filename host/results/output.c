@@ -326,6 +326,8 @@ enum pb_status pb_parts_prepare(const struct pb_experiment *e, struct pb_error *
 		status = pb_fail_errno(err, errno, "make the folder of parts", folder);
 		goto cleanup;
 	}
+	/* or finished parts could be lost with the folder's name */
+	PB_TRY(pb_flush_name(folder, err));
 	if (access(folder, W_OK | X_OK) != 0)
 		status = pb_fail_errno(err, errno, "write into the folder of parts", folder);
 cleanup:

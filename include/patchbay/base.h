@@ -68,6 +68,10 @@ enum pb_status pb_read_file(char **out, size_t *size, const char *path, size_t m
  * PB_ERR_MEMORY, and PB_ERR_IO where the disk is. Returns the status. */
 enum pb_status pb_fail_errno(struct pb_error *err, int code, const char *what, const char *path);
 
+/* Flush the directory that holds a file or folder to the disk, so that its name outlives a loss of
+ * power. */
+enum pb_status pb_flush_name(const char *path, struct pb_error *err);
+
 bool pb_is_directory(const char *path);
 bool pb_is_file(const char *path);
 
