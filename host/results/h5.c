@@ -167,6 +167,9 @@ enum pb_status pb_h5_file_close(hid_t *file, const char *path, struct pb_error *
 	return status;
 }
 
+/* Longer than any path of a result file. */
+#define PB_H5_PATH_SIZE 1024
+
 /* ---- groups and objects ------------------------------------------------------------------ */
 
 enum pb_status pb_h5_group_create(hid_t *group, hid_t parent, const char *name,
@@ -193,18 +196,20 @@ enum pb_status pb_h5_group_open(hid_t *group, hid_t parent, const char *name, st
 
 bool pb_h5_exists(hid_t parent, const char *path)
 {
-	char *copy = strdup(path), *slash;
-	bool there = copy != NULL;
+	char copy[PB_H5_PATH_SIZE], *slash;
+	size_t length = strlen(path);
+	bool there = length > 0 && length < sizeof copy;
 
+	if (there)
+		memcpy(copy, path, length + 1);
 	/* H5Lexists wants every link on the way to exist. */
-	for (slash = copy != NULL ? strchr(copy + 1, '/') : NULL; there && slash != NULL;
+	for (slash = there ? strchr(copy + 1, '/') : NULL; there && slash != NULL;
 	     slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
 		there = H5Lexists(parent, copy, H5P_DEFAULT) > 0;
 		*slash = '/';
 	}
 	there = there && H5Lexists(parent, path, H5P_DEFAULT) > 0;
-	free(copy);
 	H5Eclear2(H5E_DEFAULT);
 	return there;
 }

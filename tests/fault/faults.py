@@ -163,9 +163,9 @@ def contents(path):
     return found
 
 
-def differences(want, have):
+def differences(want, have, may_differ=OF_THE_RUN):
     return sorted(k for k in want.keys() | have.keys()
-                  if want.get(k) != have.get(k) and k not in OF_THE_RUN)
+                  if want.get(k) != have.get(k) and k not in may_differ)
 
 
 def nothing_left(name, out):
