@@ -32,7 +32,9 @@ static enum pb_status status_of_errno(int code)
 
 enum pb_status pb_fail_errno(struct pb_error *err, int code, const char *what, const char *path)
 {
-	return pb_fail(err, status_of_errno(code), "cannot %s: %s: %s", what, path, strerror(code));
+	/* a path that is too long for the system must leave room for saying so */
+	return pb_fail(err, status_of_errno(code), "cannot %s: %.1000s%s: %s", what, path,
+		       strlen(path) > 1000 ? "..." : "", strerror(code));
 }
 
 enum pb_status pb_map_open(struct pb_map *map, const char *path, struct pb_error *err)

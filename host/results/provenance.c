@@ -69,6 +69,8 @@ enum pb_status pb_provenance_write(hid_t file, const struct pb_experiment *e, in
 			  : pb_format("Patchbay: causal interventions on %zu pairs of prompts, %s, "
 				      "%zu layers of %zu heads",
 				      e->pairs->n, family, e->arch.n_layers, e->arch.n_heads);
+	/* a clock that was set back in between must not end the run before it began */
+	const int64_t now = (int64_t)time(NULL), finished = now < started ? started : now;
 	size_t i;
 
 	if (title == NULL)
@@ -82,7 +84,7 @@ enum pb_status pb_provenance_write(hid_t file, const struct pb_experiment *e, in
 	PB_TRY(pb_h5_put_int(file, "n_threads", e->n_threads, err));
 	PB_TRY(put_slurm(file, err));
 	PB_TRY(put_time(file, "started", started, err));
-	PB_TRY(put_time(file, "finished", (int64_t)time(NULL), err));
+	PB_TRY(put_time(file, "finished", finished, err));
 	PB_TRY(pb_h5_put_double(file, "seconds_computing", seconds, err));
 cleanup:
 	free(title);
