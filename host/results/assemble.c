@@ -198,6 +198,9 @@ enum pb_status pb_result_assemble(const struct pb_experiment *e, struct pb_error
 
 	pb_stale_remove(e->output);
 	status = pb_aside_begin(&aside, e->output, &inner);
+	/* the folder could be written when the run began: it is the disk that changed */
+	if (status == PB_ERR_INPUT)
+		status = inner.status = PB_ERR_IO;
 	if (status == PB_OK)
 		status = (e->evaluation != NULL ? pb_evaluation_fill : fill_run)(e, aside.temp_path,
 										 &inner);

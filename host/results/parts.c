@@ -124,6 +124,9 @@ enum pb_status pb_part_write(const struct pb_experiment *e, const struct pb_chun
 	if (path == NULL)
 		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the name of a part");
 	(void)write_part(e, values, path, &inner);
+	/* the folder could be written when the run began: it is the disk that changed */
+	if (inner.status == PB_ERR_INPUT)
+		inner.status = PB_ERR_IO;
 	status = pb_h5_fail_file(err, &inner, "cannot make file", path);
 	free(path);
 	return status;

@@ -109,8 +109,9 @@ def vanishing_folder(job, temp):
         _, text = child.communicate(timeout=120)
         done = subprocess.CompletedProcess([], child.returncode, "", text)
         clean(f"{what} vanishes", done)
-        check(f"{what} vanishes: status 1, and why", done.returncode == 1 and
-              "No such file or directory" in last_message(done) and "out.h5" in last_message(done),
+        message = last_message(done)
+        check(f"{what} vanishes: status 1, and why", done.returncode == 1 and "out.h5" in message
+              and ("No such file or directory" in message or "missing" in message),
               f"{done.returncode}: {text[-400:]}")
         shutil.rmtree(f"{temp}/elsewhere")
         os.makedirs(folder, exist_ok=True)
