@@ -239,13 +239,14 @@ static enum pb_status sync_path(const char *path, int flags, const char *of, str
 	return status;
 }
 
-enum pb_status pb_flush_name(const char *path, struct pb_error *err)
+enum pb_status pb_sync_parent(const char *path, struct pb_error *err)
 {
-	enum pb_status status;
 	char *directory = directory_of(path);
+	enum pb_status status;
 
 	if (directory == NULL)
-		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the folder of %s", path);
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the name of the output %s",
+			       path);
 	status = sync_path(directory, O_DIRECTORY, path, err);
 	free(directory);
 	return status;
@@ -263,7 +264,7 @@ enum pb_status pb_aside_commit(struct pb_aside *aside, struct pb_error *err)
 	}
 	free(aside->temp_path);
 	aside->temp_path = NULL;
-	status = pb_flush_name(aside->path, err);
+	status = pb_sync_parent(aside->path, err);
 cleanup:
 	return status;
 }

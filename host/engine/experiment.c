@@ -9,6 +9,7 @@
 
 static void run_free(struct pb_running *r)
 {
+	pb_lock_release(r->lock);
 	r->job->release(r);
 	pb_running_close_sweeps(r);
 	pb_reading_values_free(&r->readings);
@@ -113,7 +114,9 @@ void pb_running_describe(struct pb_running *r)
 					       .axes = c->axes,
 					       .n_cells = pb_cells_count(c),
 					       .chunk_pairs = r->plan.chunk_pairs,
-					       .n_chunks = r->plan.n_chunks};
+					       .n_chunks = r->plan.n_chunks,
+					       .shard = r->options->shard,
+					       .n_shards = r->options->n_shards};
 }
 
 static enum pb_status describe_sweeps(struct pb_running *r, struct pb_error *err)
@@ -143,8 +146,24 @@ cleanup:
 /* ---- the output --------------------------------------------------------------------------------
  */
 
-/* Look at what is at the output: *done when a complete file of this experiment is there. */
-static enum pb_status settle_output(struct pb_running *r, bool *done, struct pb_error *err)
+static enum pb_status refuse_output(const struct pb_experiment *x, const char *difference,
+				    struct pb_error *err)
+{
+	if (strncmp(difference, "it is of a different experiment", 31) == 0)
+		return pb_fail(err, PB_ERR_INPUT,
+			       "the output belongs to a different experiment: %s: %s: use another "
+			       "-o, or --force to replace it",
+			       x->output, difference);
+	return pb_fail(err, PB_ERR_INPUT,
+		       "the output is something else: %s: %s: use another -o, or --force to "
+		       "replace it",
+		       x->output, difference);
+}
+
+/* Look at what is at the output: *done when a complete file of this experiment is there. first: it
+ * is not locked yet, and will be looked at again unless that is so. */
+static enum pb_status settle_output(struct pb_running *r, bool first, bool *done,
+				    struct pb_error *err)
 {
 	const struct pb_experiment *x = &r->experiment;
 	enum pb_output_state state;
@@ -157,7 +176,8 @@ static enum pb_status settle_output(struct pb_running *r, bool *done, struct pb_
 	case PB_OUTPUT_ABSENT:
 		break;
 	case PB_OUTPUT_PARTS:
-		pb_info("%s: an unfinished run of this experiment: continuing", x->output);
+		if (!first)
+			pb_info("%s: an unfinished run of this experiment: continuing", x->output);
 		break;
 	case PB_OUTPUT_COMPLETE:
 		pb_info("%s: this experiment is already complete", x->output);
@@ -165,11 +185,7 @@ static enum pb_status settle_output(struct pb_running *r, bool *done, struct pb_
 		break;
 	case PB_OUTPUT_OTHER:
 		if (!r->options->force) {
-			status =
-			    pb_fail(err, PB_ERR_INPUT,
-				    "the output belongs to a different experiment: %s: %s: use "
-				    "another -o, or --force to replace it",
-				    x->output, difference);
+			status = refuse_output(x, difference, err);
 			goto cleanup;
 		}
 		r->replace = true;
@@ -221,7 +237,12 @@ static enum pb_status judge(struct pb_running *r, struct pb_error *err)
 	PB_TRY(pb_model_check_finite(r->model, err));
 	PB_TRY(pb_model_hash(r->model, err));
 	PB_TRY(r->job->describe(r, err));
-	PB_TRY(settle_output(r, &r->complete, err));
+	PB_TRY(settle_output(r, true, &r->complete, err));
+	if (r->complete)
+		goto cleanup;
+	/* what is there may have changed until the lock was ours */
+	PB_TRY(pb_lock_take(&r->lock, r->experiment.output, err));
+	PB_TRY(settle_output(r, false, &r->complete, err));
 	if (!r->complete && !r->replace)
 		PB_TRY(pb_running_look_for_parts(r, err));
 cleanup:
@@ -383,6 +404,16 @@ cleanup:
 	return status;
 }
 
+static enum pb_status assemble(const struct pb_running *r, struct pb_error *err)
+{
+	enum pb_status status;
+
+	PB_TRY(pb_lock_check(r->lock, err));
+	status = pb_result_assemble(&r->experiment, err);
+cleanup:
+	return status;
+}
+
 /* Chunks, then the file; weights and caches are let go before it is assembled. */
 static enum pb_status compute(struct pb_running *r, struct pb_error *err)
 {
@@ -401,7 +432,7 @@ static enum pb_status compute(struct pb_running *r, struct pb_error *err)
 	pb_engine_close(&r->engine);
 	start = pb_seconds();
 	if (r->team->rank == 0)
-		status = pb_result_assemble(&r->experiment, err);
+		status = assemble(r, err);
 	PB_TRY(pb_team_agree(r->team, status, err));
 	profile.seconds[PB_STAGE_WRITE] += pb_seconds() - start;
 	if (r->options->profile && r->team->rank == 0) {
@@ -500,7 +531,8 @@ static enum pb_status run(const struct pb_job *job, const struct pb_run_config *
 	if (!r.complete)
 		PB_TRY(compute(&r, err));
 	if (!options->quiet && r.team->rank == 0)
-		PB_TRY(job->print(config->output, stdout, err));
+		PB_TRY(options->n_shards > 0 ? pb_result_describe(config->output, stdout, err)
+					     : job->print(config->output, stdout, err));
 cleanup:
 	run_free(&r);
 	return status;

@@ -2,6 +2,7 @@
 #ifndef PB_ENGINE_EXPERIMENT_H
 #define PB_ENGINE_EXPERIMENT_H
 
+#include "cluster/lock.h"
 #include "cluster/team.h"
 #include "engine/readings.h"
 #include "engine/sets.h"
@@ -71,6 +72,7 @@ struct pb_running {
 	struct pb_reading_values readings;
 	struct pb_arena arena;
 	char *identity;
+	struct pb_lock *lock; /* of the output; rank 0 alone, NULL: not taken */
 	bool replace;        /* --force: what is at the output makes room */
 	bool complete;       /* a complete file of this experiment is there already */
 	uint8_t *chunk_done; /* [n_chunks]: had a part when the run began */

@@ -146,6 +146,8 @@ enum pb_status pb_running_look_for_parts(struct pb_running *r, struct pb_error *
 	for (size_t chunk = 0; chunk < r->plan.n_chunks; chunk++) {
 		bool done = false;
 
+		if (!pb_experiment_takes(&r->experiment, chunk))
+			continue;
 		PB_TRY(pb_part_done(&r->experiment, chunk, &done, err));
 		r->chunk_done[chunk] = done;
 	}
@@ -158,13 +160,20 @@ struct queue {
 	size_t *chunks, n, at;
 };
 
-static enum pb_status queue_new(struct queue *q, const struct pb_running *r, double *before,
-				struct pb_error *err)
+/* total: units of all chunks that are this output's; before: of those that are there already. */
+static enum pb_status queue_new(struct queue *q, const struct pb_running *r, double *total,
+				double *before, struct pb_error *err)
 {
 	enum pb_status status;
 
+	*total = r->experiment.n_shards > 0 ? 0.0 : r->plan.n_variants;
+
 	PB_TRY(pb_alloc((void **)&q->chunks, r->plan.n_chunks, sizeof *q->chunks, "chunks", err));
 	for (size_t chunk = 0; chunk < r->plan.n_chunks; chunk++) {
+		if (!pb_experiment_takes(&r->experiment, chunk))
+			continue;
+		if (r->experiment.n_shards > 0)
+			PB_TRY(r->job->count(r, chunk, total, err));
 		if (r->chunk_done[chunk])
 			PB_TRY(r->job->count(r, chunk, before, err));
 		else
@@ -185,6 +194,8 @@ static enum pb_status queue_take(struct queue *q, const struct pb_running *r,
 	enum pb_status status = PB_OK;
 
 	*chunk = NULL;
+	if (r->lock)
+		PB_TRY(pb_lock_check(r->lock, err));
 	if (pb_stop_requested())
 		PB_TRY(r->team->ops->halt(r->team, err));
 	PB_TRY(r->team->ops->claim(r->team, &number, err));
@@ -210,16 +221,16 @@ static void tick(void *context)
 static enum pb_status take_chunks(struct pb_running *r, struct pb_writer *writer,
 				  struct pb_error *err)
 {
-	struct pb_progress progress;
+	struct pb_progress progress = {0};
 	struct queue q = {0};
 	const size_t *chunk = NULL;
-	double before = 0.0;
+	double total = 0.0, before = 0.0;
 	enum pb_status status;
 
-	pb_progress_begin(&progress, r->job->unit, r->plan.n_variants);
+	PB_TRY(queue_new(&q, r, &total, &before, err));
+	pb_progress_begin(&progress, r->job->unit, total);
 	progress.tick = tick;
 	progress.context = r->team;
-	PB_TRY(queue_new(&q, r, &before, err));
 	if (before > 0.0) /* the bar counts what is there already */
 		pb_progress_add(&progress, before);
 	PB_TRY(queue_take(&q, r, &progress, &chunk, err));
@@ -228,7 +239,8 @@ static enum pb_status take_chunks(struct pb_running *r, struct pb_writer *writer
 		PB_TRY(queue_take(&q, r, &progress, &chunk, err));
 	}
 cleanup:
-	pb_progress_end(&progress);
+	if (progress.label)
+		pb_progress_end(&progress);
 	free(q.chunks);
 	return status;
 }
@@ -263,6 +275,7 @@ enum pb_status pb_running_take_chunks(struct pb_running *r, struct pb_error *err
 	struct pb_error ignored = {0};
 	struct pb_writer writer;
 	uint64_t n_all = 0;
+	size_t n_taken;
 	enum pb_status status = pb_writer_start(&writer, &r->experiment, err), written;
 
 	if (status == PB_OK)
@@ -279,10 +292,11 @@ enum pb_status pb_running_take_chunks(struct pb_running *r, struct pb_error *err
 		return pb_fail(err, ignored.status, "%s", ignored.message);
 	for (size_t chunk = 0; chunk < r->plan.n_chunks; chunk++)
 		n_all += r->chunk_done[chunk];
-	if (status == PB_OK && n_all < r->plan.n_chunks)
+	n_taken = pb_experiment_n_taken(&r->experiment);
+	if (status == PB_OK && n_all < n_taken)
 		status = pb_fail(err, PB_ERR_STOPPED,
 				 "stopped after %zu of %zu chunks: %s: run the same command again "
 				 "to continue",
-				 (size_t)n_all, r->plan.n_chunks, r->experiment.output);
+				 (size_t)n_all, n_taken, r->experiment.output);
 	return pb_team_agree(r->team, status, err);
 }

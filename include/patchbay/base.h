@@ -68,10 +68,6 @@ enum pb_status pb_read_file(char **out, size_t *size, const char *path, size_t m
  * PB_ERR_MEMORY, and PB_ERR_IO where the disk is. Returns the status. */
 enum pb_status pb_fail_errno(struct pb_error *err, int code, const char *what, const char *path);
 
-/* Flush the directory that holds a file or folder to the disk, so that its name outlives a loss of
- * power. */
-enum pb_status pb_flush_name(const char *path, struct pb_error *err);
-
 bool pb_is_directory(const char *path);
 bool pb_is_file(const char *path);
 
@@ -86,6 +82,8 @@ struct pb_aside {
 enum pb_status pb_aside_begin(struct pb_aside *aside, const char *path, struct pb_error *err);
 /* fsync the file written at temp_path, rename it to path, fsync the directory. */
 enum pb_status pb_aside_commit(struct pb_aside *aside, struct pb_error *err);
+/* Flush the directory that holds `path`: what was made or renamed in it is there after a crash. */
+enum pb_status pb_sync_parent(const char *path, struct pb_error *err);
 /* Remove temp_path if it is still there and free the names. Safe after commit. */
 void pb_aside_end(struct pb_aside *aside);
 

@@ -26,6 +26,9 @@ struct pb_run_options {
 	bool force;           /* replace an output of a different experiment */
 	bool profile;         /* print the time by stage at the end */
 	bool quiet;
+	/* shard `shard` of n_shards, from 0: only its chunks, and the config's output is the shard's
+	 * own file; n_shards 0: all of it */
+	size_t shard, n_shards;
 	struct pb_team *team; /* the processes of this run; NULL: this one alone */
 };
 
