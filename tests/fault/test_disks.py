@@ -111,7 +111,7 @@ def vanishing_folder(job, temp):
         clean(f"{what} vanishes", done)
         message = last_message(done)
         check(f"{what} vanishes: status 1, and why", done.returncode == 1 and "out.h5" in message
-              and ("No such file or directory" in message or "missing" in message),
+              and ("No such file or directory" in message or "missing" in message or "was removed" in message),
               f"{done.returncode}: {text[-400:]}")
         shutil.rmtree(f"{temp}/elsewhere")
         os.makedirs(folder, exist_ok=True)

@@ -17,6 +17,8 @@ KINDS = {
     "open": ("EIO", "ENOSPC", "EACCES", "EINTR"),
     "fsync": ("EIO", "ENOSPC", "EINTR"),
     "close": ("EIO", "EDQUOT", "EINTR"),
+    "write": ("ENOSPC", "EIO", "short", "EINTR"),
+    "link": ("EIO", "ENOSPC"),
     "rename": ("EIO", "ENOSPC", "EACCES"),
     "unlink": ("EIO", "EACCES"),
     "mkdir": ("ENOSPC", "EACCES"),

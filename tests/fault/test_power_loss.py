@@ -87,6 +87,10 @@ class Disk:
             to = data.decode()
             self.change_names(folder, lambda names: names.__setitem__(to, names.pop(path))
                               if path in names else None)
+        elif name == "link":
+            to = data.decode()
+            self.change_names(folder, lambda names: names.__setitem__(to, names[path])
+                              if path in names else None)
         elif name in ("unlink", "rmdir"):
             self.change_names(folder, lambda names: names.pop(path, None))
         elif name == "mkdir":

@@ -47,6 +47,7 @@ static int (*real_fsync)(int);
 static int (*real_ftruncate)(int, off_t);
 static int (*real_close)(int);
 static int (*real_rename)(const char *, const char *);
+static int (*real_link)(const char *, const char *);
 static int (*real_unlink)(const char *);
 static int (*real_mkdir)(const char *, mode_t);
 static int (*real_rmdir)(const char *);
@@ -68,7 +69,8 @@ static void start(void)
 	const char *text;
 
 	FIND(open), FIND(read), FIND(write), FIND(pread), FIND(pwrite), FIND(fsync);
-	FIND(ftruncate), FIND(close), FIND(rename), FIND(unlink), FIND(mkdir), FIND(rmdir);
+	FIND(ftruncate), FIND(close), FIND(rename), FIND(link), FIND(unlink), FIND(mkdir),
+	    FIND(rmdir);
 	FIND(opendir), FIND(readdir), FIND(closedir), FIND(fstat), FIND(access);
 	under = getenv("PB_FAULT_UNDER");
 	call_name = getenv("PB_FAULT_CALL");
@@ -420,6 +422,18 @@ EXPORT int rename(const char *from, const char *to)
 	int status = fails(is_chosen) ? -1 : real_rename(from, to);
 
 	after(is_chosen, status == 0, "rename", whole, 0, other, other != NULL ? strlen(other) : 0);
+	free(whole);
+	free(other);
+	return status;
+}
+
+EXPORT int link(const char *from, const char *to)
+{
+	char *whole = below(from), *other = below(to);
+	bool is_chosen = whole != NULL && chosen("link");
+	int status = fails(is_chosen) ? -1 : real_link(from, to);
+
+	after(is_chosen, status == 0, "link", whole, 0, other, other != NULL ? strlen(other) : 0);
 	free(whole);
 	free(other);
 	return status;
