@@ -2,6 +2,7 @@
 preloaded into it, comparing result files to the bit, and what every message must be."""
 import os
 import random
+import re
 import shutil
 import struct
 import subprocess
@@ -93,20 +94,35 @@ def environment(preload=None, **variables):
 
 
 class Job:
-    """One run or evaluation: its config, what its result must be."""
+    """One run or evaluation (with options, a shard of one): its config, what its result must be."""
 
-    def __init__(self, name, config, temp):
-        self.name = name
+    def __init__(self, name, config, temp, *options):
+        self.name, self.options = name, options
         self.verb = "eval" if "grid:" in config else "run"
         self.config = f"{temp}/{name}.yaml"
         Path(self.config).write_text(config)
-        self.reference = f"{temp}/{name}-reference.h5"
+        self.prepare(temp)
+
+    def prepare(self, temp):
+        """What it makes when nothing goes wrong."""
+        self.reference = self.output(temp, f"{self.name}-reference")
         done = self.start(self.reference, check=True)
-        clean(f"{name}: the uninterrupted run", done)
+        clean(f"{self.name}: the uninterrupted run", done)
         self.want = contents(self.reference)
 
+    def output(self, folder, name="out"):
+        """The file that a run with -o NAME.h5 makes in a folder."""
+        return f"{folder}/{name}{self.suffix()}.h5"
+
+    def suffix(self):
+        if "--shard" not in self.options:
+            return ""
+        return ".shard-{}-of-{}".format(*self.options[1].split("/"))
+
     def command(self, out, *options):
-        return [PATCHBAY, self.verb, self.config, "-o", str(out), "--threads", "1", *options]
+        out = str(out).replace(self.suffix() + ".h5", ".h5")
+        return [PATCHBAY, self.verb, self.config, "-o", out, "--threads", "1", *self.options,
+                *options]
 
     def start(self, out, *options, env=None, check=False):
         return subprocess.run(self.command(out, *options), env=env or environment(),
@@ -130,9 +146,29 @@ class Job:
         return check(f"{name}: same bytes", not wrong, f"differing: {wrong[:6]}")
 
 
-# What a second run of the same experiment may have otherwise (and the sum over all attributes).
-OF_THE_RUN = {"@started", "@finished", "@seconds_computing", "@command", "@config",
-              "checks@attributes_sha256"}
+class Merge(Job):
+    """Shards into one file, which has the values of the whole run."""
+
+    def __init__(self, whole, temp, n=2):
+        self.name, self.verb, self.options = f"{whole.name}-merge", "merge", ()
+        self.shards = [f"{temp}/{whole.name}.shard-{i}-of-{n}.h5" for i in range(n)]
+        for i in range(n):
+            clean(f"{self.name}: shard {i}", whole.start(f"{temp}/{whole.name}.h5", "--shard",
+                                                         f"{i}/{n}", check=True))
+        self.prepare(temp)
+        wrong = [k for k in differences(whole.want, self.want) if "@" not in k]
+        check(f"{self.name}: the values of the whole run", not wrong, wrong)
+
+    def command(self, out, *options):
+        return [PATCHBAY, "merge", str(out), *self.shards, *options]
+
+
+# What a second run of the same experiment may have otherwise: times, the output's name, and sums over
+# them; of a shard its description of the experiment (with the output's name) too.
+OF_THE_RUN = re.compile(r"@(started|finished|seconds_computing|command|config|merge_command)|"
+                        r"checks@attributes_sha256|/experiment|experiment@sha256|"
+                        r"chunks/\d+@(seconds|finished|content_sha256)")
+NOTHING = re.compile(r"(?!)")
 
 
 def contents(path):
@@ -165,7 +201,7 @@ def contents(path):
 
 def differences(want, have, may_differ=OF_THE_RUN):
     return sorted(k for k in want.keys() | have.keys()
-                  if want.get(k) != have.get(k) and k not in may_differ)
+                  if want.get(k) != have.get(k) and not may_differ.fullmatch(k))
 
 
 def nothing_left(name, out):

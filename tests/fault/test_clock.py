@@ -6,7 +6,6 @@ still known for what it is.
     tests/fault/test_clock.py
 """
 import pty
-import re
 import time
 from datetime import datetime, timezone
 

@@ -31,7 +31,7 @@ KINDS = {
 CAUSES = {"ENOSPC": "No space left on device", "EIO": "Input/output error",
           "EDQUOT": "Disk quota exceeded", "EINTR": "Interrupted system call",
           "EACCES": "Permission denied", "ESTALE": "Stale file handle"}
-MOST = {"run": 30, "eval": 10}  # calls of one name that are tried
+MOST = {"run": 20, "eval": 8, "merge": 6}  # calls of one name that are tried
 
 
 def spread(n, most):
@@ -44,7 +44,7 @@ def cases(job, temp):
     """[(job, call, which of them, kind)]"""
     folder = f"{temp}/{job.name}-count"
     os.mkdir(folder)
-    job.finish(f"{job.name}: while it is watched", f"{folder}/out.h5",
+    job.finish(f"{job.name}: while it is watched", job.output(folder),
                env=environment("files", PB_FAULT_UNDER=folder, PB_FAULT_JOURNAL=f"{temp}/calls"))
     counts = Counter(name.lstrip("-") for name, *_ in journal(f"{temp}/calls"))
     os.remove(f"{temp}/calls")
@@ -52,7 +52,8 @@ def cases(job, temp):
     check(f"{job.name}: calls that this test knows", counts.keys() - known <= KINDS.keys(), counts)
     check(f"{job.name}: writes and reads are seen", min(counts["pwrite"], counts["pread"]) > 100,
           counts)
-    thorough, most = os.environ.get("PB_FAULT_ALL"), number("PB_FAULT_CALLS", MOST[job.verb])
+    thorough, most = os.environ.get("PB_FAULT_ALL"), number(
+        "PB_FAULT_CALLS", MOST["eval" if "--shard" in job.options else job.verb])
     for call, n in sorted((counts - Counter(known)).items()):
         for i, k in enumerate(range(1, n + 1) if thorough else spread(n, most)):
             kinds = KINDS.get(call, ())
@@ -67,7 +68,7 @@ def gone_wrong(name, job, out, call, kind, done):
         return job.compare(name, out)
     last = text[text.rfind("patchbay: "):]
     ok = check(f"{name}: status 1", status == 1 or (kind == "EACCES" and status == 2), status)
-    ok &= check(f"{name}: names the file", "out.h5" in last, text[-400:])
+    ok &= check(f"{name}: names the file", "/out." in last, text[-400:])
     if kind in CAUSES:
         ok &= check(f"{name}: says why", CAUSES[kind] in last, text[-400:])
     if os.path.exists(out):
@@ -82,7 +83,7 @@ def try_case(case):
     job, call, k, kind = case
     name = f"{job.name}, {call} {k}, {kind}"
     with tempfile.TemporaryDirectory() as temp:
-        out = f"{temp}/out.h5"
+        out = job.output(temp)
         env = environment("files", PB_FAULT_UNDER=temp, PB_FAULT_CALL=call, PB_FAULT_AT=k,
                           PB_FAULT_LAST=10**9 if kind in FULL else k, PB_FAULT_KIND=kind)
         done = job.start(out, env=env)
@@ -97,7 +98,9 @@ STATUSES = Counter()
 
 def main():
     with tempfile.TemporaryDirectory() as temp:
-        jobs = [Job("run", TINY, temp), Job("eval", EVAL, temp)]
+        run = Job("run", TINY, temp)
+        jobs = [run, Job("eval", EVAL, temp), Job("shard", TINY, temp, "--shard", "0/2"),
+                Merge(run, temp)]
         every = [case for job in jobs for case in cases(job, temp)]
         each(try_case, every)
     print("calls that failed, by exit status:", dict(sorted(STATUSES.items())))

@@ -5,17 +5,16 @@ nobody killed, to the bit, and nothing is left behind.
 Most kills come after a random time, some before or after a call that a part or the final file depends
 on. Where each one fell is counted, and every phase must have been hit.
 
-    tests/fault/test_kills.py      PB_KILLS=2000: how many (220); PB_SEED: others (0)
+    tests/fault/test_kills.py      PB_KILLS=2000: how many (240); PB_SEED: others (0)
 """
 import bisect
 import itertools
-import re
 import time
 from collections import Counter
 
 from faults import *
 
-KILLS = number("PB_KILLS", 220)
+KILLS = number("PB_KILLS", 240)
 SEED = int(os.environ.get("PB_SEED", "0"))
 # The phase of a function of the program, the first that is found from the outermost inwards.
 PHASES = (("pb_result_assemble", "assembling"), ("pb_part_write", "writing a part"),
@@ -33,7 +32,9 @@ CALLS = (("rename", "kill", "last"), ("rename", "killed", "any"), ("pwrite", "to
 MUST = {"run": ("start", "opening", "base runs", "sweeps", "checks", "writing a part",
                 "renaming a part", "assembling", "renaming the result", "removing parts"),
         "eval": ("start", "opening", "base runs", "writing a part", "renaming a part", "assembling",
-                 "renaming the result", "removing parts")}
+                 "renaming the result", "removing parts"),
+        "shard": ("start", "writing a part", "assembling", "renaming the result"),
+        "merge": ("start", "assembling", "renaming the result")}
 
 
 class Symbols:
@@ -83,7 +84,7 @@ class Series:
         self.name = f"{job.name}, seed {seed}"
         self.folder = f"{temp}/{job.name}-{seed}"
         os.mkdir(self.folder)
-        self.out = f"{self.folder}/out.h5"
+        self.out = job.output(self.folder)
 
     def after_a_time(self):
         stack = f"{self.folder}.stack"
@@ -100,7 +101,7 @@ class Series:
     def at_a_call(self):
         call, kind, which = next(DECK)
         # each part that is there already has had its calls
-        share = 1 - self.parts_there() / (self.counts["rename"] - 1)
+        share = 1 - self.parts_there() / max(1, self.counts["rename"])
         n = 1 + round((self.counts[call] - 1) * share)
         k = n if which == "last" else self.rng.randint(1, n)
         log = f"{self.folder}.journal"
@@ -162,10 +163,10 @@ def measure(job, temp):
     folder = f"{temp}/{job.name}-count"
     os.mkdir(folder)
     begin = time.monotonic()
-    job.start(f"{folder}/out.h5")
+    job.start(job.output(folder))
     job.seconds = time.monotonic() - begin
-    os.remove(f"{folder}/out.h5")
-    job.start(f"{folder}/out.h5", env=environment("files", PB_FAULT_UNDER=folder,
+    os.remove(job.output(folder))
+    job.start(job.output(folder), env=environment("files", PB_FAULT_UNDER=folder,
                                                   PB_FAULT_JOURNAL=f"{temp}/calls"))
     counts = Counter(name for name, *_ in journal(f"{temp}/calls"))
     os.remove(f"{temp}/calls")
@@ -173,13 +174,17 @@ def measure(job, temp):
 
 
 def missed(job):
-    return [phase for phase in MUST[job.verb] if not HITS[job.name, phase]]
+    must = MUST["shard" if "--shard" in job.options else job.verb]
+    return [phase for phase in must if not HITS[job.name, phase]]
 
 
 def main():
     symbols, killed, seeds = Symbols(), Counter(), itertools.count(SEED * 1000)
     with tempfile.TemporaryDirectory() as temp:
-        plan = ((Job("run", RUN, temp), KILLS * 3 // 4), (Job("eval", EVAL, temp), KILLS // 4))
+        run, evaluation = Job("run", RUN, temp), Job("eval", EVAL, temp)
+        plan = ((run, KILLS * 5 // 10), (evaluation, KILLS * 2 // 10),
+                (Job("shard", RUN, temp, "--shard", "1/2"), KILLS * 2 // 10),
+                (Merge(run, temp), KILLS // 20), (Merge(evaluation, temp), KILLS // 20))
         for job, wanted in plan:
             counts = measure(job, temp)
 

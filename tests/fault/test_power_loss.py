@@ -110,6 +110,8 @@ class Disk:
                 os.makedirs(there, exist_ok=True)
             elif os.path.isdir(os.path.dirname(there)):  # what a lost folder held is lost with it
                 Path(there).write_bytes(inode.after_loss(rng))
+                # until the machine is up again a lock is as old as a dead one's
+                os.utime(there, (0, 0))
 
 
 def flushed_parts(events):
