@@ -1,13 +1,14 @@
 /* Preloaded into the program (LD_PRELOAD): allocations that fail.
  *
- *   PB_FAULT_OF    whose allocations count: those called from this object, by a part of its file name
+ *   PB_FAULT_OF    whose allocations count: those called from this object, by a part of its file
+ * name
  *                  ("libhdf5"); without it, the program's own code
  *   PB_FAULT_AT    the first that fails, from 1; PB_FAULT_LAST the last one (PB_FAULT_AT)
  *   PB_FAULT_SITES a file that gets the number of the first allocation of each distinct stack of
  *                  calls, one a line
  *
- * An allocation is malloc, calloc, realloc, aligned_alloc, posix_memalign, and what allocates for its
- * caller: strdup, strndup, asprintf, vasprintf, getline, open_memstream. */
+ * An allocation is malloc, calloc, realloc, aligned_alloc, posix_memalign, and what allocates for
+ * its caller: strdup, strndup, asprintf, vasprintf, getline, open_memstream. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>

@@ -4,8 +4,8 @@
  *   PB_MOMENT_FILE  gets the stack of the main thread: return addresses, as offsets from where the
  *                   program lies, one in hexadecimal a line, the innermost first
  *
- * The unwinder stops at code that was made at run time (products): then everything on the stack that
- * looks like an address of the program is written. */
+ * The unwinder stops at code that was made at run time (products): then everything on the stack
+ * that looks like an address of the program is written. */
 #include <execinfo.h>
 #include <fcntl.h>
 #include <link.h>
