@@ -293,8 +293,17 @@ $(BUILD)/libpatchbay_cuda.so: $(CUDA_OBJ) $(BUILD)/libpatchbay.a
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_HELPER_OBJ) $(BUILD)/libpatchbay.a
 	$(call link,$< $(TEST_HELPER_OBJ) $(BUILD)/libpatchbay.a $(LIBS) $(CRITERION_LIBS))
 
+# What tests/fault preloads into the program, so that things go wrong.
+SHIM_SRC := $(wildcard tests/*/shim/*.c)
+SHIM_BIN := $(SHIM_SRC:tests/%.c=$(BUILD)/tests/%.so)
+$(BUILD)/obj/tests/fault/shim/%.o: FILE_CFLAGS := -fno-sanitize=all -fno-builtin -fvisibility=hidden
+$(BUILD)/tests/fault/shim/%.so: $(BUILD)/obj/tests/fault/shim/%.o
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) -shared $(LDFLAGS) -o $@ $< -ldl -lrt -lpthread
+
 .PHONY: tests-build
-tests-build: build emu $(EMU)/emu_defects $(TEST_BIN)
+tests-build: build emu $(EMU)/emu_defects $(TEST_BIN) $(SHIM_BIN)
 
 RUN_TESTS = BUILD=$(BUILD) PB_EMU_DIR=$(CURDIR)/$(EMU) PATCHBAY=$(CURDIR)/$(BUILD)/patchbay PYTHON=$(or $(PYTHON),$(shell make/deps.sh python)) \
             CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' tests/run.sh
@@ -333,13 +342,15 @@ build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o $(FUZZ_OBJ)
 # ---- checks of the source ------------------------------------------------------------------------
 # clang-tidy reads what was compiled, with the same flags: a file is checked again when its object
 # is made again.
-TIDY_SRC   := $(HOST_SRC) $(if $(MPI_PLUGIN),$(PLUGIN_SRC)) $(CLI_SRC) $(CPU_ONCE) $(CPU_MULTI) $(TEST_SRC) $(TEST_HELPER) $(FUZZ_SRC) $(BENCH_SRC)
+TIDY_SRC   := $(HOST_SRC) $(if $(MPI_PLUGIN),$(PLUGIN_SRC)) $(CLI_SRC) $(CPU_ONCE) $(CPU_MULTI) $(TEST_SRC) $(TEST_HELPER) $(SHIM_SRC) $(FUZZ_SRC) $(BENCH_SRC)
 TIDY_STAMP := $(TIDY_SRC:%=$(BUILD)/lint/%.tidy)
 # omp.h is gcc's where clang has none; its malloc attributes with arguments are unknown to clang.
 TIDY_FLAGS  = -std=c11 $(CPPFLAGS) $(LIB_CFLAGS) $(MPI_CFLAGS) $(DEFINES) -fopenmp '-D__malloc__(...)=' \
               -idirafter $(shell $(CC) -print-file-name=include)
 tidy_model  = $(if $(filter host/base/status.c,$<),,-include make/tidy.h)
 tidy_isa    = $(if $(filter $(CPU_MULTI),$<),$(ISA_$(lastword $(ISAS))))
+# A shim's parameters have their own names, not those of the C library's headers.
+tidy_shim   = $(if $(findstring /shim/,$<),--checks=-readability-inconsistent-declaration-parameter-name)
 tidy_object = $(BUILD)/obj/$(1:.c=$(if $(filter $(CPU_MULTI),$(1)),.$(firstword $(ISAS))).o)
 
 # The device's code is read as C++, as the emulated device compiles it; CUDA's names are reserved ones.
@@ -363,7 +374,7 @@ define tidy_rule
 $(BUILD)/lint/$(1).tidy: $(1) $(call tidy_object,$(1)) .clang-tidy make/tidy.h
 	@mkdir -p $$(@D)
 	@echo "  TIDY	$(1)"
-	$$(Q)$$(CLANG_TIDY) --quiet $(1) -- $$(TIDY_FLAGS) $$(tidy_model) $$(tidy_isa) \
+	$$(Q)$$(CLANG_TIDY) --quiet $$(tidy_shim) $(1) -- $$(TIDY_FLAGS) $$(tidy_model) $$(tidy_isa) \
 		$(if $(filter tests/%,$(1)),$$(CRITERION_CFLAGS) -Itests) >$$@.log 2>&1 || \
 		{ cat $$@.log; exit 1; }
 	@touch $$@
@@ -482,4 +493,4 @@ clean: ## remove build/release, build/asan, build/fuzz
 	rm -rf build/release build/emu build/asan build/fuzz build/deps
 
 -include $(patsubst %.o,%.d,$(BUILD)/obj/host/cluster/mpi_plugin.o $(EMU_OBJ) $(EMU)/obj/tests/backend/emu_defects.cu.o $(CUDA_OBJ) $(LIB_OBJ) $(CLI_OBJ) $(TEST_HELPER_OBJ) \
-         $(TEST_SRC:%.c=$(BUILD)/obj/%.o) $(BENCH_SRC:%.c=$(BUILD)/obj/%.o))
+         $(TEST_SRC:%.c=$(BUILD)/obj/%.o) $(SHIM_SRC:%.c=$(BUILD)/obj/%.o) $(BENCH_SRC:%.c=$(BUILD)/obj/%.o))

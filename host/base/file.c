@@ -30,9 +30,11 @@ static enum pb_status status_of_errno(int code)
 	}
 }
 
-static enum pb_status fail_errno(struct pb_error *err, int code, const char *what, const char *path)
+enum pb_status pb_fail_errno(struct pb_error *err, int code, const char *what, const char *path)
 {
-	return pb_fail(err, status_of_errno(code), "cannot %s: %s: %s", what, path, strerror(code));
+	/* a path that is too long for the system must leave room for saying so */
+	return pb_fail(err, status_of_errno(code), "cannot %s: %.1000s%s: %s", what, path,
+		       strlen(path) > 1000 ? "..." : "", strerror(code));
 }
 
 enum pb_status pb_map_open(struct pb_map *map, const char *path, struct pb_error *err)
@@ -46,9 +48,9 @@ enum pb_status pb_map_open(struct pb_map *map, const char *path, struct pb_error
 	/* O_NONBLOCK: opening a FIFO must not wait for a writer; regular files ignore it. */
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
-		return fail_errno(err, errno, "open file", path);
+		return pb_fail_errno(err, errno, "open file", path);
 	if (fstat(fd, &st) != 0) {
-		status = fail_errno(err, errno, "read the size of file", path);
+		status = pb_fail_errno(err, errno, "read the size of file", path);
 		goto cleanup;
 	}
 	if (!S_ISREG(st.st_mode)) {
@@ -65,7 +67,7 @@ enum pb_status pb_map_open(struct pb_map *map, const char *path, struct pb_error
 	}
 	data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (data == MAP_FAILED) {
-		status = fail_errno(err, errno, "map file", path);
+		status = pb_fail_errno(err, errno, "map file", path);
 		goto cleanup;
 	}
 	map->data = data;
@@ -103,7 +105,7 @@ static enum pb_status read_all(int fd, char **buffer, size_t *size, const char *
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
-			status = fail_errno(err, errno, "read file", path);
+			status = pb_fail_errno(err, errno, "read file", path);
 			goto cleanup;
 		}
 		if (n == 0)
@@ -137,7 +139,7 @@ enum pb_status pb_read_file(char **out, size_t *size, const char *path, size_t m
 	*out = NULL;
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return fail_errno(err, errno, "open file", path);
+		return pb_fail_errno(err, errno, "open file", path);
 	status = read_all(fd, out, &used, path, max_size, err);
 	close(fd);
 	if (status == PB_OK && size != NULL)
@@ -211,21 +213,29 @@ cleanup:
 	return status;
 }
 
-/* Flush a file or directory to the disk. */
-static enum pb_status sync_path(const char *path, int flags, struct pb_error *err)
+/* Flush a file to the disk, or (O_DIRECTORY) the directory that holds a name: `of`. */
+static enum pb_status sync_path(const char *path, int flags, const char *of, struct pb_error *err)
 {
 	enum pb_status status = PB_OK;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
+	int fd, code;
 
+	do
+		fd = open(path, O_RDONLY | O_CLOEXEC | flags);
+	while (fd < 0 && errno == EINTR);
 	if (fd < 0)
-		return pb_fail(err, PB_ERR_IO, "cannot open to flush: %s: %s", path,
+		return pb_fail(err, PB_ERR_IO, "cannot open to flush: %s (of %s): %s", path, of,
 			       strerror(errno));
+	do
+		code = fsync(fd) == 0 ? 0 : errno;
+	while (code == EINTR);
 	/* Some network file systems cannot flush a directory and say EINVAL: nothing to do then. */
-	if (fsync(fd) != 0 && !(errno == EINVAL && (flags & O_DIRECTORY)))
-		status =
-		    pb_fail(err, PB_ERR_IO, "cannot flush to disk: %s: %s", path, strerror(errno));
-	if (close(fd) != 0 && status == PB_OK)
-		status = pb_fail(err, PB_ERR_IO, "cannot close: %s: %s", path, strerror(errno));
+	if (code != 0 && !(code == EINVAL && (flags & O_DIRECTORY)))
+		status = pb_fail(err, PB_ERR_IO, "cannot flush to disk: %s (of %s): %s", path, of,
+				 strerror(code));
+	/* On Linux a close that is interrupted has closed; the flush has said that all is there. */
+	if (close(fd) != 0 && errno != EINTR && status == PB_OK)
+		status = pb_fail(err, PB_ERR_IO, "cannot close: %s (of %s): %s", path, of,
+				 strerror(errno));
 	return status;
 }
 
@@ -237,7 +247,7 @@ enum pb_status pb_sync_parent(const char *path, struct pb_error *err)
 	if (directory == NULL)
 		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the name of the output %s",
 			       path);
-	status = sync_path(directory, O_DIRECTORY, err);
+	status = sync_path(directory, O_DIRECTORY, path, err);
 	free(directory);
 	return status;
 }
@@ -246,7 +256,7 @@ enum pb_status pb_aside_commit(struct pb_aside *aside, struct pb_error *err)
 {
 	enum pb_status status;
 
-	PB_TRY(sync_path(aside->temp_path, 0, err));
+	PB_TRY(sync_path(aside->temp_path, 0, aside->path, err));
 	if (rename(aside->temp_path, aside->path) != 0) {
 		status = pb_fail(err, PB_ERR_IO, "cannot rename: %s to %s: %s", aside->temp_path,
 				 aside->path, strerror(errno));

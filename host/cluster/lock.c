@@ -11,10 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cluster/lock_left.h"
 #include "cluster/lock_owner.h"
 #include "patchbay/base.h"
 
-#define TEXT_MOST 4096
 #define TRIES 50
 #define DEPTH_MOST 3 /* of claims to claims, when takers die one after another */
 
@@ -26,40 +26,9 @@ struct pb_lock {
 	bool beating, ending;
 };
 
-/* A lock file as it is found. */
-struct found {
-	char text[TEXT_MOST];
-	double touched; /* seconds of the file system's clock */
-};
-
 static double seconds_of(const struct stat *st)
 {
 	return (double)st->st_mtim.tv_sec + 1e-9 * (double)st->st_mtim.tv_nsec;
-}
-
-/* False where there is no such file (errno ENOENT), or it cannot be read. */
-static bool look(const char *path, struct found *found)
-{
-	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	struct stat st;
-	size_t used = 0;
-	ssize_t n = 0;
-
-	memset(found, 0, sizeof *found);
-	if (fd < 0)
-		return false;
-	while (used < TEXT_MOST - 1 &&
-	       ((n = read(fd, found->text + used, TEXT_MOST - 1 - used)) > 0 ||
-		(n < 0 && errno == EINTR)))
-		used += n > 0 ? (size_t)n : 0;
-	if (n < 0 || fstat(fd, &st) != 0) {
-		close(fd);
-		errno = EIO;
-		return false;
-	}
-	found->touched = seconds_of(&st);
-	close(fd); /* opened for reading */
-	return true;
 }
 
 static enum pb_status fail_errno(struct pb_error *err, const char *path)
@@ -73,11 +42,24 @@ static enum pb_status fail_errno(struct pb_error *err, const char *path)
 		       strerror(code));
 }
 
+/* Disks and signals may cut a write short. errno says why it is not whole. */
+static bool write_all(int fd, const char *text, size_t size)
+{
+	while (size > 0) {
+		const ssize_t n = write(fd, text, size);
+
+		if (n < 0 && errno != EINTR)
+			return false;
+		text += n > 0 ? n : 0;
+		size -= n > 0 ? (size_t)n : 0;
+	}
+	return true;
+}
+
 /* A new file with the owner's text, on the disk; *now: the file system's time. */
 static enum pb_status write_whole(const char *path, const char *text, double *now,
 				  struct pb_error *err)
 {
-	const size_t size = strlen(text);
 	enum pb_status status = PB_OK;
 	struct stat st;
 	int fd;
@@ -86,7 +68,7 @@ static enum pb_status write_whole(const char *path, const char *text, double *no
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
 		return fail_errno(err, path);
-	if (write(fd, text, size) != (ssize_t)size || fsync(fd) != 0 || fstat(fd, &st) != 0)
+	if (!write_all(fd, text, strlen(text)) || fsync(fd) != 0 || fstat(fd, &st) != 0)
 		status = fail_errno(err, path);
 	else
 		*now = seconds_of(&st);
@@ -126,15 +108,15 @@ static void pause_shortly(void)
 
 /* One try for a name that another process may hold; `holder` is filled where it does. */
 static enum pb_status grab(const char *path, const char *text, int depth, bool *taken,
-			   struct found *holder, struct pb_error *err);
+			   struct pb_lock_found *holder, struct pb_error *err);
 
 /* Replace the lock of an owner that is gone. *taken is false where another one did. */
 static enum pb_status take_over(const char *path, const char *whole, const char *text,
-				const struct found *old, int depth, bool *taken,
+				const struct pb_lock_found *old, int depth, bool *taken,
 				struct pb_error *err)
 {
 	char hex[PB_SHA256_HEX], *claim = NULL;
-	struct found now, other;
+	struct pb_lock_found now, other;
 	enum pb_status status;
 	bool claimed = false;
 
@@ -149,7 +131,8 @@ static enum pb_status take_over(const char *path, const char *whole, const char 
 	if (!claimed)
 		goto cleanup;
 	/* nobody else replaces the old one now; but somebody may have done so before */
-	if (look(path, &now) && strcmp(now.text, old->text) == 0 && now.touched == old->touched) {
+	if (pb_lock_look(path, &now) && strcmp(now.text, old->text) == 0 &&
+	    now.touched == old->touched) {
 		if (rename(whole, path) != 0)
 			status = fail_errno(err, path);
 		else
@@ -162,7 +145,8 @@ cleanup:
 }
 
 static enum pb_status try_once(const char *path, const char *whole, const char *text, int depth,
-			       bool *taken, bool *held, struct found *holder, struct pb_error *err)
+			       bool *taken, bool *held, struct pb_lock_found *holder,
+			       struct pb_error *err)
 {
 	enum pb_status status;
 	double now = 0;
@@ -170,7 +154,7 @@ static enum pb_status try_once(const char *path, const char *whole, const char *
 	*held = false;
 	PB_TRY(write_whole(whole, text, &now, err));
 	PB_TRY(link_once(whole, path, text, taken, err));
-	if (*taken || !look(path, holder))
+	if (*taken || !pb_lock_look(path, holder))
 		goto cleanup; /* ours; or it has just been released */
 	*held = depth > DEPTH_MOST || !pb_lock_owner_is_gone(holder->text, now - holder->touched);
 	if (*held)
@@ -187,7 +171,7 @@ cleanup:
 }
 
 static enum pb_status grab(const char *path, const char *text, int depth, bool *taken,
-			   struct found *holder, struct pb_error *err)
+			   struct pb_lock_found *holder, struct pb_error *err)
 {
 	char host[64] = "", *whole;
 	enum pb_status status = PB_OK;
@@ -213,10 +197,10 @@ static enum pb_status grab(const char *path, const char *text, int depth, bool *
 
 static bool is_mine(const struct pb_lock *lock)
 {
-	struct found found;
+	struct pb_lock_found found;
 
 	/* a server that does not answer says nothing about whose it is */
-	if (!look(lock->path, &found))
+	if (!pb_lock_look(lock->path, &found))
 		return errno != ENOENT;
 	return strcmp(found.text, lock->text) == 0;
 }
@@ -228,7 +212,7 @@ static void *beat(void *context)
 
 	(void)pthread_mutex_lock(&lock->mutex);
 	while (!lock->ending) {
-		(void)clock_gettime(CLOCK_REALTIME, &until);
+		(void)clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_sec += PB_LOCK_HEARTBEAT_S;
 		while (!lock->ending &&
 		       pthread_cond_timedwait(&lock->changed, &lock->mutex, &until) != ETIMEDOUT)
@@ -242,10 +226,18 @@ static void *beat(void *context)
 
 static enum pb_status start_beating(struct pb_lock *lock, struct pb_error *err)
 {
+	pthread_condattr_t steady;
 	int code = pthread_mutex_init(&lock->mutex, NULL);
 
+	/* with the calendar's clock the lock would go stale where that is set back */
 	if (code == 0)
-		code = pthread_cond_init(&lock->changed, NULL);
+		code = pthread_condattr_init(&steady);
+	if (code == 0) {
+		code = pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+		if (code == 0)
+			code = pthread_cond_init(&lock->changed, &steady);
+		(void)pthread_condattr_destroy(&steady);
+	}
 	if (code == 0)
 		code = pthread_create(&lock->thread, NULL, beat, lock);
 	if (code != 0)
@@ -257,8 +249,8 @@ static enum pb_status start_beating(struct pb_lock *lock, struct pb_error *err)
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
-static enum pb_status fail_held(const char *path, const char *output, const struct found *holder,
-				struct pb_error *err)
+static enum pb_status fail_held(const char *path, const char *output,
+				const struct pb_lock_found *holder, struct pb_error *err)
 {
 	char who[512];
 
@@ -273,7 +265,7 @@ enum pb_status pb_lock_take(struct pb_lock **out, const char *output, struct pb_
 {
 	struct pb_lock *lock = NULL;
 	struct pb_aside aside = {0};
-	struct found holder = {{0}, 0};
+	struct pb_lock_found holder = {{0}, 0};
 	enum pb_status status;
 	bool taken = false;
 
@@ -291,6 +283,7 @@ enum pb_status pb_lock_take(struct pb_lock **out, const char *output, struct pb_
 		status = fail_held(lock->path, output, &holder, err);
 		goto cleanup;
 	}
+	pb_lock_clean(lock->path);
 	PB_TRY(start_beating(lock, err));
 	*out = lock;
 cleanup:
@@ -331,4 +324,16 @@ void pb_lock_release(struct pb_lock *lock)
 	free(lock->path);
 	free(lock->text);
 	free(lock);
+}
+
+void pb_lock_drop_dead(const char *output)
+{
+	char *path = pb_format("%s.lock", output);
+	struct pb_lock *lock = NULL;
+	struct pb_error ignored = {0};
+	const bool any = path != NULL && pb_lock_leaves_any(path);
+
+	if (any && pb_lock_take(&lock, output, &ignored) == PB_OK)
+		pb_lock_release(lock);
+	free(path);
 }

@@ -134,7 +134,7 @@ static enum pb_status describe(struct pb_running *r, struct pb_error *err)
 		pb_identity_put_grid(f, r->config);
 	}
 	if (!f || fclose(f) != 0)
-		return pb_fail(err, PB_ERR_MEMORY, "no memory for the evaluation's description");
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the evaluation's description");
 	pb_running_describe(r);
 	r->experiment.precision = pb_precision_names[PB_PRECISION_FP32];
 	r->experiment.evaluation = &r->prompts;

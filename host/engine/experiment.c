@@ -238,8 +238,11 @@ static enum pb_status judge(struct pb_running *r, struct pb_error *err)
 	PB_TRY(pb_model_hash(r->model, err));
 	PB_TRY(r->job->describe(r, err));
 	PB_TRY(settle_output(r, true, &r->complete, err));
-	if (r->complete)
+	if (r->complete) {
+		/* it may have died when all was done but that */
+		pb_lock_drop_dead(r->experiment.output);
 		goto cleanup;
+	}
 	/* what is there may have changed until the lock was ours */
 	PB_TRY(pb_lock_take(&r->lock, r->experiment.output, err));
 	PB_TRY(settle_output(r, false, &r->complete, err));

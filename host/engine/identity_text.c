@@ -36,7 +36,7 @@ static enum pb_status put_sets(FILE *f, const struct pb_sweep *s, struct pb_erro
 	enum pb_status status = PB_OK;
 
 	if (!members)
-		return pb_fail(err, PB_ERR_MEMORY, "no memory for the experiment's description");
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the experiment's description");
 	for (size_t i = 0; i < s->n_sets; i++) {
 		fprintf(members, "%s:", s->sets[i].name);
 		for (size_t m = 0; m < s->sets[i].n; m++)
@@ -45,7 +45,7 @@ static enum pb_status put_sets(FILE *f, const struct pb_sweep *s, struct pb_erro
 		fputc('\n', members);
 	}
 	if (fclose(members) != 0)
-		status = pb_fail(err, PB_ERR_MEMORY, "no memory for the experiment's description");
+		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: the experiment's description");
 	PB_TRY(status);
 	PB_TRY(pb_sha256_of(text, size, hex, err));
 	fprintf(f, " sets %zu %s complement %d pairs %d", s->n_sets, hex, s->complement,
@@ -148,7 +148,7 @@ enum pb_status pb_identity_text(const struct pb_run_config *c, const struct pb_p
 	enum pb_status status = PB_OK;
 
 	if (!f)
-		return pb_fail(err, PB_ERR_MEMORY, "no memory for the experiment's description");
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the experiment's description");
 	fprintf(f, "precision: %s\nchunk: %zu\ntokens: %zu\nbos: %d\nmetrics:",
 		pb_precision_names[c->precision], chunk_pairs, n_tokens, (int)bos);
 	for (int m = 0; m < PB_N_METRICS; m++)
@@ -170,6 +170,6 @@ enum pb_status pb_identity_text(const struct pb_run_config *c, const struct pb_p
 		status = put_sweep(f, &c->sweeps[s], &references[s], err);
 	}
 	if (fclose(f) != 0 && status == PB_OK)
-		status = pb_fail(err, PB_ERR_MEMORY, "no memory for the experiment's description");
+		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: the experiment's description");
 	return status;
 }

@@ -216,8 +216,11 @@ enum pb_status pb_result_assemble(const struct pb_experiment *e, struct pb_error
 
 	if (status == PB_OK)
 		return pb_parts_remove(e, err);
+	/* the folder could be written when the run began: it is the disk that changed */
+	if (inner.status == PB_ERR_INPUT)
+		inner.status = PB_ERR_IO;
 	if (status == PB_ERR_CHECK)
 		return pb_fail(err, status, "%s\n%s was not written; its parts stay in %s.parts",
 			       inner.message, e->output, e->output);
-	return pb_fail(err, status, "%s", inner.message);
+	return pb_h5_fail_file(err, &inner, "cannot make file", e->output);
 }

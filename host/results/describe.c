@@ -313,7 +313,7 @@ static enum pb_status try_shard(const char *path, FILE *out, bool *is, struct pb
 	return status == PB_OK ? PB_OK : pb_fail(err, status, "%s: %s", path, inner.message);
 }
 
-enum pb_status pb_result_describe(const char *path, FILE *out, struct pb_error *err)
+static enum pb_status describe(const char *path, FILE *out, struct pb_error *err)
 {
 	bool is_shard;
 	enum pb_status status;
@@ -339,4 +339,12 @@ cleanup:
 	texts_free(&texts);
 	pb_result_close(&r);
 	return status;
+}
+
+enum pb_status pb_result_describe(const char *path, FILE *out, struct pb_error *err)
+{
+	struct pb_error inner = {0};
+
+	(void)describe(path, out, &inner);
+	return pb_h5_fail_file(err, &inner, "cannot read file", path);
 }

@@ -182,7 +182,7 @@ cleanup:
 	return status;
 }
 
-enum pb_status pb_evaluation_print(const char *path, FILE *out, struct pb_error *err)
+static enum pb_status print_evaluation(const char *path, FILE *out, struct pb_error *err)
 {
 	hid_t file = -1;
 	enum pb_status status;
@@ -193,6 +193,14 @@ cleanup:
 	if (file >= 0)
 		(void)pb_h5_file_close(&file, path, NULL);
 	return status;
+}
+
+enum pb_status pb_evaluation_print(const char *path, FILE *out, struct pb_error *err)
+{
+	struct pb_error inner = {0};
+
+	(void)print_evaluation(path, out, &inner);
+	return pb_h5_fail_file(err, &inner, "cannot read file", path);
 }
 
 enum pb_status pb_evaluation_describe(hid_t file, FILE *out, struct pb_error *err)

@@ -47,6 +47,19 @@ enum pb_status pb_h5_fail(struct pb_error *err, enum pb_status status, const cha
 	return pb_fail(err, status, "%s: %s", text, cause);
 }
 
+enum pb_status pb_h5_fail_file(struct pb_error *err, const struct pb_error *inner, const char *what,
+			       const char *path)
+{
+	const bool of_file = inner->status == PB_ERR_IO || inner->status == PB_ERR_INTERNAL ||
+			     inner->status == PB_ERR_CHECK;
+
+	if (inner->status == PB_OK)
+		return PB_OK;
+	if (of_file && strstr(inner->message, path) == NULL)
+		return pb_fail(err, inner->status, "%s: %s: %s", what, path, inner->message);
+	return pb_fail(err, inner->status, "%s", inner->message);
+}
+
 void pb_h5_drop(hid_t id)
 {
 	if (id >= 0)
@@ -158,6 +171,9 @@ enum pb_status pb_h5_file_close(hid_t *file, const char *path, struct pb_error *
 	return status;
 }
 
+/* Longer than any path of a result file. */
+#define PB_H5_PATH_SIZE 1024
+
 /* ---- groups and objects ------------------------------------------------------------------ */
 
 enum pb_status pb_h5_group_create(hid_t *group, hid_t parent, const char *name,
@@ -184,18 +200,20 @@ enum pb_status pb_h5_group_open(hid_t *group, hid_t parent, const char *name, st
 
 bool pb_h5_exists(hid_t parent, const char *path)
 {
-	char *copy = strdup(path), *slash;
-	bool there = copy != NULL;
+	char copy[PB_H5_PATH_SIZE], *slash;
+	size_t length = strlen(path);
+	bool there = length > 0 && length < sizeof copy;
 
+	if (there)
+		memcpy(copy, path, length + 1);
 	/* H5Lexists wants every link on the way to exist. */
-	for (slash = copy != NULL ? strchr(copy + 1, '/') : NULL; there && slash != NULL;
+	for (slash = there ? strchr(copy + 1, '/') : NULL; there && slash != NULL;
 	     slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
 		there = H5Lexists(parent, copy, H5P_DEFAULT) > 0;
 		*slash = '/';
 	}
 	there = there && H5Lexists(parent, path, H5P_DEFAULT) > 0;
-	free(copy);
 	H5Eclear2(H5E_DEFAULT);
 	return there;
 }

@@ -22,6 +22,12 @@ void pb_h5_begin(void);
 enum pb_status pb_h5_fail(struct pb_error *err, enum pb_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Hand on the error of making or reading a file ("cannot make file"). What HDF5 could not write or
+ * read is a dataset or an attribute: the message gets the file's name where it lacks it. Returns
+ * its status, which may be PB_OK. */
+enum pb_status pb_h5_fail_file(struct pb_error *err, const struct pb_error *inner, const char *what,
+			       const char *path);
+
 /* Give up an identifier of any kind; negative ones are ignored. What was written is only known to
  * be written by pb_h5_file_close. */
 void pb_h5_drop(hid_t id);

@@ -273,9 +273,7 @@ static enum pb_status place(struct merge *m, struct pb_error *err)
 	if (status == PB_ERR_CHECK)
 		return pb_fail(err, status, "%s\n%s was not written", inner.message,
 			       m->options->output);
-	if (status != PB_OK)
-		return pb_fail(err, status, "%s", inner.message);
-	return PB_OK;
+	return pb_h5_fail_file(err, &inner, "cannot make file", m->options->output);
 }
 
 static enum pb_status merge(struct merge *m, struct pb_error *err)

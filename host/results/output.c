@@ -65,12 +65,15 @@ static enum pb_status list_parts(const char *folder, bool temporary_too, char **
 	if (directory == NULL) {
 		if (errno == ENOENT || errno == ENOTDIR)
 			return PB_OK;
-		return pb_fail(err, PB_ERR_INPUT, "cannot read the folder of parts: %s: %s", folder,
-			       strerror(errno));
+		return pb_fail_errno(err, errno, "read the folder of parts", folder);
 	}
-	while ((entry = readdir(directory)) != NULL) {
+	for (;;) {
 		bool temporary = false;
 
+		errno = 0; /* at the end readdir leaves it alone */
+		entry = readdir(directory);
+		if (entry == NULL)
+			break;
 		if (!is_part_name(entry->d_name, &temporary) || (temporary && !temporary_too))
 			continue;
 		PB_TRY(pb_grow(&list, &capacity, *n + 1, sizeof **names, "parts", err));
@@ -82,6 +85,8 @@ static enum pb_status list_parts(const char *folder, bool temporary_too, char **
 		}
 		(*n)++;
 	}
+	if (errno != 0)
+		status = pb_fail_errno(err, errno, "read the folder of parts", folder);
 cleanup:
 	(void)closedir(directory);
 	if (status != PB_OK) {
@@ -246,25 +251,29 @@ enum pb_status pb_output_state(const struct pb_experiment *e, enum pb_output_sta
 {
 	enum pb_status status;
 	enum pb_output_state parts;
-	char ignored[4];
+	char ignored[4], *folder = NULL;
 	struct stat st;
 
 	if (size > 0)
 		difference[0] = '\0';
 	if (lstat(e->output, &st) != 0) {
 		if (errno != ENOENT && errno != ENOTDIR)
-			return pb_fail(err, PB_ERR_INPUT, "cannot look at output: %s: %s",
-				       e->output, strerror(errno));
+			return pb_fail_errno(err, errno, "look at output", e->output);
 		return state_of_parts(e, state, difference, size, err);
 	}
 	PB_TRY(state_of_file(e, state, difference, size, err));
 	if (*state != PB_OUTPUT_COMPLETE)
 		return PB_OK;
-	/* A crash between putting the file in place and removing its parts leaves them there. */
+	/* A crash between putting the file in place and removing its parts leaves them there, or
+	 * their empty folder. */
+	folder = pb_parts_folder(e);
+	if (folder == NULL)
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the folder of parts");
 	PB_TRY(state_of_parts(e, &parts, ignored, sizeof ignored, err));
-	if (parts == PB_OUTPUT_PARTS)
+	if (parts != PB_OUTPUT_OTHER && pb_is_directory(folder))
 		status = pb_parts_remove(e, err);
 cleanup:
+	free(folder);
 	return status;
 }
 
@@ -346,8 +355,7 @@ enum pb_status pb_output_remove(const struct pb_experiment *e, struct pb_error *
 			       "output is a folder: %s: name a file, or remove it yourself",
 			       e->output);
 	if (unlink(e->output) != 0 && errno != ENOENT && errno != ENOTDIR)
-		return pb_fail(err, PB_ERR_INPUT, "cannot remove: %s: %s", e->output,
-			       strerror(errno));
+		return pb_fail_errno(err, errno, "remove", e->output);
 	pb_stale_remove(e->output);
 	return pb_parts_remove(e, err);
 }
@@ -363,13 +371,11 @@ enum pb_status pb_parts_prepare(const struct pb_experiment *e, struct pb_error *
 	/* The final file must be writable too, and it is better to know that now. */
 	PB_TRY(pb_aside_begin(&aside, e->output, err));
 	if (mkdir(folder, 0777) != 0 && !(errno == EEXIST && pb_is_directory(folder))) {
-		status = pb_fail(err, PB_ERR_INPUT, "cannot make the folder of parts: %s: %s",
-				 folder, strerror(errno));
+		status = pb_fail_errno(err, errno, "make the folder of parts", folder);
 		goto cleanup;
 	}
 	if (access(folder, W_OK | X_OK) != 0)
-		status = pb_fail(err, PB_ERR_INPUT, "cannot write into the folder of parts: %s: %s",
-				 folder, strerror(errno));
+		status = pb_fail_errno(err, errno, "write into the folder of parts", folder);
 	else
 		status = pb_sync_parent(folder, err);
 cleanup:

@@ -80,8 +80,9 @@ cleanup:
 	return status;
 }
 
-enum pb_status pb_part_write(const struct pb_experiment *e, const struct pb_chunk_values *values,
-			     struct pb_error *err)
+static enum pb_status write_part(const struct pb_experiment *e,
+				 const struct pb_chunk_values *values, const char *path,
+				 struct pb_error *err)
 {
 	enum pb_status status;
 	const struct pb_part part = {
@@ -90,15 +91,11 @@ enum pb_status pb_part_write(const struct pb_experiment *e, const struct pb_chun
 	    .finished = (int64_t)time(NULL)};
 	struct pb_part_arrays a = {0};
 	struct pb_aside aside = {0};
-	char *path = pb_part_path(e, values->chunk), hex[PB_SHA256_HEX];
+	char hex[PB_SHA256_HEX];
 	hid_t file = -1;
 	size_t i;
 
 	pb_h5_begin();
-	if (path == NULL) {
-		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: the name of a part");
-		goto cleanup;
-	}
 	PB_TRY(pb_part_arrays_list(&a, e, values, err));
 	pb_part_arrays_pack(&a, &values->checks);
 	PB_TRY(pb_part_content_hash(e, &part, &a, hex, err));
@@ -114,6 +111,23 @@ cleanup:
 		(void)pb_h5_file_close(&file, "", NULL);
 	pb_aside_end(&aside);
 	pb_part_arrays_free(&a);
+	return status;
+}
+
+enum pb_status pb_part_write(const struct pb_experiment *e, const struct pb_chunk_values *values,
+			     struct pb_error *err)
+{
+	struct pb_error inner = {0};
+	char *path = pb_part_path(e, values->chunk);
+	enum pb_status status;
+
+	if (path == NULL)
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the name of a part");
+	(void)write_part(e, values, path, &inner);
+	/* the folder could be written when the run began: it is the disk that changed */
+	if (inner.status == PB_ERR_INPUT)
+		inner.status = PB_ERR_IO;
+	status = pb_h5_fail_file(err, &inner, "cannot make file", path);
 	free(path);
 	return status;
 }

@@ -174,8 +174,7 @@ static double mean_of(const double *x, size_t n)
 	return sum / (double)n;
 }
 
-enum pb_status pb_result_print_summary(const char *path, size_t n_top, FILE *out,
-				       struct pb_error *err)
+static enum pb_status print_summary(const char *path, size_t n_top, FILE *out, struct pb_error *err)
 {
 	enum pb_status status;
 	struct pb_result r;
@@ -196,4 +195,13 @@ enum pb_status pb_result_print_summary(const char *path, size_t n_top, FILE *out
 cleanup:
 	pb_result_close(&r);
 	return status;
+}
+
+enum pb_status pb_result_print_summary(const char *path, size_t n_top, FILE *out,
+				       struct pb_error *err)
+{
+	struct pb_error inner = {0};
+
+	(void)print_summary(path, n_top, out, &inner);
+	return pb_h5_fail_file(err, &inner, "cannot read file", path);
 }

@@ -77,6 +77,8 @@ enum pb_status pb_provenance_write(hid_t file, const struct pb_experiment *e, in
 		      : e->n_shards > 0
 			  ? pb_format("%s: shard %zu of %zu", whole, e->shard, e->n_shards)
 			  : strdup(whole);
+	/* a clock that was set back in between must not end the run before it began */
+	const int64_t now = (int64_t)time(NULL), finished = now < started ? started : now;
 	size_t i;
 
 	free(whole);
@@ -91,7 +93,7 @@ enum pb_status pb_provenance_write(hid_t file, const struct pb_experiment *e, in
 	PB_TRY(pb_h5_put_int(file, "n_threads", e->n_threads, err));
 	PB_TRY(put_slurm(file, put_text, err));
 	PB_TRY(put_time(file, "started", started, put_text, err));
-	PB_TRY(put_time(file, "finished", (int64_t)time(NULL), put_text, err));
+	PB_TRY(put_time(file, "finished", finished, put_text, err));
 	PB_TRY(pb_h5_put_double(file, "seconds_computing", seconds, err));
 cleanup:
 	free(title);

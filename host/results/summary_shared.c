@@ -79,6 +79,7 @@ void pb_summary_shared_free(struct pb_summary_shared *shared)
 		pb_stats_plan_free(&shared->group_plan[s]);
 	}
 	pb_groups_free(&shared->groups);
+	*shared = (struct pb_summary_shared){0};
 }
 
 double pb_pair_gap(const struct pb_summary_shared *shared, size_t pair)

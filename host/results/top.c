@@ -165,8 +165,9 @@ cleanup:
 	return status;
 }
 
-enum pb_status pb_result_top(const char *path, const char *sweep, size_t n_most, bool over_right,
-			     enum pb_top_format format, FILE *out, struct pb_error *err)
+static enum pb_status rank_and_print(const char *path, const char *sweep, size_t n_most,
+				     bool over_right, enum pb_top_format format, FILE *out,
+				     struct pb_error *err)
 {
 	enum pb_status status;
 	struct pb_ranking *rankings = NULL;
@@ -197,4 +198,13 @@ cleanup:
 	free(rankings);
 	pb_result_close(&r);
 	return status;
+}
+
+enum pb_status pb_result_top(const char *path, const char *sweep, size_t n_most, bool over_right,
+			     enum pb_top_format format, FILE *out, struct pb_error *err)
+{
+	struct pb_error inner = {0};
+
+	(void)rank_and_print(path, sweep, n_most, over_right, format, out, &inner);
+	return pb_h5_fail_file(err, &inner, "cannot read file", path);
 }

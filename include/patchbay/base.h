@@ -64,6 +64,10 @@ void pb_map_close(struct pb_map *map);
 enum pb_status pb_read_file(char **out, size_t *size, const char *path, size_t max_size,
 			    struct pb_error *err);
 
+/* "cannot WHAT: PATH: CAUSE" of an errno: PB_ERR_INPUT where the path is what is wrong,
+ * PB_ERR_MEMORY, and PB_ERR_IO where the disk is. Returns the status. */
+enum pb_status pb_fail_errno(struct pb_error *err, int code, const char *what, const char *path);
+
 bool pb_is_directory(const char *path);
 bool pb_is_file(const char *path);
 

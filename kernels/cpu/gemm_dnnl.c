@@ -238,7 +238,7 @@ static enum pb_status library_pack(struct pb_cpu *cpu, const struct pb_weight *v
 	packed->bytes = dnnl.memory_desc_get_size(&packed->layout);
 	packed->data = aligned_alloc(64, (packed->bytes + 63) / 64 * 64);
 	if (!packed->data) {
-		status = pb_fail(err, PB_ERR_MEMORY, "no memory for a packed weight of %zu bytes",
+		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: %zu bytes for a packed weight",
 				 packed->bytes);
 		goto cleanup;
 	}
@@ -272,8 +272,8 @@ static enum pb_status grow(void **buffer, size_t *have, size_t need, size_t size
 		return PB_OK;
 	fresh = aligned_alloc(64, (need * size + 63) / 64 * 64);
 	if (!fresh)
-		return pb_fail(err, PB_ERR_MEMORY, "no memory for a product's scratch of %zu bytes",
-			       need * size);
+		return pb_fail(err, PB_ERR_MEMORY,
+			       "out of memory: %zu bytes for a product's scratch", need * size);
 	free(*buffer);
 	*buffer = fresh;
 	*have = need;

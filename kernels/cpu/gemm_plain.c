@@ -98,7 +98,7 @@ static enum pb_status plain_pack(struct pb_cpu *cpu, const struct pb_weight *vie
 	bytes = (bytes + 63) / 64 * 64;
 	packed->data = aligned_alloc(64, bytes);
 	if (!packed->data) {
-		status = pb_fail(err, PB_ERR_MEMORY, "no memory for a packed weight of %zu bytes",
+		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: %zu bytes for a packed weight",
 				 bytes);
 		goto cleanup;
 	}

@@ -34,11 +34,11 @@ static enum pb_status cpu_alloc(struct pb_device *dev, size_t bytes, struct pb_d
 
 	(void)dev;
 	if (rounded < bytes)
-		return pb_fail(err, PB_ERR_MEMORY, "no memory for %zu bytes", bytes);
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: %zu bytes", bytes);
 	out->address = alloc_pages(rounded);
 	if (!out->address)
 		return pb_fail(err, PB_ERR_MEMORY,
-			       "no memory for %zu bytes: give less with --memory, or use a "
+			       "out of memory: %zu bytes: give less with --memory, or use a "
 			       "smaller engine.chunk",
 			       bytes);
 	memset(out->address, 0, rounded);
@@ -157,7 +157,7 @@ static enum pb_status cpu_prepare(struct pb_device *dev, const struct pb_arch *a
 		cpu->scratch[t] = aligned_alloc(64, (floats * sizeof(float) + 63) / 64 * 64);
 		if (!cpu->scratch[t])
 			return pb_fail(err, PB_ERR_MEMORY,
-				       "no memory for attention over %zu tokens", max_length);
+				       "out of memory: attention over %zu tokens", max_length);
 	}
 	cpu->scratch_floats = floats;
 	return PB_OK;
