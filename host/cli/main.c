@@ -10,6 +10,7 @@
 
 #include "cli/verbs.h"
 #include "config/nearest.h"
+#include "patchbay/base.h"
 
 #ifdef PB_COMMIT
 #define VERSION_TEXT PB_VERSION " (" PB_COMMIT ")"
@@ -121,6 +122,7 @@ int main(int argc, char **argv)
 	if (!hold_standard_files() || signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
 	    signal(SIGXFSZ, SIG_IGN) == SIG_ERR)
 		return 1;
+	pb_map_guard();
 	status = dispatch(argc, argv, &err);
 	errno = 0;
 	closed = close_output(&err);

@@ -482,7 +482,7 @@ static enum pb_status run_chunk(struct pb_running *r, size_t chunk, struct pb_wr
 		next = batch_end(r, i, end);
 		PB_TRY(run_batch(r, i, next - i, &values->eval, i - values->first_pair,
 				 &values->checks.logit_largest, err));
-		pb_progress_add(progress, (double)(next - i));
+		PB_TRY(pb_progress_add(progress, (double)(next - i), err));
 	}
 	PB_TRY(check_chunk(r, values, err));
 	values->isa = r->dev->ops->isa(r->dev);

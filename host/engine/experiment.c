@@ -22,6 +22,7 @@ static void run_free(struct pb_running *r)
 	pb_arena_free(&r->arena);
 	free(r->identity);
 	free(r->chunk_done);
+	pb_stopping_end(&r->stopping);
 	if (r->team != r->options->team)
 		pb_team_close(r->team);
 }
@@ -400,7 +401,12 @@ static enum pb_status compute(struct pb_running *r, struct pb_error *err)
 	r->job->release(r);
 	pb_engine_close(&r->engine);
 	start = pb_seconds();
-	if (r->team->rank == 0)
+	if (r->team->rank == 0 && !pb_stopping_allows(&r->stopping, 0.0))
+		status = pb_fail(err, PB_ERR_STOPPED,
+				 "stopped after all %zu chunks, before they were made one file: %s: "
+				 "run the same command again to continue",
+				 r->plan.n_chunks, r->experiment.output);
+	else if (r->team->rank == 0)
 		status = pb_result_assemble(&r->experiment, err);
 	PB_TRY(pb_team_agree(r->team, status, err));
 	profile.seconds[PB_STAGE_WRITE] += pb_seconds() - start;
@@ -493,6 +499,8 @@ static enum pb_status run(const struct pb_job *job, const struct pb_run_config *
 			status = print_plan(&r, err);
 		goto cleanup;
 	}
+	PB_TRY(pb_stopping_begin(&r.stopping, r.team, config->output, options->grace_s,
+				 options->time_limit, err));
 	if (r.team->rank == 0)
 		status = judge(&r, err);
 	PB_TRY(pb_team_agree(r.team, status, err));

@@ -5,6 +5,7 @@
 #include "cluster/team.h"
 #include "engine/readings.h"
 #include "engine/sets.h"
+#include "engine/stopping.h"
 #include "engine/sweeps.h"
 
 struct pb_running;
@@ -76,6 +77,7 @@ struct pb_running {
 	uint8_t *chunk_done; /* [n_chunks]: had a part when the run began */
 	char host[256], pairs_sha256[PB_SHA256_HEX];
 	double gemm_rate, started;
+	struct pb_stopping stopping;
 };
 
 /* Resolve the sweeps of the config (which become what they mean on this model), make their grids,
