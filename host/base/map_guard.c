@@ -1,8 +1,8 @@
 /* A page of a mapped file that is not there any more: a message instead of a bare SIGBUS.
  *
  * The handler may run at any time in any thread, so it only reads a list whose entries are never
- * freed and are published by one atomic store each; a map that is closed leaves its entry to the next
- * one of the same path. */
+ * freed and are published by one atomic store each; a map that is closed leaves its entry to the
+ * next one of the same path. */
 #include "base/map_guard.h"
 
 #include <pthread.h>

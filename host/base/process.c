@@ -51,8 +51,8 @@ static int start(pid_t *child, char *const argv[], char *const env[], int to)
 		return code;
 	code = posix_spawnattr_init(&attributes);
 	if (code == 0) {
-		code = posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null",
-							O_RDONLY, 0);
+		code = posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY,
+							0);
 		if (code == 0)
 			code = posix_spawn_file_actions_adddup2(&files, to, STDOUT_FILENO);
 		if (code == 0)

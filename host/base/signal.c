@@ -1,5 +1,5 @@
-/* Stop requests: they are noted here and heeded elsewhere (engine/stopping.c). What is not heeded in
- * time ends the process all the same, which loses no more than a power cut would. */
+/* Stop requests: they are noted here and heeded elsewhere (engine/stopping.c). What is not heeded
+ * in time ends the process all the same, which loses no more than a power cut would. */
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -27,7 +27,8 @@ static long now_ns(void)
 /* An earlier end stays. */
 static void leave_in(unsigned seconds)
 {
-	long now = now_ns() / 1000000000L, at = now + (long)seconds, before = atomic_load(&leave_at);
+	long now = now_ns() / 1000000000L, at = now + (long)seconds,
+	     before = atomic_load(&leave_at);
 
 	if (before != 0 && before <= at)
 		return;
@@ -58,7 +59,7 @@ static void leave(int number)
 	_exit(EXIT_STOPPED);
 }
 
-static void catch(int number, void (*handler)(int))
+static void catch (int number, void (*handler)(int))
 {
 	struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
 
@@ -72,9 +73,9 @@ void pb_signals_install(unsigned grace)
 	static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1};
 
 	atomic_store(&grace_seconds, grace);
-	catch(SIGALRM, leave);
+	catch (SIGALRM, leave);
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-		catch(numbers[i], request_stop);
+		catch (numbers[i], request_stop);
 	installed = true;
 }
 

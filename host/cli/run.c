@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
+#include "cluster/shard.h"
 #include "cluster/team.h"
 #include "patchbay/engine.h"
 
@@ -15,10 +16,11 @@
 /* What the command line says. */
 struct run_args {
 	struct pb_arg_list sets;
-	const char *output, *backend, *device;
+	const char *output, *backend, *device, *shard;
 	size_t memory, device_memory, threads;
 	size_t grace;
 	const char *time_limit;
+	size_t shard_number, n_shards; /* of --shard; 0: without */
 	bool dry_run, force, resume, profile, quiet;
 };
 
@@ -55,8 +57,23 @@ cleanup:
 	return status;
 }
 
+/* The output is the whole's; a shard's own is named after it. */
+static enum pb_status name_shard(struct pb_run_config *config, const struct run_args *args,
+				 const char **whole, struct pb_error *err)
+{
+	char *name = pb_shard_name(config->output, args->shard_number, args->n_shards);
+
+	*whole = config->output;
+	config->output = name != NULL ? pb_arena_strdup(&config->arena, name) : NULL;
+	free(name);
+	if (config->output == NULL)
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the name of the output");
+	return PB_OK;
+}
+
 static enum pb_status read_config(struct pb_run_config *config, bool evaluation, const char *path,
-				  const struct run_args *args, struct pb_error *err)
+				  const struct run_args *args, const char **whole,
+				  struct pb_error *err)
 {
 	enum pb_status status;
 
@@ -68,6 +85,8 @@ static enum pb_status read_config(struct pb_run_config *config, bool evaluation,
 			    "no output: %s (output): name the result file there, or with -o", path);
 		goto cleanup;
 	}
+	if (config->output != NULL && args->n_shards > 0)
+		PB_TRY(name_shard(config, args, whole, err));
 	if (config->output != NULL)
 		PB_TRY(pb_output_check(config->output, err));
 cleanup:
@@ -87,7 +106,9 @@ static enum pb_status run(bool evaluation, const char *path, const struct run_ar
 					 .profile = args->profile,
 					 .quiet = args->quiet,
 					 .grace_s = (double)args->grace,
-					 .time_limit = args->time_limit};
+					 .time_limit = args->time_limit,
+					 .shard = args->shard_number,
+					 .n_shards = args->n_shards};
 	struct pb_run_config config = {0};
 	enum pb_status status;
 
@@ -98,7 +119,7 @@ static enum pb_status run(bool evaluation, const char *path, const struct run_ar
 		options.quiet = true;
 	}
 	pb_log_quiet(options.quiet);
-	status = read_config(&config, evaluation, path, args, err);
+	status = read_config(&config, evaluation, path, args, &options.whole_output, err);
 	PB_TRY(pb_team_agree(options.team, status, err));
 	pb_signals_install((unsigned)args->grace);
 	PB_TRY((evaluation ? pb_evaluation_run : pb_experiment_run)(&config, &options, err));
@@ -119,6 +140,10 @@ static enum pb_status run_verb(bool evaluation, int argc, char **argv, struct pb
 	     "set a key of CONFIG (task.pairs=20, sweep.0.site=z)", &args.sets},
 	    {"output", 'o', PB_ARG_TEXT, "FILE", "the result file, instead of CONFIG's",
 	     &args.output},
+	    {"shard", 0, PB_ARG_TEXT, "I/N",
+	     "only shard I of N, from 0, in a file of its own: see patchbay merge; slurm: by the "
+	     "job array",
+	     &args.shard},
 	    {"backend", 0, PB_ARG_TEXT, "NAME", "where to compute: auto, cpu, cuda", &args.backend},
 	    {"memory", 0, PB_ARG_MEMORY, "SIZE",
 	     "host memory to stay within, 8G (default: 80% of what the job may use)", &args.memory},
@@ -187,6 +212,8 @@ static enum pb_status run_verb(bool evaluation, int argc, char **argv, struct pb
 				 args.device);
 		goto cleanup;
 	}
+	if (args.shard)
+		PB_TRY(pb_shard_parse(args.shard, &args.shard_number, &args.n_shards, err));
 	PB_TRY(add_backend(&args, &backend_set, err));
 	PB_TRY(run(evaluation, argv[first], &args, command, err));
 cleanup:

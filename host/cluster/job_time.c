@@ -9,7 +9,7 @@
 #include "patchbay/base.h"
 
 #define ANSWER_SECONDS 20.0 /* for squeue: a controller that is busy is not waited for longer */
-#define MARGIN 5.0	    /* the job's processes are gone so long before its end */
+#define MARGIN 5.0          /* the job's processes are gone so long before its end */
 
 /* ---- times ----------------------------------------------------------------------------------- */
 
@@ -141,15 +141,17 @@ enum pb_status pb_time_left(const char *text, struct pb_time_left *left, struct 
 		return PB_OK;
 	}
 	if (!job)
-		return pb_fail(err, PB_ERR_INPUT,
-			       "not in a SLURM job: --time-limit auto: SLURM_JOB_ID is not set: give "
-			       "a time");
+		return pb_fail(
+		    err, PB_ERR_INPUT,
+		    "not in a SLURM job: --time-limit auto: SLURM_JOB_ID is not set: give "
+		    "a time");
 	status = ask_job(job, left, &why);
 	if (status == PB_OK)
 		return PB_OK;
 	*left = (struct pb_time_left){0};
 	if (strcmp(text, "auto") == 0)
-		return pb_fail(err, PB_ERR_INPUT, "%s: --time-limit auto: give a time", why.message);
+		return pb_fail(err, PB_ERR_INPUT, "%s: --time-limit auto: give a time",
+			       why.message);
 	pb_warn("%s: going on without a time limit (--time-limit gives one)", why.message);
 	return PB_OK;
 }
@@ -158,11 +160,10 @@ enum pb_status pb_time_left(const char *text, struct pb_time_left *left, struct 
 
 static void describe_here(FILE *out, const char *job)
 {
-	static const char *const names[] = {"SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT",
-					    "SLURM_RESTART_COUNT", "SLURM_NTASKS",
-					    "SLURM_CPUS_PER_TASK", "SLURM_MEM_PER_NODE",
-					    "SLURM_MEM_PER_CPU",   "SLURM_JOB_GPUS",
-					    "SLURM_TMPDIR"};
+	static const char *const names[] = {
+	    "SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_RESTART_COUNT",
+	    "SLURM_NTASKS",        "SLURM_CPUS_PER_TASK",    "SLURM_MEM_PER_NODE",
+	    "SLURM_MEM_PER_CPU",   "SLURM_JOB_GPUS",         "SLURM_TMPDIR"};
 	struct pb_time_left left;
 	struct pb_error why = {0};
 
@@ -174,7 +175,8 @@ static void describe_here(FILE *out, const char *job)
 	if (pb_time_left("auto", &left, &why) != PB_OK)
 		fprintf(out, "\nSLURM time    not known: %s\n", why.message);
 	else if (left.limited)
-		fprintf(out, "\nSLURM time    a run stops within %.0f s (of %.0f), see --time-limit\n",
+		fprintf(out,
+			"\nSLURM time    a run stops within %.0f s (of %.0f), see --time-limit\n",
 			left.seconds, left.whole);
 	else
 		fprintf(out, "\nSLURM time    no limit\n");
@@ -187,7 +189,8 @@ void pb_job_describe(FILE *out)
 	struct pb_error ignored = {0};
 	int code = 0;
 
-	if (pb_process_run(argv, NULL, ANSWER_SECONDS, &said, &code, &ignored) != PB_OK || code != 0)
+	if (pb_process_run(argv, NULL, ANSWER_SECONDS, &said, &code, &ignored) != PB_OK ||
+	    code != 0)
 		fprintf(out, "SLURM         no commands in PATH\n");
 	else
 		fprintf(out, "SLURM         %.*s\n", (int)strcspn(said, "\n"), said);

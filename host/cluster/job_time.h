@@ -16,13 +16,13 @@ struct pb_time_left {
 /* "[[HH:]MM:]SS" (also D-HH:MM:SS), at least one second. False for anything else. */
 bool pb_time_parse(const char *text, double *seconds);
 
-/* `text` is a time as above; "auto": what the SLURM job has left, an error outside of one; "job": the
- * same, but no limit outside of a job, nor, with a warning, where SLURM does not answer; "none" or
- * NULL: no limit. PB_ERR_INPUT for other texts, and where `auto` cannot be known. */
+/* `text` is a time as above; "auto": what the SLURM job has left, an error outside of one; "job":
+ * the same, but no limit outside of a job, nor, with a warning, where SLURM does not answer; "none"
+ * or NULL: no limit. PB_ERR_INPUT for other texts, and where `auto` cannot be known. */
 enum pb_status pb_time_left(const char *text, struct pb_time_left *left, struct pb_error *err);
 
-/* What `squeue -o '%e %S'` with SLURM_TIME_FORMAT=%s answers: the job's end and start, in seconds of
- * the clock `now`. False when it is neither that nor a job without an end. */
+/* What `squeue -o '%e %S'` with SLURM_TIME_FORMAT=%s answers: the job's end and start, in seconds
+ * of the clock `now`. False when it is neither that nor a job without an end. */
 bool pb_time_of_squeue(const char *answer, double now, struct pb_time_left *left);
 
 /* Lines for `patchbay doctor`: the job that this process runs in, and whether SLURM is there. */

@@ -14,7 +14,7 @@
 /* Between two looks at a call that waits for others: MPI libraries wait by spinning, and a rank may
  * wait for as long as another's chunk takes. */
 #define LOOK_NS 500000
-#define LISTEN_SECONDS 0.5 /* between two looks at the counter */
+#define LISTEN_SECONDS 0.5            /* between two looks at the counter */
 #define PIECE_BYTES ((size_t)1 << 30) /* counts are ints */
 
 struct mpi_team {
@@ -120,7 +120,8 @@ static enum pb_status mpi_halt(struct pb_team *team, struct pb_error *err)
 }
 
 /* NOLINTBEGIN(clang-analyzer-optin.mpi.MPI-Checker): the next tick, or mpi_close, waits */
-/* Has anybody called halt? A look that fails tells nothing; the next claim fails too, and says why. */
+/* Has anybody called halt? A look that fails tells nothing; the next claim fails too, and says why.
+ */
 static void listen_for_halt(struct mpi_team *t)
 {
 	int done = 0;
@@ -132,9 +133,9 @@ static void listen_for_halt(struct mpi_team *t)
 		t->base.halted = t->base.halted || t->seen >= PB_TEAM_HALTED;
 	} else if (pb_seconds() - t->looked_at >= LISTEN_SECONDS) {
 		t->looked_at = pb_seconds();
-		t->looking = MPI_Rget_accumulate(NULL, 0, MPI_INT64_T, &t->seen, 1, MPI_INT64_T, 0,
-						 0, 1, MPI_INT64_T, MPI_NO_OP, t->window,
-						 &t->look) == MPI_SUCCESS;
+		t->looking =
+		    MPI_Rget_accumulate(NULL, 0, MPI_INT64_T, &t->seen, 1, MPI_INT64_T, 0, 0, 1,
+					MPI_INT64_T, MPI_NO_OP, t->window, &t->look) == MPI_SUCCESS;
 	}
 }
 /* NOLINTEND(clang-analyzer-optin.mpi.MPI-Checker) */

@@ -9,6 +9,7 @@
 
 static void run_free(struct pb_running *r)
 {
+	pb_lock_release(r->lock);
 	r->job->release(r);
 	pb_running_close_sweeps(r);
 	pb_reading_values_free(&r->readings);
@@ -114,7 +115,9 @@ void pb_running_describe(struct pb_running *r)
 					       .axes = c->axes,
 					       .n_cells = pb_cells_count(c),
 					       .chunk_pairs = r->plan.chunk_pairs,
-					       .n_chunks = r->plan.n_chunks};
+					       .n_chunks = r->plan.n_chunks,
+					       .shard = r->options->shard,
+					       .n_shards = r->options->n_shards};
 }
 
 static enum pb_status describe_sweeps(struct pb_running *r, struct pb_error *err)
@@ -222,6 +225,11 @@ static enum pb_status judge(struct pb_running *r, struct pb_error *err)
 	PB_TRY(pb_model_check_finite(r->model, err));
 	PB_TRY(pb_model_hash(r->model, err));
 	PB_TRY(r->job->describe(r, err));
+	PB_TRY(settle_output(r, &r->complete, err));
+	if (r->complete)
+		goto cleanup;
+	/* what is there may have changed until the lock was ours */
+	PB_TRY(pb_lock_take(&r->lock, r->experiment.output, err));
 	PB_TRY(settle_output(r, &r->complete, err));
 	if (!r->complete && !r->replace)
 		PB_TRY(pb_running_look_for_parts(r, err));
@@ -384,6 +392,16 @@ cleanup:
 	return status;
 }
 
+static enum pb_status assemble(const struct pb_running *r, struct pb_error *err)
+{
+	enum pb_status status;
+
+	PB_TRY(pb_lock_check(r->lock, err));
+	status = pb_result_assemble(&r->experiment, err);
+cleanup:
+	return status;
+}
+
 /* Chunks, then the file; weights and caches are let go before it is assembled. */
 static enum pb_status compute(struct pb_running *r, struct pb_error *err)
 {
@@ -402,12 +420,13 @@ static enum pb_status compute(struct pb_running *r, struct pb_error *err)
 	pb_engine_close(&r->engine);
 	start = pb_seconds();
 	if (r->team->rank == 0 && !pb_stopping_allows(&r->stopping, 0.0))
-		status = pb_fail(err, PB_ERR_STOPPED,
-				 "stopped after all %zu chunks, before they were made one file: %s: "
-				 "run the same command again to continue",
-				 r->plan.n_chunks, r->experiment.output);
+		status =
+		    pb_fail(err, PB_ERR_STOPPED,
+			    "stopped after all %zu chunks, before they were made one file: %s: "
+			    "run the same command again to continue",
+			    pb_experiment_n_taken(&r->experiment), r->experiment.output);
 	else if (r->team->rank == 0)
-		status = pb_result_assemble(&r->experiment, err);
+		status = assemble(r, err);
 	PB_TRY(pb_team_agree(r->team, status, err));
 	profile.seconds[PB_STAGE_WRITE] += pb_seconds() - start;
 	if (r->options->profile && r->team->rank == 0) {
@@ -499,8 +518,8 @@ static enum pb_status run(const struct pb_job *job, const struct pb_run_config *
 			status = print_plan(&r, err);
 		goto cleanup;
 	}
-	PB_TRY(pb_stopping_begin(&r.stopping, r.team, config->output, options->grace_s,
-				 options->time_limit, err));
+	PB_TRY(pb_stopping_begin(&r.stopping, r.team, config->output, options->whole_output,
+				 options->grace_s, options->time_limit, err));
 	if (r.team->rank == 0)
 		status = judge(&r, err);
 	PB_TRY(pb_team_agree(r.team, status, err));
@@ -508,7 +527,8 @@ static enum pb_status run(const struct pb_job *job, const struct pb_run_config *
 	if (!r.complete)
 		PB_TRY(compute(&r, err));
 	if (!options->quiet && r.team->rank == 0)
-		PB_TRY(job->print(config->output, stdout, err));
+		PB_TRY(options->n_shards > 0 ? pb_result_describe(config->output, stdout, err)
+					     : job->print(config->output, stdout, err));
 cleanup:
 	run_free(&r);
 	return status;

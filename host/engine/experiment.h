@@ -2,6 +2,7 @@
 #ifndef PB_ENGINE_EXPERIMENT_H
 #define PB_ENGINE_EXPERIMENT_H
 
+#include "cluster/lock.h"
 #include "cluster/team.h"
 #include "engine/readings.h"
 #include "engine/sets.h"
@@ -72,9 +73,10 @@ struct pb_running {
 	struct pb_reading_values readings;
 	struct pb_arena arena;
 	char *identity;
-	bool replace;        /* --force: what is at the output makes room */
-	bool complete;       /* a complete file of this experiment is there already */
-	uint8_t *chunk_done; /* [n_chunks]: had a part when the run began */
+	struct pb_lock *lock; /* of the output; rank 0 alone, NULL: not taken */
+	bool replace;         /* --force: what is at the output makes room */
+	bool complete;        /* a complete file of this experiment is there already */
+	uint8_t *chunk_done;  /* [n_chunks]: had a part when the run began */
 	char host[256], pairs_sha256[PB_SHA256_HEX];
 	double gemm_rate, started;
 	struct pb_stopping stopping;

@@ -146,6 +146,8 @@ enum pb_status pb_running_look_for_parts(struct pb_running *r, struct pb_error *
 	for (size_t chunk = 0; chunk < r->plan.n_chunks; chunk++) {
 		bool done = false;
 
+		if (!pb_experiment_takes(&r->experiment, chunk))
+			continue;
 		PB_TRY(pb_part_done(&r->experiment, chunk, &done, err));
 		r->chunk_done[chunk] = done;
 	}
@@ -158,13 +160,20 @@ struct queue {
 	size_t *chunks, n, at;
 };
 
-static enum pb_status queue_new(struct queue *q, const struct pb_running *r, double *before,
-				struct pb_error *err)
+/* total: units of all chunks that are this output's; before: of those that are there already. */
+static enum pb_status queue_new(struct queue *q, const struct pb_running *r, double *total,
+				double *before, struct pb_error *err)
 {
 	enum pb_status status;
 
+	*total = r->experiment.n_shards > 0 ? 0.0 : r->plan.n_variants;
+
 	PB_TRY(pb_alloc((void **)&q->chunks, r->plan.n_chunks, sizeof *q->chunks, "chunks", err));
 	for (size_t chunk = 0; chunk < r->plan.n_chunks; chunk++) {
+		if (!pb_experiment_takes(&r->experiment, chunk))
+			continue;
+		if (r->experiment.n_shards > 0)
+			PB_TRY(r->job->count(r, chunk, total, err));
 		if (r->chunk_done[chunk])
 			PB_TRY(r->job->count(r, chunk, before, err));
 		else
@@ -193,6 +202,8 @@ static enum pb_status queue_take(struct queue *q, struct pb_running *r,
 	enum pb_status status;
 
 	*chunk = NULL;
+	if (r->lock)
+		PB_TRY(pb_lock_check(r->lock, err));
 	PB_TRY(next_units(q, r, &units, err));
 	if (!pb_stopping_allows(&r->stopping, units))
 		PB_TRY(r->team->ops->halt(r->team, err));
@@ -220,16 +231,17 @@ static enum pb_status take_chunks(struct pb_running *r, struct pb_writer *writer
 				  struct pb_error *err)
 {
 	struct pb_stopping *stopping = &r->stopping;
-	struct pb_progress progress;
+	struct pb_progress progress = {0};
 	struct queue q = {0};
 	const size_t *chunk = NULL;
+	double total = 0.0, before = 0.0;
 	enum pb_status status;
 
-	pb_progress_begin(&progress, r->job->unit, r->plan.n_variants);
+	PB_TRY(queue_new(&q, r, &total, &before, err));
+	pb_progress_begin(&progress, r->job->unit, total);
+	progress.done = before; /* the bar counts what is there already */
 	progress.go_on = at_wave;
 	progress.context = r;
-	/* the bar counts what is there already */
-	PB_TRY(queue_new(&q, r, &progress.done, err));
 	PB_TRY(queue_take(&q, r, &progress, &chunk, err));
 	while (chunk) {
 		double units = 0.0;
@@ -238,11 +250,13 @@ static enum pb_status take_chunks(struct pb_running *r, struct pb_writer *writer
 		pb_stopping_chunk(stopping, units);
 		PB_TRY(r->job->chunk(r, *chunk, writer, &progress, err));
 		pb_stopping_chunk_done(stopping);
-		stopping->assembly = pb_writer_mean(writer) * (double)r->plan.n_chunks;
+		stopping->assembly =
+		    pb_writer_mean(writer) * (double)pb_experiment_n_taken(&r->experiment);
 		PB_TRY(queue_take(&q, r, &progress, &chunk, err));
 	}
 cleanup:
-	pb_progress_end(&progress);
+	if (progress.label)
+		pb_progress_end(&progress);
 	free(q.chunks);
 	if (status == PB_ERR_STOPPED && stopping->dropped) {
 		pb_info("the chunk in flight would not be done in time and is dropped");
@@ -278,7 +292,7 @@ cleanup:
 }
 
 static enum pb_status fail_stopped(const struct pb_running *r, const char *why, uint64_t n_new,
-				   size_t n_all, struct pb_error *err)
+				   size_t n_all, size_t n_taken, struct pb_error *err)
 {
 	/* the same would happen at each new start */
 	if (r->stopping.why == PB_STOP_TIME && r->stopping.full && n_new == 0)
@@ -289,7 +303,7 @@ static enum pb_status fail_stopped(const struct pb_running *r, const char *why, 
 	return pb_fail(err, PB_ERR_STOPPED,
 		       "stopped after %zu of %zu chunks, %s: %s: run the same command again to "
 		       "continue",
-		       n_all, r->plan.n_chunks, why, r->experiment.output);
+		       n_all, n_taken, why, r->experiment.output);
 }
 
 enum pb_status pb_running_take_chunks(struct pb_running *r, struct pb_error *err)
@@ -297,6 +311,7 @@ enum pb_status pb_running_take_chunks(struct pb_running *r, struct pb_error *err
 	struct pb_error ignored = {0};
 	struct pb_writer writer;
 	uint64_t n_all = 0, n_new;
+	size_t n_taken;
 	char *why = NULL;
 	enum pb_status status = pb_writer_start(&writer, &r->experiment, err), written;
 
@@ -316,8 +331,9 @@ enum pb_status pb_running_take_chunks(struct pb_running *r, struct pb_error *err
 	n_new = n_all;
 	for (size_t chunk = 0; chunk < r->plan.n_chunks; chunk++)
 		n_all += r->chunk_done[chunk];
-	if (status == PB_OK && n_all < r->plan.n_chunks)
-		status = fail_stopped(r, why, n_new, (size_t)n_all, err);
+	n_taken = pb_experiment_n_taken(&r->experiment);
+	if (status == PB_OK && n_all < n_taken)
+		status = fail_stopped(r, why, n_new, (size_t)n_all, n_taken, err);
 	free(why);
 	return pb_team_agree(r->team, status, err);
 }

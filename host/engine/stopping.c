@@ -8,9 +8,11 @@
 #include "patchbay/base.h"
 
 #define LOOK_SECONDS 1.0  /* between two looks for the stop file */
-#define MARGIN 1.1	  /* on times that are foreseen */
+#define MARGIN 1.1        /* on times that are foreseen */
 #define LEAST_SECONDS 1.0 /* of writing a file */
-#define FULL 0.9	  /* of the time that a new start would have */
+#define FULL 0.9          /* of the time that a new start would have */
+
+#define N_FILES (sizeof((struct pb_stopping *)0)->files / sizeof(char *))
 
 static bool is_there(const char *path)
 {
@@ -19,21 +21,22 @@ static bool is_there(const char *path)
 	return lstat(path, &st) == 0;
 }
 
-static enum pb_status name_file(struct pb_stopping *s, const char *output, struct pb_error *err)
+static enum pb_status name_file(char **file, const char *output, struct pb_error *err)
 {
-	s->file = pb_format("%s.stop", output);
-	if (!s->file)
+	*file = pb_format("%s.stop", output);
+	if (!*file)
 		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the name of a stop file");
-	if (is_there(s->file))
+	if (is_there(*file))
 		return pb_fail(err, PB_ERR_INPUT,
 			       "a stop file is there: %s: remove it to run (it stops every run "
 			       "that writes %s)",
-			       s->file, output);
+			       *file, output);
 	return PB_OK;
 }
 
 enum pb_status pb_stopping_begin(struct pb_stopping *s, struct pb_team *team, const char *output,
-				 double grace, const char *time_limit, struct pb_error *err)
+				 const char *whole, double grace, const char *time_limit,
+				 struct pb_error *err)
 {
 	struct pb_time_left left = {0};
 	enum pb_status status = PB_OK;
@@ -41,7 +44,9 @@ enum pb_status pb_stopping_begin(struct pb_stopping *s, struct pb_team *team, co
 	*s = (struct pb_stopping){
 	    .team = team, .grace = grace, .started = pb_seconds(), .why = PB_STOP_NOT};
 	if (team->rank == 0) {
-		status = name_file(s, output, err);
+		status = name_file(&s->files[0], output, err);
+		if (status == PB_OK && whole)
+			status = name_file(&s->files[1], whole, err);
 		if (status == PB_OK)
 			status = pb_time_left(time_limit, &left, err);
 	}
@@ -58,8 +63,10 @@ cleanup:
 
 void pb_stopping_end(struct pb_stopping *s)
 {
-	free(s->file);
-	s->file = NULL;
+	for (size_t i = 0; i < N_FILES; i++) {
+		free(s->files[i]);
+		s->files[i] = NULL;
+	}
 }
 
 static void ask(struct pb_stopping *s, enum pb_stop_why why, double at)
@@ -83,10 +90,11 @@ bool pb_stopping_asked(struct pb_stopping *s)
 		ask(s, PB_STOP_OTHERS, now);
 	else if (s->deadline > 0.0 && now >= s->deadline)
 		ask(s, PB_STOP_TIME, now);
-	else if (s->file && now - s->looked_at >= LOOK_SECONDS) {
+	else if (now - s->looked_at >= LOOK_SECONDS) {
 		s->looked_at = now;
-		if (is_there(s->file))
-			ask(s, PB_STOP_FILE, now);
+		for (size_t i = 0; i < N_FILES; i++)
+			if (s->files[i] && is_there(s->files[i]))
+				ask(s, PB_STOP_FILE, now);
 	}
 	return s->why != PB_STOP_NOT;
 }

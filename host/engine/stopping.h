@@ -1,9 +1,9 @@
-/* When a run stops before its end: on a signal, a stop file, a time limit, or because another process
- * of its team stops.
+/* When a run stops before its end: on a signal, a stop file, a time limit, or because another
+ * process of its team stops.
  *
- * What is in flight then is finished if it will be done in the time that there is, by the speed of the
- * chunks so far, and dropped at the next wave if not. pb_leave_within (base.h) ends a process that
- * comes to no wave in time. */
+ * What is in flight then is finished if it will be done in the time that there is, by the speed of
+ * the chunks so far, and dropped at the next wave if not. pb_leave_within (base.h) ends a process
+ * that comes to no wave in time. */
 #ifndef PB_ENGINE_STOPPING_H
 #define PB_ENGINE_STOPPING_H
 
@@ -21,10 +21,10 @@ enum pb_stop_why {
 
 struct pb_stopping {
 	struct pb_team *team;
-	double grace;	 /* seconds from being asked to being gone */
+	double grace;    /* seconds from being asked to being gone */
 	double deadline; /* pb_seconds() when the process should be gone; 0: never */
-	bool full;	 /* there was as much time as a new start would have */
-	char *file;	 /* the stop file; NULL: nobody looks */
+	bool full;       /* there was as much time as a new start would have */
+	char *files[2];  /* stop files; NULL: nobody looks */
 	double looked_at;
 
 	enum pb_stop_why why;
@@ -33,17 +33,20 @@ struct pb_stopping {
 
 	double started;
 	double assembly; /* seconds that writing the file will take, as far as that is known */
-	double unit_slowest, slowest; /* seconds of a unit of the slowest chunk, and of that chunk */
+	double unit_slowest,
+	    slowest; /* seconds of a unit of the slowest chunk, and of that chunk */
 	size_t n_done;
 
 	/* the chunk in flight */
 	double chunk_at, units, done, first_step_at, first_step_done;
 };
 
-/* `output` is the result file's name. The team's rank 0 resolves the time limit for all. Refuses a stop
- * file that is there already (PB_ERR_INPUT). Collective. */
+/* `output` is the result file's name, `whole` that of the file it is a shard of (NULL: none). The
+ * team's rank 0 resolves the time limit for all. Refuses a stop file that is there already
+ * (PB_ERR_INPUT). Collective. */
 enum pb_status pb_stopping_begin(struct pb_stopping *s, struct pb_team *team, const char *output,
-				 double grace, const char *time_limit, struct pb_error *err);
+				 const char *whole, double grace, const char *time_limit,
+				 struct pb_error *err);
 void pb_stopping_end(struct pb_stopping *s);
 
 /* Whether something asks for a stop; not collective. */
@@ -57,8 +60,8 @@ void pb_stopping_chunk(struct pb_stopping *s, double units);
 bool pb_stopping_step(struct pb_stopping *s, double n);
 void pb_stopping_chunk_done(struct pb_stopping *s);
 
-/* What stopped the run, in words, for its last message (freed with free()); s->why is the team's from
- * then on. Collective. */
+/* What stopped the run, in words, for its last message (freed with free()); s->why is the team's
+ * from then on. Collective. */
 enum pb_status pb_stopping_reason(struct pb_stopping *s, char **text, struct pb_error *err);
 
 #endif

@@ -12,23 +12,14 @@
 
 /* ---- opening --------------------------------------------------------------------------- */
 
-static void no_ids(hid_t *ids, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		ids[i] = -1;
-}
-
 static enum pb_status assembly_new(struct pb_assembly *a, const struct pb_experiment *e,
-				   struct pb_error *err)
+				   struct pb_part_source *source, struct pb_error *err)
 {
 	enum pb_status status;
 	size_t s;
 
-	*a = (struct pb_assembly){.e = e, .layout = {.file = -1}, .started = INT64_MAX};
-	no_ids(a->base[0], PB_N_BASE_FIELDS);
-	no_ids(a->base[1], PB_N_BASE_FIELDS);
+	*a = (struct pb_assembly){
+	    .e = e, .source = source, .layout = {.file = -1}, .started = INT64_MAX};
 	PB_TRY(pb_alloc((void **)&a->sweeps, e->n_sweeps, sizeof *a->sweeps, "sweeps", err));
 	for (s = 0; s < e->n_sweeps; s++)
 		a->sweeps[s].group = -1;
@@ -51,7 +42,7 @@ static void drop_raw(struct pb_assembly *a)
 
 	for (side = 0; side < 2; side++) {
 		for (i = 0; i < PB_N_BASE_FIELDS; i++)
-			pb_h5_drop(a->base[side][i]);
+			pb_growing_drop(&a->base[side][i]);
 		for (i = 0; i < PB_N_READINGS; i++)
 			pb_growing_drop(&a->readings[side][i]);
 		for (i = 0; i < PB_N_SITES; i++)
@@ -74,7 +65,7 @@ static enum pb_status close_raw(struct pb_assembly *a, struct pb_error *err)
 
 	for (side = 0; side < 2; side++) {
 		for (i = 0; i < PB_N_BASE_FIELDS; i++)
-			PB_TRY(pb_h5_dataset_close(&a->base[side][i], pb_base_fields[i].name, err));
+			PB_TRY(pb_growing_close(&a->base[side][i], err));
 		for (i = 0; i < PB_N_READINGS; i++)
 			PB_TRY(pb_growing_close(&a->readings[side][i], err));
 		for (i = 0; i < PB_N_SITES; i++)
@@ -146,7 +137,8 @@ static enum pb_status write_computed(struct pb_assembly *a, struct pb_error *err
 	if (a->figures.n_variants > 0)
 		PB_TRY(pb_layout_scale(&a->layout, PB_DIM_CHECKED_VARIANT, err));
 	PB_TRY(pb_checks_group_write(&a->layout, &a->figures, (const char *const *)a->isa, err));
-	status = pb_provenance_write(a->layout.file, e, a->started, a->seconds, err);
+	PB_TRY(pb_provenance_write(a->layout.file, e, a->started, a->seconds, err));
+	status = pb_missing_write(a->layout.file, a->source, err);
 cleanup:
 	pb_summary_shared_free(&shared);
 	return status;
@@ -171,39 +163,55 @@ static enum pb_status fill_file(struct pb_assembly *a, const char *path, struct 
 	PB_TRY(pb_h5_file_close(&a->layout.file, path, err));
 	/* Open again: what is hashed is what was written, not what was meant to be. */
 	PB_TRY(pb_h5_file_open(&a->layout.file, path, true, PB_ERR_IO, err));
-	PB_TRY(pb_checksums_write(&a->layout, err));
+	PB_TRY(pb_checksums_write(&a->layout, pb_part_source_is_whole(a->source), err));
 	status = pb_h5_file_close(&a->layout.file, path, err);
 cleanup:
 	return status;
 }
 
-static enum pb_status fill_run(const struct pb_experiment *e, const char *path,
-			       struct pb_error *err)
+enum pb_status pb_run_fill(const struct pb_experiment *e, struct pb_part_source *source,
+			   const char *path, struct pb_error *err)
 {
 	enum pb_status status;
 	struct pb_assembly a;
 
-	PB_TRY(assembly_new(&a, e, err));
+	PB_TRY(assembly_new(&a, e, source, err));
 	status = fill_file(&a, path, err);
 cleanup:
 	assembly_free(&a);
 	return status;
 }
 
-enum pb_status pb_result_assemble(const struct pb_experiment *e, struct pb_error *err)
+static enum pb_status fill(const struct pb_experiment *e, struct pb_part_source *source,
+			   const char *path, struct pb_error *err)
 {
-	enum pb_status status;
-	struct pb_error inner = {0};
+	if (e->n_shards > 0)
+		return pb_shard_fill(e, path, err);
+	return (e->evaluation != NULL ? pb_evaluation_fill : pb_run_fill)(e, source, path, err);
+}
+
+enum pb_status pb_result_place(const struct pb_experiment *e, struct pb_part_source *source,
+			       struct pb_error *err)
+{
 	struct pb_aside aside = {0};
+	enum pb_status status;
 
 	pb_stale_remove(e->output);
-	status = pb_aside_begin(&aside, e->output, &inner);
-	if (status == PB_OK)
-		status = (e->evaluation != NULL ? pb_evaluation_fill : fill_run)(e, aside.temp_path,
-										 &inner);
-	if (status == PB_OK)
-		status = pb_aside_commit(&aside, &inner);
+	PB_TRY(pb_aside_begin(&aside, e->output, err));
+	PB_TRY(fill(e, source, aside.temp_path, err));
+	status = pb_aside_commit(&aside, err);
+cleanup:
+	pb_part_source_close(source);
 	pb_aside_end(&aside);
+	return status;
+}
+
+enum pb_status pb_result_assemble(const struct pb_experiment *e, struct pb_error *err)
+{
+	struct pb_part_source source = pb_part_source_folder(e);
+	struct pb_error inner = {0};
+	enum pb_status status = pb_result_place(e, &source, &inner);
+
 	if (status == PB_OK)
 		return pb_parts_remove(e, err);
 	if (status == PB_ERR_CHECK)

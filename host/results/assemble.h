@@ -7,6 +7,7 @@
 #include "results/groups.h"
 #include "results/growing.h"
 #include "results/layout.h"
+#include "results/part_source.h"
 #include "results/schema.h"
 #include "results/stats.h"
 
@@ -16,6 +17,7 @@ struct pb_pair_facts {
 	bool *foil_right; /* the foil is right for the corrupted prompt; false only with the key
 			     "foil_is_right": false */
 	bool *right;      /* the model is right, by pb_pair_facts_judge */
+	bool *missing;    /* nothing was computed: its chunk is not there (a partial merge) */
 	size_t n_right, n_distractor;
 };
 
@@ -30,8 +32,9 @@ struct pb_open_sweep {
 
 struct pb_assembly {
 	const struct pb_experiment *e;
+	struct pb_part_source *source;
 	struct pb_layout layout;
-	hid_t base[2][PB_N_BASE_FIELDS];
+	struct pb_growing base[2][PB_N_BASE_FIELDS];
 	struct pb_open_sweep *sweeps;
 	struct pb_growing readings[2][PB_N_READINGS], saved[2][PB_N_SITES];
 	double *logit_diff[2]; /* clean, corrupted: [n_pairs] */
@@ -47,6 +50,14 @@ enum pb_status pb_assembly_create(struct pb_assembly *a, struct pb_error *err);
 /* What does not come from parts: members of sets, partners of resampling, reference means, readings
  * of the run. */
 enum pb_status pb_assembly_write_given(struct pb_assembly *a, struct pb_error *err);
+/* The final file of a run at `path`, from a source of parts (pb_evaluation_fill: of an evaluation).
+ * Where chunks are missing the file says so, and is not complete. */
+enum pb_status pb_run_fill(const struct pb_experiment *e, struct pb_part_source *source,
+			   const char *path, struct pb_error *err);
+/* The file of an experiment (a shard's too) at its output: written aside, flushed, renamed. Closes
+ * the source. */
+enum pb_status pb_result_place(const struct pb_experiment *e, struct pb_part_source *source,
+			       struct pb_error *err);
 /* Read a part, check every value of it (PB_ERR_CHECK), write them, keep its figures. */
 enum pb_status pb_assembly_add_part(struct pb_assembly *a, size_t chunk, struct pb_error *err);
 
@@ -56,6 +67,9 @@ enum pb_status pb_assembly_add_part(struct pb_assembly *a, size_t chunk, struct 
  * the first chunk was started and the file was finished (seconds since 1970). */
 enum pb_status pb_provenance_write(hid_t file, const struct pb_experiment *e, int64_t started,
 				   double seconds, struct pb_error *err);
+/* Which chunks are missing, and how many pairs or prompts that are; nothing where all are there. */
+enum pb_status pb_missing_write(hid_t file, const struct pb_part_source *source,
+				struct pb_error *err);
 /* What a file that is made from results says of the program: versions, command, time. */
 enum pb_status pb_program_write(hid_t file, const char *command, struct pb_error *err);
 
@@ -169,6 +183,6 @@ enum pb_status pb_checks_group_write(const struct pb_layout *layout,
 				     struct pb_error *err);
 /* SHA-256 of every dataset and of the attributes of a file that was closed and opened again. Sets
  * the layout's number of datasets. */
-enum pb_status pb_checksums_write(struct pb_layout *layout, struct pb_error *err);
+enum pb_status pb_checksums_write(struct pb_layout *layout, bool complete, struct pb_error *err);
 
 #endif

@@ -28,8 +28,8 @@ static enum pb_status create_base(struct pb_assembly *a, struct pb_error *err)
 	for (side = 0; side < 2; side++) {
 		PB_TRY(pb_h5_group_create(&group, base, pb_side_names[side], err));
 		for (f = 0; f < PB_N_BASE_FIELDS; f++)
-			PB_TRY(pb_field_create(&a->layout, group, &pb_base_fields[f], NULL, false,
-					       &a->base[side][f], err));
+			PB_TRY(pb_growing_open(&a->base[side][f], &a->layout, group,
+					       &pb_base_fields[f], NULL, err));
 		pb_h5_drop(group);
 		group = -1;
 	}

@@ -18,40 +18,46 @@ static enum pb_status refuse_base(int side, enum pb_base_field field, size_t pai
 		       pb_side_names[side], pair, pb_base_fields[field].name, value);
 }
 
-static enum pb_status add_base_side(struct pb_assembly *a, const struct pb_chunk_values *v,
-				    int side, struct pb_error *err)
+static enum pb_status add_base_side(struct pb_assembly *a, const struct pb_part *part, int side,
+				    struct pb_error *err)
 {
-	enum pb_status status = PB_OK;
+	enum pb_status status;
+	const struct pb_chunk_values *v = part->values;
 	const struct pb_base_values *base = &v->base[side];
 	const float *const floats[] = {base->logit_answer,   base->logit_foil,
 				       base->prob_answer,    base->prob_foil,
 				       base->logprob_answer, base->logprob_foil};
 	const int32_t *const ints[] = {base->rank_answer, base->rank_foil, base->argmax};
+	uint8_t *mask = NULL;
 	size_t i;
 	int f;
 
+	PB_TRY(pb_alloc((void **)&mask, v->n_pairs, 1, "mask", err));
+	memset(mask, part->missing, v->n_pairs);
 	for (f = 0; f < PB_N_BASE_FIELDS; f++) {
 		const void *data = f == PB_BASE_LOGIT_DIFF ? (const void *)base->logit_diff
 				   : f < PB_BASE_RANK_ANSWER
 				       ? (const void *)floats[f - PB_BASE_LOGIT_ANSWER]
 				       : (const void *)ints[f - PB_BASE_RANK_ANSWER];
 
-		for (i = 0; i < v->n_pairs; i++) {
+		for (i = 0; i < v->n_pairs && !part->missing; i++) {
 			double value = f == PB_BASE_LOGIT_DIFF   ? base->logit_diff[i]
 				       : f < PB_BASE_RANK_ANSWER ? ((const float *)data)[i]
 								 : ((const int32_t *)data)[i];
 
-			if (!isfinite(value) || (f >= PB_BASE_RANK_ANSWER && value < 0))
-				return refuse_base(side, (enum pb_base_field)f, v->first_pair + i,
-						   value, err);
+			if (!isfinite(value) || (f >= PB_BASE_RANK_ANSWER && value < 0)) {
+				status = refuse_base(side, (enum pb_base_field)f, v->first_pair + i,
+						     value, err);
+				goto cleanup;
+			}
 		}
-		PB_TRY(pb_h5_write_rows(a->base[side][f], pb_base_fields[f].name,
-					pb_field_memory_type(pb_base_fields[f].type), v->first_pair,
-					v->n_pairs, data, err));
+		PB_TRY(pb_growing_add(&a->base[side][f], v->first_pair, v->n_pairs, data, mask,
+				      err));
 	}
 	memcpy(a->logit_diff[side] + v->first_pair, base->logit_diff,
 	       v->n_pairs * sizeof *base->logit_diff);
 cleanup:
+	free(mask);
 	return status;
 }
 
@@ -126,28 +132,45 @@ cleanup:
 	return status;
 }
 
-static enum pb_status add_sweep(struct pb_assembly *a, const struct pb_chunk_values *v, size_t s,
-				struct pb_error *err)
+static enum pb_status add_control(struct pb_assembly *a, const struct pb_part *part, size_t s,
+				  struct pb_error *err)
 {
-	enum pb_status status = PB_OK;
+	enum pb_status status;
+	const struct pb_chunk_values *v = part->values;
 	const float *control = v->sweeps[s].control;
-	size_t i, n;
-	int m;
+	const size_t n = v->n_pairs * pb_control_count(a->e, s);
+	uint8_t *mask = NULL;
+	size_t i;
 
-	for (m = 0; m < PB_N_METRICS; m++)
-		if (pb_experiment_has(a->e, (enum pb_metric)m))
-			PB_TRY(add_metric(a, v, s, (enum pb_metric)m, err));
-	if (control == NULL)
-		return PB_OK;
-	n = v->n_pairs * pb_control_count(a->e, s);
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n && !part->missing; i++)
 		if (!isfinite(control[i]))
 			return pb_fail(err, PB_ERR_CHECK,
 				       "the run's own check failed: sweep %zu, control noise of "
 				       "pair %zu is %g",
 				       s, v->first_pair + i / (n / v->n_pairs), control[i]);
+	if (part->missing) {
+		PB_TRY(pb_alloc((void **)&mask, n, 1, "mask", err));
+		memset(mask, 1, n);
+	}
 	status =
-	    pb_growing_add(&a->sweeps[s].control, v->first_pair, v->n_pairs, control, NULL, err);
+	    pb_growing_add(&a->sweeps[s].control, v->first_pair, v->n_pairs, control, mask, err);
+cleanup:
+	free(mask);
+	return status;
+}
+
+static enum pb_status add_sweep(struct pb_assembly *a, const struct pb_part *part, size_t s,
+				struct pb_error *err)
+{
+	const struct pb_chunk_values *v = part->values;
+	enum pb_status status = PB_OK;
+	int m;
+
+	for (m = 0; m < PB_N_METRICS; m++)
+		if (pb_experiment_has(a->e, (enum pb_metric)m))
+			PB_TRY(add_metric(a, v, s, (enum pb_metric)m, err));
+	if (v->sweeps[s].control != NULL)
+		status = add_control(a, part, s, err);
 cleanup:
 	return status;
 }
@@ -163,10 +186,11 @@ static bool may_lack(enum pb_reading reading)
 	return group != PB_READING_DIRECT_LOGIT_ATTRIBUTION && group != PB_READING_LOGIT_LENS;
 }
 
-static enum pb_status add_reading(struct pb_assembly *a, const struct pb_chunk_values *v, int side,
+static enum pb_status add_reading(struct pb_assembly *a, const struct pb_part *part, int side,
 				  enum pb_reading reading, struct pb_error *err)
 {
 	enum pb_status status;
+	const struct pb_chunk_values *v = part->values;
 	const double *values = v->readings[side].values[reading];
 	uint8_t *mask = NULL;
 	size_t count, i;
@@ -175,7 +199,7 @@ static enum pb_status add_reading(struct pb_assembly *a, const struct pb_chunk_v
 	PB_TRY(pb_alloc((void **)&mask, count, 1, "mask", err));
 	for (i = 0; i < count; i++) {
 		mask[i] = isnan(values[i]) ? 1 : 0;
-		if (isinf(values[i]) || (mask[i] && !may_lack(reading))) {
+		if (isinf(values[i]) || (mask[i] && !part->missing && !may_lack(reading))) {
 			status = pb_fail(err, PB_ERR_CHECK,
 					 "the run's own check failed: reading %s, %s prompt of "
 					 "pair %zu is %g",
@@ -193,10 +217,11 @@ cleanup:
 
 /* Activations are NaN past the prompt's end (pattern: past it in either direction), and nowhere
  * else. */
-static enum pb_status add_saved(struct pb_assembly *a, const struct pb_chunk_values *v, int side,
+static enum pb_status add_saved(struct pb_assembly *a, const struct pb_part *part, int side,
 				enum pb_site site, struct pb_error *err)
 {
 	enum pb_status status;
+	const struct pb_chunk_values *v = part->values;
 	const struct pb_pairs *pairs = a->e->pairs;
 	const float *values = v->saved[side][site];
 	size_t layers, index, width, count, i;
@@ -208,7 +233,7 @@ static enum pb_status add_saved(struct pb_assembly *a, const struct pb_chunk_val
 	for (i = 0; i < count; i++) {
 		const size_t pair = v->first_pair + i / (count / v->n_pairs);
 		const size_t length = pairs->items[pair].length;
-		const bool is = i / width % pairs->max_length < length &&
+		const bool is = !part->missing && i / width % pairs->max_length < length &&
 				(site != PB_SITE_PATTERN || i % width < length);
 
 		mask[i] = is ? 0 : 1;
@@ -229,19 +254,20 @@ cleanup:
 	return status;
 }
 
-static enum pb_status add_side(struct pb_assembly *a, const struct pb_chunk_values *v, int side,
+static enum pb_status add_side(struct pb_assembly *a, const struct pb_part *part, int side,
 			       struct pb_error *err)
 {
+	const struct pb_chunk_values *v = part->values;
 	enum pb_status status;
 	int i;
 
-	PB_TRY(add_base_side(a, v, side, err));
+	PB_TRY(add_base_side(a, part, side, err));
 	for (i = 0; i < PB_N_READINGS; i++)
 		if (v->readings[side].values[i] != NULL)
-			PB_TRY(add_reading(a, v, side, (enum pb_reading)i, err));
+			PB_TRY(add_reading(a, part, side, (enum pb_reading)i, err));
 	for (i = 0; i < PB_N_SITES; i++)
 		if (v->saved[side][i] != NULL)
-			PB_TRY(add_saved(a, v, side, (enum pb_site)i, err));
+			PB_TRY(add_saved(a, part, side, (enum pb_site)i, err));
 cleanup:
 	return status;
 }
@@ -265,10 +291,11 @@ static bool variant_offset(const struct pb_experiment *e, const struct pb_chunk_
 	return v->sweeps[variant->sweep].absent[*offset] == 0;
 }
 
-static enum pb_status add_checks(struct pb_assembly *a, const struct pb_chunk_values *v,
+static enum pb_status add_checks(struct pb_assembly *a, const struct pb_part *part,
 				 struct pb_error *err)
 {
 	enum pb_status status;
+	const struct pb_chunk_values *v = part->values;
 	const struct pb_experiment *e = a->e;
 	const struct pb_chunk_checks *checks = &v->checks;
 	struct pb_check_figures *f = &a->figures;
@@ -278,10 +305,10 @@ static enum pb_status add_checks(struct pb_assembly *a, const struct pb_chunk_va
 	for (i = 0; i < e->arch.n_layers; i++)
 		f->resid_pre_deviation[v->chunk * e->arch.n_layers + i] =
 		    checks->n_resid_pre_pairs > 0 ? checks->resid_pre_deviation[i] : NAN;
-	f->resid_pre_pairs[v->chunk] = (int32_t)checks->n_resid_pre_pairs;
+	f->resid_pre_pairs[v->chunk] = part->missing ? -1 : (int32_t)checks->n_resid_pre_pairs;
 	f->logit_largest[v->chunk] = checks->logit_largest;
 	f->attribution_deviation[v->chunk] = checks->attribution_deviation;
-	for (i = 0; i < v->n_pairs; i++) {
+	for (i = 0; i < v->n_pairs && !part->missing; i++) {
 		const double clean = v->base[0].logit_diff[i], other = v->base[1].logit_diff[i];
 
 		f->gap_largest = fmax(f->gap_largest, fabs(clean - other));
@@ -312,17 +339,18 @@ enum pb_status pb_assembly_add_part(struct pb_assembly *a, size_t chunk, struct 
 	struct pb_part part = {0};
 	size_t s;
 
-	PB_TRY(pb_part_read(&part, a->e, chunk, err));
+	PB_TRY(pb_part_source_read(a->source, chunk, &part, err));
+	memset(a->facts.missing + part.values->first_pair, part.missing, part.values->n_pairs);
 	a->isa[chunk] = part.isa;
 	part.isa = NULL;
 	a->seconds += part.values->seconds;
 	if (part.finished - (int64_t)part.values->seconds < a->started)
 		a->started = part.finished - (int64_t)part.values->seconds;
-	PB_TRY(add_side(a, part.values, 0, err));
-	PB_TRY(add_side(a, part.values, 1, err));
+	PB_TRY(add_side(a, &part, 0, err));
+	PB_TRY(add_side(a, &part, 1, err));
 	for (s = 0; s < a->e->n_sweeps; s++)
-		PB_TRY(add_sweep(a, part.values, s, err));
-	status = add_checks(a, part.values, err);
+		PB_TRY(add_sweep(a, &part, s, err));
+	status = add_checks(a, &part, err);
 cleanup:
 	pb_part_free(&part);
 	return status;

@@ -110,23 +110,29 @@ void pb_cells_breaks(const double *low, const double *high, size_t n_cells, size
 
 /* ---- the pairs of a run ---------------------------------------------------------------------- */
 
-static void count_cell(const struct pb_cell *cell, const struct pb_pair_facts *facts,
-		       const double *const logit_diff[2], double *const values[N_FIGURES], size_t c)
+/* Returns the number of pairs that the figures are of. */
+static int32_t count_cell(const struct pb_cell *cell, const struct pb_pair_facts *facts,
+			  const double *const logit_diff[2], double *const values[N_FIGURES],
+			  size_t c)
 {
 	double sum[2] = {0, 0};
-	size_t right = 0, i;
+	size_t right = 0, n = 0, i;
 
 	for (i = cell->first; i < cell->first + cell->n; i++) {
+		if (facts->missing[i])
+			continue;
+		n++;
 		right += facts->right[i];
 		sum[0] += logit_diff[0][i];
 		sum[1] += logit_diff[1][i];
 	}
-	if (cell->n == 0)
-		return;
-	values[RIGHT][c] = (double)right / (double)cell->n;
-	pb_wilson((double)right, (double)cell->n, &values[RIGHT_LOW][c], &values[RIGHT_HIGH][c]);
-	values[CLEAN][c] = sum[0] / (double)cell->n;
-	values[CORRUPTED][c] = sum[1] / (double)cell->n;
+	if (n == 0)
+		return 0;
+	values[RIGHT][c] = (double)right / (double)n;
+	pb_wilson((double)right, (double)n, &values[RIGHT_LOW][c], &values[RIGHT_HIGH][c]);
+	values[CLEAN][c] = sum[0] / (double)n;
+	values[CORRUPTED][c] = sum[1] / (double)n;
+	return (int32_t)n;
 }
 
 static enum pb_status write_figures(const struct pb_layout *layout, const struct pb_experiment *e,
@@ -148,10 +154,8 @@ static enum pb_status write_figures(const struct pb_layout *layout, const struct
 		for (c = 0; c < e->n_cells; c++)
 			values[f][c] = NAN;
 	}
-	for (c = 0; c < e->n_cells; c++) {
-		counts[c] = (int32_t)e->cells[c].n;
-		count_cell(&e->cells[c], facts, logit_diff, values, c);
-	}
+	for (c = 0; c < e->n_cells; c++)
+		counts[c] = count_cell(&e->cells[c], facts, logit_diff, values, c);
 	for (a = 0; a < e->n_axes; a++)
 		sizes[a] = e->axes[a].n;
 	pb_cells_breaks(values[RIGHT_LOW], values[RIGHT_HIGH], e->n_cells, e->n_axes, sizes,

@@ -87,6 +87,12 @@ cleanup:
 	return status;
 }
 
+/* A partial merge lacks chunks: there is nothing to judge in them. */
+static bool is_missing(const struct pb_check_figures *f, size_t chunk)
+{
+	return f->resid_pre_pairs[chunk] < 0;
+}
+
 static double largest_logit(const struct pb_check_figures *f)
 {
 	double largest = 0;
@@ -94,7 +100,8 @@ static double largest_logit(const struct pb_check_figures *f)
 
 	/* NaN stays NaN and fails what is compared with it. */
 	for (c = 0; c < f->n_chunks; c++)
-		if (isnan(f->logit_largest[c]) || f->logit_largest[c] > largest)
+		if (!is_missing(f, c) &&
+		    (isnan(f->logit_largest[c]) || f->logit_largest[c] > largest))
 			largest = f->logit_largest[c];
 	return largest;
 }
@@ -110,7 +117,7 @@ static enum pb_status judge_resid_pre(struct pb_check_figures *f, double logit,
 		for (l = 0; l < f->n_layers; l++) {
 			double deviation = f->resid_pre_deviation[c * f->n_layers + l];
 
-			if (f->resid_pre_pairs[c] == 0)
+			if (f->resid_pre_pairs[c] <= 0)
 				continue;
 			if (!(deviation <= f->resid_pre_tolerance))
 				return pb_fail(err, PB_ERR_CHECK,
@@ -122,7 +129,7 @@ static enum pb_status judge_resid_pre(struct pb_check_figures *f, double logit,
 			if (deviation > f->resid_pre_largest)
 				f->resid_pre_largest = deviation;
 		}
-		checked += f->resid_pre_pairs[c] != 0;
+		checked += f->resid_pre_pairs[c] > 0;
 	}
 	if (checked == 0 && f->n_sweeps > 0)
 		return pb_fail(err, PB_ERR_CHECK,
@@ -142,6 +149,8 @@ static enum pb_status judge_attribution(struct pb_check_figures *f, struct pb_er
 	for (c = 0; c < f->n_chunks; c++) {
 		const double deviation = f->attribution_deviation[c];
 
+		if (is_missing(f, c))
+			continue;
 		if (!(deviation <= f->attribution_tolerance))
 			return pb_fail(err, PB_ERR_CHECK,
 				       "the run's own check failed: direct logit attributions "

@@ -22,7 +22,7 @@ struct pb_check_figures {
 	double relative; /* pb_check_relative of the run's precision: 1e-3 unless set */
 	/* found */
 	double *resid_pre_deviation;   /* [n_chunks, n_layers]; NaN in chunks without pairs */
-	int32_t *resid_pre_pairs;      /* [n_chunks] pairs patched whole */
+	int32_t *resid_pre_pairs;      /* [n_chunks] pairs patched whole; -1: a missing chunk */
 	double *logit_largest;         /* [n_chunks] */
 	bool attribution;              /* direct logit attributions were asked for */
 	double *attribution_deviation; /* [n_chunks] NaN where they were not */

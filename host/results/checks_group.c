@@ -75,7 +75,8 @@ enum pb_status pb_checks_group_write(const struct pb_layout *layout,
 				     &pb_checks_fields[PB_CHECKS_RESID_PRE_DEVIATION], NULL, "",
 				     f->resid_pre_deviation, err));
 	PB_TRY(write_field(layout, group, PB_CHECKS_RESID_PRE_PAIRS, f->resid_pre_pairs, err));
-	PB_TRY(write_field(layout, group, PB_CHECKS_LOGIT_LARGEST, f->logit_largest, err));
+	PB_TRY(pb_field_write_masked(layout, group, &pb_checks_fields[PB_CHECKS_LOGIT_LARGEST],
+				     NULL, "", f->logit_largest, err));
 	PB_TRY(pb_field_write_masked(layout, group,
 				     &pb_checks_fields[PB_CHECKS_ATTRIBUTION_DEVIATION], NULL, "",
 				     f->attribution_deviation, err));
@@ -147,7 +148,7 @@ cleanup:
 	return status;
 }
 
-enum pb_status pb_checksums_write(struct pb_layout *layout, struct pb_error *err)
+enum pb_status pb_checksums_write(struct pb_layout *layout, bool complete, struct pb_error *err)
 {
 	enum pb_status status;
 	struct pb_objects objects = {0};
@@ -156,7 +157,7 @@ enum pb_status pb_checksums_write(struct pb_layout *layout, struct pb_error *err
 
 	PB_TRY(pb_h5_group_open(&group, layout->file, "checks", err));
 	PB_TRY(write_hashes(layout, group, err));
-	PB_TRY(pb_h5_put_int(layout->file, "complete", 1, err));
+	PB_TRY(pb_h5_put_int(layout->file, "complete", complete, err));
 	/* The attributes come last: those of the tables of checksums are among them. */
 	PB_TRY(pb_objects_list(&objects, layout->file, err));
 	PB_TRY(pb_digest_attributes(layout->file, &objects, hex, err));

@@ -325,7 +325,7 @@ static enum pb_status write_file(struct writer *w, const char *path, const char 
 	PB_TRY(pb_h5_file_close(&w->layout.file, path, err));
 	/* Open again: what is hashed is what was written. */
 	PB_TRY(pb_h5_file_open(&w->layout.file, path, true, PB_ERR_IO, err));
-	PB_TRY(pb_checksums_write(&w->layout, err));
+	PB_TRY(pb_checksums_write(&w->layout, true, err));
 	status = pb_h5_file_close(&w->layout.file, path, err);
 cleanup:
 	if (w->layout.file >= 0)

@@ -97,8 +97,9 @@ enum pb_status pb_eval_figures_make(struct pb_eval_figures *f, const struct pb_e
 void pb_eval_figures_free(struct pb_eval_figures *f);
 
 /* The file from all parts; pb_result_assemble's part for evaluations. */
-enum pb_status pb_evaluation_fill(const struct pb_experiment *e, const char *path,
-				  struct pb_error *err);
+struct pb_part_source;
+enum pb_status pb_evaluation_fill(const struct pb_experiment *e, struct pb_part_source *source,
+				  const char *path, struct pb_error *err);
 /* Is what the file says of its cells what its columns give, and did the checked prompts agree? A
  * line of what was found into `text`. */
 enum pb_status pb_evaluation_verify(hid_t file, char *text, size_t size, struct pb_error *err);

@@ -67,6 +67,7 @@ static const struct pb_field checked_fields[2] = {
 /* All that is written, in memory. */
 struct content {
 	const struct pb_experiment *e;
+	struct pb_part_source *source;
 	struct pb_layout layout;
 	struct pb_axes axes;
 	size_t sizes[PB_CELL_AXES];
@@ -95,13 +96,14 @@ static void content_free(struct content *x)
 }
 
 static enum pb_status content_new(struct content *x, const struct pb_experiment *e,
-				  struct pb_error *err)
+				  struct pb_part_source *source, struct pb_error *err)
 {
 	const struct pb_eval_set *set = e->evaluation;
 	enum pb_status status;
 	size_t most = 0, c, a, n, i;
 
-	*x = (struct content){.e = e, .layout = {.file = -1}, .started = INT64_MAX};
+	*x = (struct content){
+	    .e = e, .source = source, .layout = {.file = -1}, .started = INT64_MAX};
 	for (c = 0; c < set->n_cells; c++)
 		most = set->cells[c].n > most ? set->cells[c].n : most;
 	for (a = 0; a < e->n_axes; a++)
@@ -156,6 +158,12 @@ static void add_values(struct content *x, size_t at, const struct pb_eval_prompt
 		x->candidate_logprob[at * width + k] = (double)v->candidate_logprob[i * width + k];
 }
 
+/* A prompt whose chunk is missing is written like one that its cell does not have. */
+static bool has(const struct content *x, size_t prompt)
+{
+	return pb_part_source_has(x->source, prompt / x->e->chunk_pairs);
+}
+
 static enum pb_status add_part(struct content *x, size_t chunk, const size_t *place,
 			       struct pb_error *err)
 {
@@ -167,9 +175,9 @@ static enum pb_status add_part(struct content *x, size_t chunk, const size_t *pl
 	size_t capacity = x->n_checked;
 	enum pb_status status;
 
-	PB_TRY(pb_part_read(&part, x->e, chunk, err));
+	PB_TRY(pb_part_source_read(x->source, chunk, &part, err));
 	v = part.values;
-	for (i = 0; i < v->n_pairs; i++) {
+	for (i = 0; i < v->n_pairs && !part.missing; i++) {
 		size_t prompt = v->first_pair + i;
 
 		add_values(x, place[prompt], &set->items[prompt], &v->eval, i);
@@ -181,7 +189,7 @@ static enum pb_status add_part(struct content *x, size_t chunk, const size_t *pl
 		memcpy(x->checked + x->n_checked, v->checks.variants,
 		       v->checks.n_variants * sizeof *x->checked);
 	x->n_checked += v->checks.n_variants;
-	if (!(v->checks.logit_largest <= x->logit_largest)) /* a NaN stays */
+	if (!part.missing && !(v->checks.logit_largest <= x->logit_largest)) /* a NaN stays */
 		x->logit_largest = v->checks.logit_largest;
 	x->isa[chunk] = strdup(v->isa);
 	if (x->isa[chunk] == NULL)
@@ -206,7 +214,8 @@ static enum pb_status collect(struct content *x, struct pb_error *err)
 			size_t prompt = set->cells[c].first + i;
 
 			place[prompt] = c * x->columns.n_prompts + i;
-			add_given(&x->columns, place[prompt], &set->items[prompt]);
+			if (has(x, prompt))
+				add_given(&x->columns, place[prompt], &set->items[prompt]);
 		}
 	for (c = 0; c < x->e->n_chunks; c++)
 		PB_TRY(add_part(x, c, place, err));
@@ -251,8 +260,9 @@ static enum pb_status write_texts(const struct content *x, hid_t group, struct p
 			texts[i] = "";
 		for (c = 0; c < set->n_cells; c++)
 			for (i = 0; i < set->cells[c].n; i++)
-				texts[c * x->columns.n_prompts + i] =
-				    text_of(&set->items[set->cells[c].first + i], which);
+				if (has(x, set->cells[c].first + i))
+					texts[c * x->columns.n_prompts + i] =
+					    text_of(&set->items[set->cells[c].first + i], which);
 		PB_TRY(pb_field_write(&x->layout, group, &text_fields[which], &x->axes, "",
 				      (const void *)texts, err));
 	}
@@ -278,6 +288,8 @@ static enum pb_status write_ids(const struct content *x, hid_t group, const stru
 			const struct pb_eval_prompt *p = &set->items[set->cells[c].first + i];
 			int32_t *to = ids + (c * x->columns.n_prompts + i) * width;
 
+			if (!has(x, set->cells[c].first + i))
+				continue;
 			for (k = 0; k < (answers ? p->n_answers : p->n_candidates); k++)
 				to[k] = answers ? p->answers[k] : p->candidates[k];
 		}
@@ -409,15 +421,15 @@ cleanup:
 
 /* ---- the whole ------------------------------------------------------------------------------ */
 
-enum pb_status pb_evaluation_fill(const struct pb_experiment *e, const char *path,
-				  struct pb_error *err)
+enum pb_status pb_evaluation_fill(const struct pb_experiment *e, struct pb_part_source *source,
+				  const char *path, struct pb_error *err)
 {
 	struct content x;
 	double largest = NAN;
 	hid_t cells = -1;
 	enum pb_status status;
 
-	PB_TRY(content_new(&x, e, err));
+	PB_TRY(content_new(&x, e, source, err));
 	PB_TRY(collect(&x, err));
 	PB_TRY(judge(&x, &largest, err));
 	PB_TRY(pb_h5_file_create(&x.layout.file, path, err));
@@ -431,10 +443,11 @@ enum pb_status pb_evaluation_fill(const struct pb_experiment *e, const char *pat
 	PB_TRY(write_checks(&x, largest, err));
 	PB_TRY(pb_h5_put_text(x.layout.file, "kind", PB_KIND_EVALUATION, err));
 	PB_TRY(pb_provenance_write(x.layout.file, e, x.started, x.seconds, err));
+	PB_TRY(pb_missing_write(x.layout.file, source, err));
 	PB_TRY(pb_h5_file_close(&x.layout.file, path, err));
 	/* Open again: what is hashed is what was written, not what was meant to be. */
 	PB_TRY(pb_h5_file_open(&x.layout.file, path, true, PB_ERR_IO, err));
-	PB_TRY(pb_checksums_write(&x.layout, err));
+	PB_TRY(pb_checksums_write(&x.layout, pb_part_source_is_whole(source), err));
 	status = pb_h5_file_close(&x.layout.file, path, err);
 cleanup:
 	pb_h5_drop(cells);

@@ -1,6 +1,7 @@
 /* What lies at the output of an experiment: looking at it, making room, removing it. */
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "patchbay/base.h"
 #include "results/identity.h"
 #include "results/parts.h"
+#include "results/shard.h"
 
 bool pb_is_hdf5(const char *path)
 {
@@ -40,6 +42,11 @@ static bool is_part_name(const char *name, bool *temporary)
 	name += 6 + digits + 3;
 	*temporary = strncmp(name, ".tmp.", 5) == 0;
 	return *name == '\0' || *temporary;
+}
+
+static size_t part_number(const char *name)
+{
+	return (size_t)strtoumax(name + strlen("chunk-"), NULL, 10);
 }
 
 /* Names of the parts in the folder, in order; none when there is no folder. Temporary ones are
@@ -87,6 +94,37 @@ cleanup:
 
 /* ---- state ----------------------------------------------------------------------------- */
 
+/* Is an open file of this experiment the shard, or the whole, that the output should be? A partial
+ * merge is not the whole. */
+static bool is_asked_for(hid_t file, const struct pb_experiment *e, char *difference, size_t size)
+{
+	int64_t shard = -1, n_shards = -1;
+	char *missing = NULL;
+
+	if (pb_h5_has(file, "missing_chunks") &&
+	    pb_h5_get_text(file, "missing_chunks", &missing, NULL) == PB_OK)
+		snprintf(difference, size,
+			 "it is a partial merge of this experiment: chunks %s are missing", missing);
+	free(missing);
+	if (pb_is_shard(file) && (pb_h5_get_int(file, "shard", &shard, NULL) != PB_OK ||
+				  pb_h5_get_int(file, "n_shards", &n_shards, NULL) != PB_OK))
+		snprintf(difference, size, "it is damaged: a shard without numbers");
+	else if (e->n_shards == 0 && n_shards >= 0)
+		snprintf(difference, size,
+			 "it is shard %jd of %jd of this experiment, not the whole",
+			 (intmax_t)shard, (intmax_t)n_shards);
+	else if (e->n_shards > 0 && n_shards < 0)
+		snprintf(difference, size,
+			 "it is all of this experiment, not shard %zu of %zu", e->shard,
+			 e->n_shards);
+	else if (e->n_shards > 0 &&
+		 ((size_t)shard != e->shard || (size_t)n_shards != e->n_shards))
+		snprintf(difference, size,
+			 "it is of this experiment: shard there %jd of %jd, here %zu of %zu",
+			 (intmax_t)shard, (intmax_t)n_shards, e->shard, e->n_shards);
+	return difference[0] == '\0';
+}
+
 /* Is the HDF5 file at path of this experiment, and complete? A file that is not of Patchbay, or
  * cannot be read, is not, with a difference that says so. */
 static enum pb_status look_at(const char *path, const struct pb_experiment *e, bool *same,
@@ -116,6 +154,8 @@ static enum pb_status look_at(const char *path, const struct pb_experiment *e, b
 		goto cleanup;
 	}
 	PB_TRY(pb_identity_compare(&there, e, same, difference, size, err));
+	if (*same)
+		*same = is_asked_for(file, e, difference, size);
 	if (*same && pb_h5_has(file, "complete"))
 		*complete = pb_h5_get_int(file, "complete", &flag, &inner) == PB_OK && flag == 1;
 cleanup:
@@ -183,6 +223,14 @@ static enum pb_status state_of_parts(const struct pb_experiment *e, enum pb_outp
 			*state = PB_OUTPUT_OTHER;
 			snprintf(difference, size, "unfinished parts are there (%s): %s", folder,
 				 text);
+			break;
+		}
+		if (e->n_shards > 0 && !pb_experiment_takes(e, part_number(names[i]))) {
+			*state = PB_OUTPUT_OTHER;
+			snprintf(difference, size,
+				 "unfinished parts are there (%s), and chunk %zu is none of shard "
+				 "%zu of %zu: they are of another number of shards",
+				 folder, part_number(names[i]), e->shard, e->n_shards);
 			break;
 		}
 	}

@@ -39,6 +39,7 @@ enum pb_status pb_pair_facts_new(struct pb_pair_facts *facts, const struct pb_pa
 	PB_TRY(pb_alloc((void **)&facts->distractor, pairs->n, sizeof(bool), "pairs", err));
 	PB_TRY(pb_alloc((void **)&facts->foil_right, pairs->n, sizeof(bool), "pairs", err));
 	PB_TRY(pb_alloc((void **)&facts->right, pairs->n, sizeof(bool), "pairs", err));
+	PB_TRY(pb_alloc((void **)&facts->missing, pairs->n, sizeof(bool), "pairs", err));
 	for (i = 0; i < pairs->n; i++)
 		PB_TRY(read_extra(facts, pairs, i, err));
 	return PB_OK;
@@ -68,6 +69,7 @@ void pb_pair_facts_free(struct pb_pair_facts *facts)
 	free(facts->distractor);
 	free(facts->foil_right);
 	free(facts->right);
+	free(facts->missing);
 	*facts = (struct pb_pair_facts){0};
 }
 

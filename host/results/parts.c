@@ -120,7 +120,7 @@ cleanup:
 
 /* ---- reading --------------------------------------------------------------------------- */
 
-static enum pb_status check_identity(hid_t file, const struct pb_experiment *e, const char *path,
+static enum pb_status check_identity(hid_t group, const struct pb_experiment *e, const char *name,
 				     struct pb_error *err)
 {
 	enum pb_status status;
@@ -128,13 +128,13 @@ static enum pb_status check_identity(hid_t file, const struct pb_experiment *e, 
 	char difference[2048];
 	bool same;
 
-	PB_TRY(pb_identity_read(&there, file, err));
+	PB_TRY(pb_identity_read(&there, group, err));
 	PB_TRY(pb_identity_compare(&there, e, &same, difference, sizeof difference, err));
 	if (!same)
 		status = pb_fail(err, PB_ERR_INPUT,
 				 "part of another experiment: %s: %s\nname another output, or "
 				 "replace this one with --force",
-				 path, difference);
+				 name, difference);
 cleanup:
 	pb_identity_free(&there);
 	return status;
@@ -211,6 +211,27 @@ cleanup:
 	return status;
 }
 
+enum pb_status pb_part_read_group(struct pb_part *out, const struct pb_experiment *e, size_t chunk,
+				  hid_t group, const char *name, struct pb_error *err)
+{
+	enum pb_status status;
+	struct pb_error inner = {0};
+
+	*out = (struct pb_part){0};
+	PB_TRY(pb_chunk_values_new(&out->values, e, chunk, err));
+	status = check_identity(group, e, name, &inner);
+	if (status == PB_OK)
+		status = read_content(out, group, e, &inner);
+	if (status == PB_ERR_CHECK)
+		(void)pb_fail(err, status, "damaged part: %s: %s", name, inner.message);
+	else if (status != PB_OK)
+		(void)pb_fail(err, status, "%s", inner.message);
+cleanup:
+	if (status != PB_OK)
+		pb_part_free(out);
+	return status;
+}
+
 enum pb_status pb_part_read(struct pb_part *out, const struct pb_experiment *e, size_t chunk,
 			    struct pb_error *err)
 {
@@ -226,21 +247,14 @@ enum pb_status pb_part_read(struct pb_part *out, const struct pb_experiment *e, 
 		status = pb_fail(err, PB_ERR_INPUT, "missing part: %s: %s", path, strerror(errno));
 		goto cleanup;
 	}
-	PB_TRY(pb_chunk_values_new(&out->values, e, chunk, err));
 	status = pb_h5_file_open(&file, path, false, PB_ERR_CHECK, &inner);
 	if (status == PB_OK)
-		status = check_identity(file, e, path, &inner);
-	if (status == PB_OK)
-		status = read_content(out, file, e, &inner);
-	if (status == PB_ERR_CHECK)
+		status = pb_part_read_group(out, e, chunk, file, path, err);
+	else
 		(void)pb_fail(err, status, "damaged part: %s: %s", path, inner.message);
-	else if (status != PB_OK)
-		(void)pb_fail(err, status, "%s", inner.message);
 cleanup:
 	if (file >= 0)
 		(void)pb_h5_file_close(&file, "", NULL);
-	if (status != PB_OK)
-		pb_part_free(out);
 	free(path);
 	return status;
 }

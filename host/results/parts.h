@@ -3,6 +3,7 @@
 #define PB_RESULTS_PARTS_H
 
 #include "patchbay/results.h"
+#include "results/h5.h"
 
 /* The largest number of candidates of a pair. */
 size_t pb_experiment_candidates(const struct pb_experiment *e);
@@ -37,11 +38,15 @@ struct pb_part {
 	struct pb_chunk_values *values;
 	char *isa;        /* values->isa */
 	int64_t finished; /* when it was written: seconds since 1970, UTC */
+	bool missing;     /* there is none: all of its values are absent */
 };
 /* PB_ERR_INPUT when there is none or it is of another experiment, PB_ERR_CHECK when it is
  * damaged. */
 enum pb_status pb_part_read(struct pb_part *out, const struct pb_experiment *e, size_t chunk,
 			    struct pb_error *err);
+/* The same from an open group that holds what a part file does; `name` stands for it in messages. */
+enum pb_status pb_part_read_group(struct pb_part *out, const struct pb_experiment *e, size_t chunk,
+				  hid_t group, const char *name, struct pb_error *err);
 void pb_part_free(struct pb_part *part);
 
 /* Remove the parts, the files that dead processes left half written, and the folder. */

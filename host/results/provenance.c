@@ -1,5 +1,6 @@
 /* Where a result comes from: attributes of the root. */
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "patchbay/base.h"
@@ -62,15 +63,20 @@ enum pb_status pb_provenance_write(hid_t file, const struct pb_experiment *e, in
 		     {"precision", e->precision},
 		     {"host", e->host}};
 	const char *family = e->family != NULL ? e->family : "a model";
-	char *title = e->evaluation != NULL
+	char *whole = e->evaluation != NULL
 			  ? pb_format("Patchbay: accuracy on %zu prompts, %s, %zu layers of %zu "
 				      "heads",
 				      e->evaluation->n, family, e->arch.n_layers, e->arch.n_heads)
 			  : pb_format("Patchbay: causal interventions on %zu pairs of prompts, %s, "
 				      "%zu layers of %zu heads",
 				      e->pairs->n, family, e->arch.n_layers, e->arch.n_heads);
+	char *title = whole == NULL ? NULL
+		      : e->n_shards > 0
+			  ? pb_format("%s: shard %zu of %zu", whole, e->shard, e->n_shards)
+			  : strdup(whole);
 	size_t i;
 
+	free(whole);
 	if (title == NULL)
 		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the file's title");
 	PB_TRY(pb_h5_put_text(file, "title", title, err));
@@ -86,6 +92,40 @@ enum pb_status pb_provenance_write(hid_t file, const struct pb_experiment *e, in
 	PB_TRY(pb_h5_put_double(file, "seconds_computing", seconds, err));
 cleanup:
 	free(title);
+	return status;
+}
+
+enum pb_status pb_missing_write(hid_t file, const struct pb_part_source *source,
+				struct pb_error *err)
+{
+	const struct pb_experiment *e = source->e;
+	const size_t n_items = pb_experiment_items(e);
+	size_t *missing = NULL, n = 0, items = 0, c;
+	char *list = NULL;
+	enum pb_status status;
+
+	PB_TRY(pb_alloc((void **)&missing, e->n_chunks, sizeof *missing, "chunks", err));
+	for (c = 0; c < e->n_chunks; c++) {
+		const size_t left = n_items - c * e->chunk_pairs;
+
+		if (pb_part_source_has(source, c))
+			continue;
+		missing[n++] = c;
+		items += left < e->chunk_pairs ? left : e->chunk_pairs;
+	}
+	if (n == 0)
+		goto cleanup;
+	list = pb_chunk_list(missing, n);
+	if (list == NULL) {
+		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: chunks");
+		goto cleanup;
+	}
+	PB_TRY(pb_h5_put_text(file, "missing_chunks", list, err));
+	PB_TRY(pb_h5_put_int(file, "n_missing_chunks", (int64_t)n, err));
+	PB_TRY(pb_h5_put_int(file, "n_missing", (int64_t)items, err));
+cleanup:
+	free(list);
+	free(missing);
 	return status;
 }
 

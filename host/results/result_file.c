@@ -7,6 +7,7 @@
 
 #include "patchbay/base.h"
 #include "results/evaluation.h"
+#include "results/shard.h"
 
 enum pb_status pb_result_size(hid_t file, const char *name, size_t *size, struct pb_error *err)
 {
@@ -110,7 +111,30 @@ cleanup:
 	return status;
 }
 
-static enum pb_status check_complete(const struct pb_result *r, struct pb_error *err)
+/* What a partial merge lacks. */
+static enum pb_status read_missing(struct pb_result *r, struct pb_error *err)
+{
+	int64_t chunks = 0, items = 0;
+	enum pb_status status;
+
+	PB_TRY(pb_h5_get_text(r->file, "missing_chunks", &r->missing_chunks, err));
+	PB_TRY(pb_h5_get_int(r->file, "n_missing_chunks", &chunks, err));
+	PB_TRY(pb_h5_get_int(r->file, "n_missing", &items, err));
+	if (chunks <= 0 || items <= 0) {
+		status = pb_fail(err, PB_ERR_CHECK, "it does not say which chunks it lacks: %s",
+				 r->path);
+		goto cleanup;
+	}
+	r->n_missing_chunks = (size_t)chunks;
+	r->n_missing = (size_t)items;
+	pb_warn("%s: a partial merge: %zu %s of chunk%s %s are missing", r->path, r->n_missing,
+		pb_is_evaluation(r->file) ? "prompts" : "pairs", r->n_missing_chunks == 1 ? "" : "s",
+		r->missing_chunks);
+cleanup:
+	return status;
+}
+
+static enum pb_status check_complete(struct pb_result *r, struct pb_error *err)
 {
 	enum pb_status status;
 	int64_t version, complete = 0;
@@ -136,7 +160,18 @@ static enum pb_status check_complete(const struct pb_result *r, struct pb_error 
 			       version, PB_SCHEMA_VERSION, r->path);
 	if (pb_h5_has(r->file, "complete"))
 		PB_TRY(pb_h5_get_int(r->file, "complete", &complete, err));
-	if (complete != 1)
+	if (pb_is_shard(r->file)) {
+		status = pb_fail(err, PB_ERR_INPUT,
+				 "a shard, which is a part of a result: %s: make the whole with "
+				 "patchbay merge, or look at this one with patchbay info",
+				 r->path);
+		goto cleanup;
+	}
+	if (complete == 1)
+		goto cleanup;
+	if (pb_h5_has(r->file, "missing_chunks"))
+		PB_TRY(read_missing(r, err));
+	else
 		status = pb_fail(err, PB_ERR_CHECK, "not complete: %s: run it again", r->path);
 cleanup:
 	return status;
@@ -195,6 +230,7 @@ void pb_result_close(struct pb_result *r)
 	free(r->logit_diff[0]);
 	free(r->logit_diff[1]);
 	free(r->right);
+	free(r->missing_chunks);
 	if (r->file >= 0)
 		(void)pb_h5_file_close(&r->file, r->path, NULL);
 	*r = (struct pb_result){.file = -1};

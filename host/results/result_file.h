@@ -17,14 +17,18 @@ struct pb_result {
 	hid_t file;
 	const char *path; /* borrowed */
 	bool evaluation;  /* it has cells of prompts, and nothing of what follows */
+	/* of a partial merge: chunks, and pairs or prompts, that it lacks; their numbers as text */
+	size_t n_missing_chunks, n_missing;
+	char *missing_chunks;
 	size_t n_pairs, n_layers, n_heads, n_positions, n_chunks, n_sweeps;
 	struct pb_result_sweep *sweeps; /* in order of their number */
 	double *logit_diff[2];          /* clean, corrupted: [n_pairs] */
 	uint8_t *right;                 /* [n_pairs] */
 };
 
-/* PB_ERR_INPUT when there is no such file or it is not a result file, PB_ERR_CHECK when it is one
- * that is damaged or incomplete. */
+/* PB_ERR_INPUT when there is no such file, or it is not a result file but a shard of one;
+ * PB_ERR_CHECK when it is one that is damaged or incomplete. A partial merge is opened, with a
+ * warning of what it lacks. */
 enum pb_status pb_result_open(struct pb_result *out, const char *path, struct pb_error *err);
 /* The same for evaluations too, which pb_result_open refuses. */
 enum pb_status pb_result_open_any(struct pb_result *out, const char *path, struct pb_error *err);

@@ -388,6 +388,8 @@ static enum pb_status see_cell(struct pb_summary_shared *view, const struct pb_s
 		PB_TRY(pb_alloc((void **)&view->rows[subset], cell->n, sizeof(size_t), "summary",
 				err));
 	for (i = cell->first; i < cell->first + cell->n; i++) {
+		if (all->facts->missing[i])
+			continue;
 		view->rows[0][n[0]++] = i;
 		if (all->facts->right[i])
 			view->rows[1][n[1]++] = i;

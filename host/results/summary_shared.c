@@ -24,6 +24,8 @@ static enum pb_status share_groups(struct pb_summary_shared *shared, struct pb_e
 	for (g = 0; g < shared->groups.n; g++) {
 		const struct pb_group *group = &shared->groups.items[g];
 
+		if (shared->facts->missing[group->state] || shared->facts->missing[group->action])
+			continue;
 		shared->group_rows[0][n[0]++] = g;
 		if (right[group->state] && right[group->action])
 			shared->group_rows[1][n[1]++] = g;
@@ -51,6 +53,8 @@ enum pb_status pb_summary_shared_new(struct pb_summary_shared *shared,
 		PB_TRY(pb_alloc((void **)&shared->rows[s], e->pairs->n, sizeof(size_t), "summary",
 				err));
 	for (i = 0; i < e->pairs->n; i++) {
+		if (facts->missing[i])
+			continue;
 		shared->rows[0][n[0]++] = i;
 		if (facts->right[i])
 			shared->rows[1][n[1]++] = i;

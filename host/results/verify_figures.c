@@ -146,7 +146,7 @@ enum pb_status pb_result_figures(struct pb_check_figures *f, const struct pb_res
 	enum pb_status status;
 	struct pb_checked_variant *variants = NULL;
 	char *precision = NULL;
-	size_t n = 0, i;
+	size_t n = 0, missing = 0, i;
 
 	PB_TRY(pb_check_figures_new(f, r->n_chunks, r->n_layers, r->n_sweeps, err));
 	PB_TRY(pb_h5_get_text(r->file, "precision", &precision, err));
@@ -155,6 +155,14 @@ enum pb_status pb_result_figures(struct pb_check_figures *f, const struct pb_res
 			  r->n_chunks * r->n_layers, f->resid_pre_deviation, err));
 	PB_TRY(pb_h5_read(r->file, "checks/resid_pre_pairs", H5T_NATIVE_INT32, r->n_chunks,
 			  f->resid_pre_pairs, err));
+	for (i = 0; i < r->n_chunks; i++)
+		missing += f->resid_pre_pairs[i] < 0;
+	if (missing != r->n_missing_chunks) {
+		status = pb_fail(err, PB_ERR_CHECK,
+				 "%zu chunks have no checks, and the file says that %zu are missing",
+				 missing, r->n_missing_chunks);
+		goto cleanup;
+	}
 	PB_TRY(pb_h5_read(r->file, "checks/logit_largest", H5T_NATIVE_DOUBLE, r->n_chunks,
 			  f->logit_largest, err));
 	PB_TRY(pb_h5_read(r->file, "checks/attribution_deviation", H5T_NATIVE_DOUBLE, r->n_chunks,
@@ -163,6 +171,8 @@ enum pb_status pb_result_figures(struct pb_check_figures *f, const struct pb_res
 	for (i = 0; i < r->n_pairs; i++) {
 		const double clean = r->logit_diff[0][i], other = r->logit_diff[1][i];
 
+		if (r->n_missing_chunks > 0 && isnan(clean))
+			continue; /* its mask was looked at before */
 		f->gap_largest = fmax(f->gap_largest, fabs(clean - other));
 		f->logit_diff_largest = fmax(f->logit_diff_largest, fmax(fabs(clean), fabs(other)));
 	}

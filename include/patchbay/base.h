@@ -51,8 +51,8 @@ char *pb_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- files --------------------------------------------------------------------------- */
 
-/* A read-only memory-mapped file. data is NULL for an empty file. A file that becomes shorter while it
- * is mapped ends the process when a lost page is read: pb_map_guard makes that a message. */
+/* A read-only memory-mapped file. data is NULL for an empty file. A file that becomes shorter while
+ * it is mapped ends the process when a lost page is read: pb_map_guard makes that a message. */
 struct pb_map {
 	const unsigned char *data;
 	size_t size;
@@ -122,8 +122,8 @@ void pb_signals_install(unsigned grace);
 bool pb_stop_requested(void);
 /* The last of these signals, 0: none; *at: pb_seconds() of the first (NULL: not wanted). */
 int pb_stop_signal(double *at);
-/* End the process with status 75 so many seconds from now, unless it has ended by then. The earliest
- * such end counts. Does nothing before pb_signals_install. */
+/* End the process with status 75 so many seconds from now, unless it has ended by then. The
+ * earliest such end counts. Does nothing before pb_signals_install. */
 void pb_leave_within(double seconds);
 
 /* ---- SHA-256 ------------------------------------------------------------------------- */

@@ -26,17 +26,24 @@ struct pb_run_options {
 	bool force;           /* replace an output of a different experiment */
 	bool profile;         /* print the time by stage at the end */
 	bool quiet;
-	double grace_s; /* seconds from a stop request to the end; a chunk that needs more is dropped */
-	/* "[[HH:]MM:]SS"; "auto": what the SLURM job has left; "job": the same, and no limit where there
-	 * is no job or it cannot be known; NULL or "none": no limit */
+	double grace_s; /* seconds from a stop request to the end; a chunk that needs more is
+			   dropped */
+	/* "[[HH:]MM:]SS"; "auto": what the SLURM job has left; "job": the same, and no limit where
+	 * there is no job or it cannot be known; NULL or "none": no limit */
 	const char *time_limit;
+	/* of a shard: the whole's output; its stop file counts beside the shard's own. NULL: none
+	 */
+	const char *whole_output;
+	/* shard `shard` of n_shards, from 0: only its chunks, and the config's output is the
+	 * shard's own file; n_shards 0: all of it */
+	size_t shard, n_shards;
 	struct pb_team *team; /* the processes of this run; NULL: this one alone */
 };
 
 /* The whole experiment of a config: open the model, make or read the pairs, plan, run every chunk
  * that has no part yet, assemble, print the summary to stdout. PB_ERR_STOPPED after a stop
- * request (pb_signals_install, a file OUTPUT.stop, the time limit): the parts stay and the same call
- * continues. */
+ * request (pb_signals_install, a file OUTPUT.stop, the time limit): the parts stay and the same
+ * call continues. */
 enum pb_status pb_experiment_run(const struct pb_run_config *config,
 				 const struct pb_run_options *options, struct pb_error *err);
 

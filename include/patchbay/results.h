@@ -53,7 +53,17 @@ struct pb_experiment {
 	const struct pb_eval_set *evaluation;
 	size_t chunk_pairs,
 	    n_chunks; /* chunk c holds pairs (prompts) [c*chunk_pairs, min(n, (c+1)*chunk_pairs)) */
+	size_t shard, n_shards; /* the output is shard `shard` of so many; 0: the whole */
 };
+
+/* Whether a chunk is the output's: every n_shards-th chunk is a shard's, from chunk `shard` on, so
+ * that long and short prompts spread over all of them. */
+bool pb_experiment_takes(const struct pb_experiment *e, size_t chunk);
+/* How many they are. */
+size_t pb_experiment_n_taken(const struct pb_experiment *e);
+/* "box.shard-0-of-3.h5" of "box.h5" (freed with free()), or the output itself where it is named so
+ * already; NULL: out of memory. */
+char *pb_shard_name(const char *output, size_t shard, size_t n_shards);
 
 /* Per prompt side (clean, corrupted), arrays of the chunk's n_pairs. Ranks count strictly larger
  * logits, from 0; rows past the tokenizer are out of argmax and rank. */
@@ -169,9 +179,22 @@ enum pb_status pb_part_write(const struct pb_experiment *e, const struct pb_chun
 			     struct pb_error *err);
 
 /* Assemble the final file from all parts: raw values, summaries, checks and their checksums,
- * written aside and renamed; then the parts are removed. A failing check is PB_ERR_CHECK: the file
+ * written aside and renamed; then the parts are removed. Of a shard: its parts as they are, in one
+ * file with all that pb_result_merge needs. A failing check is PB_ERR_CHECK: the file
  * is not put in place, the message has the figures, the parts stay. */
 enum pb_status pb_result_assemble(const struct pb_experiment *e, struct pb_error *err);
+
+struct pb_merge_options {
+	const char *output, *command;
+	size_t n_parts;
+	const char *const *parts; /* shard files, in any order */
+	bool partial;             /* chunks may be missing */
+	bool force;               /* replace an output of another experiment */
+};
+/* One result file from shards: the datasets of one run, to the bit. PB_ERR_INPUT for what is no
+ * shard, overlaps, gaps, different experiments, an output that is something else; PB_ERR_CHECK for
+ * damaged shards, with file and chunk; PB_ERR_IO where another process writes the output. */
+enum pb_status pb_result_merge(const struct pb_merge_options *options, struct pb_error *err);
 
 /* `patchbay verify`: complete, every checksum right, no unexplained NaN, checks within tolerance.
  * Writes a line per item to out. PB_ERR_CHECK when something is wrong, PB_ERR_INPUT when the file

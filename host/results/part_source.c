@@ -1,0 +1,98 @@
+/* Parts from a folder or from shards. */
+#include "results/part_source.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "patchbay/base.h"
+
+struct pb_part_source pb_part_source_folder(const struct pb_experiment *e)
+{
+	return (struct pb_part_source){.e = e, .file = -1};
+}
+
+struct pb_part_source pb_part_source_shards(const struct pb_experiment *e,
+					    const struct pb_shard_file *shards,
+					    const size_t *shard_of)
+{
+	return (struct pb_part_source){.e = e, .shards = shards, .shard_of = shard_of, .file = -1};
+}
+
+void pb_part_source_close(struct pb_part_source *source)
+{
+	if (source->file >= 0)
+		(void)pb_h5_file_close(&source->file, "", NULL);
+}
+
+bool pb_part_source_has(const struct pb_part_source *source, size_t chunk)
+{
+	return source->shards == NULL || source->shard_of[chunk] != SIZE_MAX;
+}
+
+bool pb_part_source_is_whole(const struct pb_part_source *source)
+{
+	size_t c;
+
+	for (c = 0; c < source->e->n_chunks; c++)
+		if (!pb_part_source_has(source, c))
+			return false;
+	return true;
+}
+
+/* All values are NaN or -1 from the start; no cell exists. */
+static enum pb_status read_nothing(const struct pb_experiment *e, size_t chunk,
+				   struct pb_part *part, struct pb_error *err)
+{
+	struct pb_chunk_values *v;
+	enum pb_status status;
+	size_t s, i, n;
+
+	*part = (struct pb_part){.finished = INT64_MAX, .missing = true};
+	PB_TRY(pb_chunk_values_new(&part->values, e, chunk, err));
+	v = part->values;
+	v->checks.logit_largest = NAN;
+	part->isa = strdup("");
+	if (part->isa == NULL) {
+		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: a missing part");
+		goto cleanup;
+	}
+	v->isa = part->isa;
+	for (s = 0; s < e->n_sweeps; s++) {
+		memset(v->sweeps[s].absent, 1, v->n_pairs * e->grids[s].n_cells);
+		n = v->sweeps[s].control != NULL ? v->n_pairs * pb_control_count(e, s) : 0;
+		for (i = 0; i < n; i++)
+			v->sweeps[s].control[i] = NAN;
+	}
+cleanup:
+	if (status != PB_OK)
+		pb_part_free(part);
+	return status;
+}
+
+/* Chunks alternate between shards: one of them is open at a time, whatever their number. */
+static enum pb_status open_shard(struct pb_part_source *source, size_t shard, struct pb_error *err)
+{
+	enum pb_status status;
+
+	if (source->file >= 0 && source->open == shard)
+		return PB_OK;
+	pb_part_source_close(source);
+	status = pb_h5_file_open(&source->file, source->shards[shard].path, false, PB_ERR_CHECK, err);
+	source->open = shard;
+	return status;
+}
+
+enum pb_status pb_part_source_read(struct pb_part_source *source, size_t chunk,
+				   struct pb_part *part, struct pb_error *err)
+{
+	if (source->shards == NULL)
+		return pb_part_read(part, source->e, chunk, err);
+	if (!pb_part_source_has(source, chunk))
+		return read_nothing(source->e, chunk, part, err);
+	*part = (struct pb_part){0};
+	if (open_shard(source, source->shard_of[chunk], err) != PB_OK)
+		return PB_ERR_CHECK;
+	return pb_shard_read_part(part, source->e, chunk, source->file,
+				  source->shards[source->open].path, err);
+}

@@ -1,0 +1,28 @@
+/* Where the parts of an experiment come from: its own folder, or shard files. */
+#ifndef PB_RESULTS_PART_SOURCE_H
+#define PB_RESULTS_PART_SOURCE_H
+
+#include "results/parts.h"
+#include "results/shard.h"
+
+struct pb_part_source {
+	const struct pb_experiment *e;
+	const struct pb_shard_file *shards; /* NULL: the experiment's own folder */
+	const size_t *shard_of;             /* [n_chunks] whose each chunk is; SIZE_MAX: missing */
+	hid_t file;                         /* of the shard that was read last; -1: none */
+	size_t open;
+};
+
+struct pb_part_source pb_part_source_folder(const struct pb_experiment *e);
+struct pb_part_source pb_part_source_shards(const struct pb_experiment *e,
+					    const struct pb_shard_file *shards,
+					    const size_t *shard_of);
+/* Whether no chunk is missing. */
+bool pb_part_source_is_whole(const struct pb_part_source *source);
+bool pb_part_source_has(const struct pb_part_source *source, size_t chunk);
+/* Read a part; a missing one is absent in all its values, and says that it is missing. */
+enum pb_status pb_part_source_read(struct pb_part_source *source, size_t chunk,
+				   struct pb_part *part, struct pb_error *err);
+void pb_part_source_close(struct pb_part_source *source);
+
+#endif
