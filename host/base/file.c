@@ -235,14 +235,22 @@ static enum pb_status sync_path(const char *path, int flags, struct pb_error *er
 	return status;
 }
 
+enum pb_status pb_sync_parent(const char *path, struct pb_error *err)
+{
+	char *directory = directory_of(path);
+	enum pb_status status;
+
+	if (directory == NULL)
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the name of the output %s", path);
+	status = sync_path(directory, O_DIRECTORY, err);
+	free(directory);
+	return status;
+}
+
 enum pb_status pb_aside_commit(struct pb_aside *aside, struct pb_error *err)
 {
 	enum pb_status status;
-	char *directory = directory_of(aside->path);
 
-	if (directory == NULL)
-		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the name of the output %s",
-			       aside->path);
 	PB_TRY(sync_path(aside->temp_path, 0, err));
 	if (rename(aside->temp_path, aside->path) != 0) {
 		status = pb_fail(err, PB_ERR_IO, "cannot rename: %s to %s: %s", aside->temp_path,
@@ -251,9 +259,8 @@ enum pb_status pb_aside_commit(struct pb_aside *aside, struct pb_error *err)
 	}
 	free(aside->temp_path);
 	aside->temp_path = NULL;
-	status = sync_path(directory, O_DIRECTORY, err);
+	status = pb_sync_parent(aside->path, err);
 cleanup:
-	free(directory);
 	return status;
 }
 

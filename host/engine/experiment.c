@@ -147,8 +147,24 @@ cleanup:
 /* ---- the output --------------------------------------------------------------------------------
  */
 
-/* Look at what is at the output: *done when a complete file of this experiment is there. */
-static enum pb_status settle_output(struct pb_running *r, bool *done, struct pb_error *err)
+static enum pb_status refuse_output(const struct pb_experiment *x, const char *difference,
+				    struct pb_error *err)
+{
+	if (strncmp(difference, "it is of a different experiment", 31) == 0)
+		return pb_fail(err, PB_ERR_INPUT,
+			       "the output belongs to a different experiment: %s: %s: use another "
+			       "-o, or --force to replace it",
+			       x->output, difference);
+	return pb_fail(err, PB_ERR_INPUT,
+		       "the output is something else: %s: %s: use another -o, or --force to "
+		       "replace it",
+		       x->output, difference);
+}
+
+/* Look at what is at the output: *done when a complete file of this experiment is there. first: it
+ * is not locked yet, and will be looked at again unless that is so. */
+static enum pb_status settle_output(struct pb_running *r, bool first, bool *done,
+				    struct pb_error *err)
 {
 	const struct pb_experiment *x = &r->experiment;
 	enum pb_output_state state;
@@ -161,7 +177,8 @@ static enum pb_status settle_output(struct pb_running *r, bool *done, struct pb_
 	case PB_OUTPUT_ABSENT:
 		break;
 	case PB_OUTPUT_PARTS:
-		pb_info("%s: an unfinished run of this experiment: continuing", x->output);
+		if (!first)
+			pb_info("%s: an unfinished run of this experiment: continuing", x->output);
 		break;
 	case PB_OUTPUT_COMPLETE:
 		pb_info("%s: this experiment is already complete", x->output);
@@ -169,11 +186,7 @@ static enum pb_status settle_output(struct pb_running *r, bool *done, struct pb_
 		break;
 	case PB_OUTPUT_OTHER:
 		if (!r->options->force) {
-			status =
-			    pb_fail(err, PB_ERR_INPUT,
-				    "the output belongs to a different experiment: %s: %s: use "
-				    "another -o, or --force to replace it",
-				    x->output, difference);
+			status = refuse_output(x, difference, err);
 			goto cleanup;
 		}
 		r->replace = true;
@@ -225,12 +238,12 @@ static enum pb_status judge(struct pb_running *r, struct pb_error *err)
 	PB_TRY(pb_model_check_finite(r->model, err));
 	PB_TRY(pb_model_hash(r->model, err));
 	PB_TRY(r->job->describe(r, err));
-	PB_TRY(settle_output(r, &r->complete, err));
+	PB_TRY(settle_output(r, true, &r->complete, err));
 	if (r->complete)
 		goto cleanup;
 	/* what is there may have changed until the lock was ours */
 	PB_TRY(pb_lock_take(&r->lock, r->experiment.output, err));
-	PB_TRY(settle_output(r, &r->complete, err));
+	PB_TRY(settle_output(r, false, &r->complete, err));
 	if (!r->complete && !r->replace)
 		PB_TRY(pb_running_look_for_parts(r, err));
 cleanup:

@@ -138,7 +138,7 @@ static enum pb_status write_computed(struct pb_assembly *a, struct pb_error *err
 		PB_TRY(pb_layout_scale(&a->layout, PB_DIM_CHECKED_VARIANT, err));
 	PB_TRY(pb_checks_group_write(&a->layout, &a->figures, (const char *const *)a->isa, err));
 	PB_TRY(pb_provenance_write(a->layout.file, e, a->started, a->seconds, err));
-	status = pb_missing_write(a->layout.file, a->source, err);
+	status = pb_source_write(a->layout.file, a->source, err);
 cleanup:
 	pb_summary_shared_free(&shared);
 	return status;

@@ -67,8 +67,9 @@ enum pb_status pb_assembly_add_part(struct pb_assembly *a, size_t chunk, struct 
  * the first chunk was started and the file was finished (seconds since 1970). */
 enum pb_status pb_provenance_write(hid_t file, const struct pb_experiment *e, int64_t started,
 				   double seconds, struct pb_error *err);
-/* Which chunks are missing, and how many pairs or prompts that are; nothing where all are there. */
-enum pb_status pb_missing_write(hid_t file, const struct pb_part_source *source,
+/* Of a merge: its command and its shards; and which chunks are missing, and how many pairs or
+ * prompts that are, where not all are there. */
+enum pb_status pb_source_write(hid_t file, const struct pb_part_source *source,
 				struct pb_error *err);
 /* What a file that is made from results says of the program: versions, command, time. */
 enum pb_status pb_program_write(hid_t file, const char *command, struct pb_error *err);

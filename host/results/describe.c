@@ -9,6 +9,7 @@
 #include "results/evaluation.h"
 #include "results/result_file.h"
 #include "results/schema.h"
+#include "results/shard.h"
 
 /* A text attribute of the root, "?" when it is not there; freed with free(). */
 static char *text_of(hid_t file, const char *name)
@@ -69,7 +70,13 @@ static void describe_origin(const struct pb_result *r, const struct texts *t, FI
 	fprintf(out, "  file         %s", r->path);
 	if (stat(r->path, &st) == 0)
 		fprintf(out, ", %.1f MB", (double)st.st_size / 1e6);
-	fprintf(out, ", complete, schema %d\n", PB_SCHEMA_VERSION);
+	if (r->n_missing_chunks > 0)
+		fprintf(out, ", PARTIAL: %zu %s of chunk%s %s are missing", r->n_missing,
+			r->evaluation ? "prompts" : "pairs", r->n_missing_chunks == 1 ? "" : "s",
+			r->missing_chunks);
+	else
+		fprintf(out, ", complete");
+	fprintf(out, ", schema %d\n", PB_SCHEMA_VERSION);
 	fprintf(out, "  experiment   SHA-256 %.12s...\n", or_mark(t->experiment));
 	fprintf(out, "  model        %s (%s), SHA-256 %.12s...\n", or_mark(t->model),
 		or_mark(t->family), or_mark(t->model_sha256));
@@ -265,12 +272,57 @@ cleanup:
 	return status;
 }
 
+static enum pb_status describe_shard(const char *path, hid_t file, FILE *out, struct pb_error *err)
+{
+	const struct pb_result r = {.file = file, .path = path};
+	struct pb_shard_file shard = {0};
+	struct texts texts = {0};
+	char *chunks = NULL;
+	enum pb_status status;
+
+	PB_TRY(pb_shard_file_read(&shard, file, path, err));
+	chunks = pb_chunk_list(shard.chunks, shard.n_chunks);
+	texts_read(&texts, file);
+	describe_origin(&r, &texts, out);
+	fprintf(out, "  shard        %zu of %zu, from 0: %zu of %zu chunks%s%s\n", shard.shard,
+		shard.n_shards, shard.n_chunks, shard.n_chunks_all, shard.n_chunks > 0 ? ": " : "",
+		chunks != NULL ? chunks : "?");
+	describe_making(&texts, out);
+	fprintf(out, "  merge        patchbay merge OUT and all shards, when all are there\n");
+cleanup:
+	free(chunks);
+	texts_free(&texts);
+	pb_shard_file_free(&shard);
+	return status;
+}
+
+/* *is is false for any other file. */
+static enum pb_status try_shard(const char *path, FILE *out, bool *is, struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	struct pb_error inner = {0};
+	hid_t file = -1;
+
+	*is = false;
+	if (!pb_is_hdf5(path) || pb_h5_file_open(&file, path, false, PB_ERR_CHECK, NULL) != PB_OK)
+		return PB_OK;
+	*is = pb_is_shard(file);
+	if (*is)
+		status = describe_shard(path, file, out, &inner);
+	(void)pb_h5_file_close(&file, path, NULL);
+	return status == PB_OK ? PB_OK : pb_fail(err, status, "%s: %s", path, inner.message);
+}
+
 enum pb_status pb_result_describe(const char *path, FILE *out, struct pb_error *err)
 {
+	bool is_shard;
 	enum pb_status status;
 	struct texts texts = {0};
-	struct pb_result r;
+	struct pb_result r = {.file = -1};
 
+	PB_TRY(try_shard(path, out, &is_shard, err));
+	if (is_shard)
+		goto cleanup;
 	PB_TRY(pb_result_open_any(&r, path, err));
 	texts_read(&texts, r.file);
 	describe_origin(&r, &texts, out);

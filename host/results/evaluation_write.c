@@ -443,7 +443,7 @@ enum pb_status pb_evaluation_fill(const struct pb_experiment *e, struct pb_part_
 	PB_TRY(write_checks(&x, largest, err));
 	PB_TRY(pb_h5_put_text(x.layout.file, "kind", PB_KIND_EVALUATION, err));
 	PB_TRY(pb_provenance_write(x.layout.file, e, x.started, x.seconds, err));
-	PB_TRY(pb_missing_write(x.layout.file, source, err));
+	PB_TRY(pb_source_write(x.layout.file, source, err));
 	PB_TRY(pb_h5_file_close(&x.layout.file, path, err));
 	/* Open again: what is hashed is what was written, not what was meant to be. */
 	PB_TRY(pb_h5_file_open(&x.layout.file, path, true, PB_ERR_IO, err));

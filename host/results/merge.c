@@ -47,8 +47,8 @@ static enum pb_status compare_experiment(const struct merge *m, hid_t file, cons
 				   err));
 	if (!same)
 		status = pb_fail(err, PB_ERR_INPUT,
-				 "shards of different experiments: %s, beside %s: %s (here: %s)",
-				 path, m->shards[0].path, difference, m->shards[0].path);
+				 "shards of different experiments: %s (there) and %s (here): %s", path,
+				 m->shards[0].path, difference);
 cleanup:
 	pb_identity_free(&identity);
 	return status;
@@ -261,7 +261,9 @@ cleanup:
 
 static enum pb_status place(struct merge *m, struct pb_error *err)
 {
-	struct pb_part_source source = pb_part_source_shards(&m->e, m->shards, m->shard_of);
+	struct pb_part_source source = pb_part_source_shards(
+	    &m->e, m->shards, m->n, m->shard_of,
+	    m->options->command != NULL ? m->options->command : "");
 	struct pb_error inner = {0};
 	enum pb_status status = pb_result_place(&m->e, &source, &inner);
 
@@ -292,7 +294,9 @@ static enum pb_status merge(struct merge *m, struct pb_error *err)
 	if (m->complete)
 		goto cleanup;
 	warn_of_differences(m);
-	status = place(m, err);
+	PB_TRY(place(m, err));
+	pb_info("%s: merged from %zu shard%s, %zu of %zu chunks", m->options->output, m->n,
+		m->n == 1 ? "" : "s", m->e.n_chunks - m->n_missing, m->e.n_chunks);
 cleanup:
 	return status;
 }

@@ -370,6 +370,8 @@ enum pb_status pb_parts_prepare(const struct pb_experiment *e, struct pb_error *
 	if (access(folder, W_OK | X_OK) != 0)
 		status = pb_fail(err, PB_ERR_INPUT, "cannot write into the folder of parts: %s: %s",
 				 folder, strerror(errno));
+	else
+		status = pb_sync_parent(folder, err);
 cleanup:
 	pb_aside_end(&aside);
 	free(folder);

@@ -13,10 +13,15 @@ struct pb_part_source pb_part_source_folder(const struct pb_experiment *e)
 }
 
 struct pb_part_source pb_part_source_shards(const struct pb_experiment *e,
-					    const struct pb_shard_file *shards,
-					    const size_t *shard_of)
+					    const struct pb_shard_file *shards, size_t n_shards,
+					    const size_t *shard_of, const char *command)
 {
-	return (struct pb_part_source){.e = e, .shards = shards, .shard_of = shard_of, .file = -1};
+	return (struct pb_part_source){.e = e,
+				       .shards = shards,
+				       .n_shards = n_shards,
+				       .shard_of = shard_of,
+				       .command = command,
+				       .file = -1};
 }
 
 void pb_part_source_close(struct pb_part_source *source)

@@ -8,15 +8,17 @@
 struct pb_part_source {
 	const struct pb_experiment *e;
 	const struct pb_shard_file *shards; /* NULL: the experiment's own folder */
+	size_t n_shards;                    /* files */
 	const size_t *shard_of;             /* [n_chunks] whose each chunk is; SIZE_MAX: missing */
+	const char *command;                /* that merges them */
 	hid_t file;                         /* of the shard that was read last; -1: none */
 	size_t open;
 };
 
 struct pb_part_source pb_part_source_folder(const struct pb_experiment *e);
 struct pb_part_source pb_part_source_shards(const struct pb_experiment *e,
-					    const struct pb_shard_file *shards,
-					    const size_t *shard_of);
+					    const struct pb_shard_file *shards, size_t n_shards,
+					    const size_t *shard_of, const char *command);
 /* Whether no chunk is missing. */
 bool pb_part_source_is_whole(const struct pb_part_source *source);
 bool pb_part_source_has(const struct pb_part_source *source, size_t chunk);

@@ -95,8 +95,36 @@ cleanup:
 	return status;
 }
 
-enum pb_status pb_missing_write(hid_t file, const struct pb_part_source *source,
-				struct pb_error *err)
+/* "box.shard-0-of-3.h5, chunks 0, 3, on node1", a line for each shard. */
+static enum pb_status put_shards(hid_t file, const struct pb_part_source *source,
+				 struct pb_error *err)
+{
+	char *text = NULL;
+	size_t size = 0, i;
+	FILE *out = open_memstream(&text, &size);
+	enum pb_status status = PB_OK;
+
+	for (i = 0; out != NULL && i < source->n_shards; i++) {
+		const struct pb_shard_file *shard = &source->shards[i];
+		const char *slash = strrchr(shard->path, '/');
+		char *chunks = pb_chunk_list(shard->chunks, shard->n_chunks);
+
+		fprintf(out, "%s%s, chunks %s, on %s", i > 0 ? "\n" : "",
+			slash != NULL ? slash + 1 : shard->path, chunks != NULL ? chunks : "?",
+			shard->host);
+		free(chunks);
+	}
+	if (out == NULL || fclose(out) != 0)
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the names of shards");
+	PB_TRY(pb_h5_put_text(file, "merged_from", text, err));
+	status = pb_h5_put_text(file, "merge_command", source->command, err);
+cleanup:
+	free(text);
+	return status;
+}
+
+enum pb_status pb_source_write(hid_t file, const struct pb_part_source *source,
+			       struct pb_error *err)
 {
 	const struct pb_experiment *e = source->e;
 	const size_t n_items = pb_experiment_items(e);
@@ -104,6 +132,8 @@ enum pb_status pb_missing_write(hid_t file, const struct pb_part_source *source,
 	char *list = NULL;
 	enum pb_status status;
 
+	if (source->shards != NULL)
+		PB_TRY(put_shards(file, source, err));
 	PB_TRY(pb_alloc((void **)&missing, e->n_chunks, sizeof *missing, "chunks", err));
 	for (c = 0; c < e->n_chunks; c++) {
 		const size_t left = n_items - c * e->chunk_pairs;

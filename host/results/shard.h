@@ -5,6 +5,8 @@
 
 #include "results/parts.h"
 
+struct pb_report;
+
 /* Text of the root's attribute `kind`. */
 #define PB_KIND_SHARD "shard"
 bool pb_is_shard(hid_t file);
@@ -28,6 +30,9 @@ char *pb_chunk_list(const size_t *chunks, size_t n);
 
 /* The output of an experiment that is a shard, from all parts of its chunks, at `path`. */
 enum pb_status pb_shard_fill(const struct pb_experiment *e, const char *path, struct pb_error *err);
+/* `patchbay verify` of an open shard, into the report (verify_shard.c). */
+enum pb_status pb_shard_verify(struct pb_report *report, hid_t file, const char *path,
+			       struct pb_error *err);
 /* A part from an open shard file. */
 enum pb_status pb_shard_read_part(struct pb_part *part, const struct pb_experiment *e, size_t chunk,
 				  hid_t file, const char *path, struct pb_error *err);

@@ -7,11 +7,19 @@
 #include <unistd.h>
 
 #include "patchbay/base.h"
+#include "results/against.h"
 #include "results/checks.h"
 #include "results/evaluation.h"
 #include "results/identity.h"
 #include "results/result_file.h"
+#include "results/shard.h"
 #include "results/verify_data.h"
+
+/* What is verified: a file, or two files and that they are the same. */
+struct job {
+	const char *path, *other; /* other NULL: one file */
+	double tolerance;
+};
 
 static enum pb_status check_experiment(hid_t file, struct pb_error *err)
 {
@@ -72,7 +80,16 @@ static enum pb_status verify_file(struct pb_report *r, const struct pb_result *r
 	enum pb_status status;
 	struct pb_error why = {0};
 
-	pb_report_good(r, "complete", "the file says so");
+	if (result->n_missing_chunks > 0) {
+		status = pb_fail(&why, PB_ERR_CHECK,
+				 "a partial merge: %zu %s of chunk%s %s are missing",
+				 result->n_missing, result->evaluation ? "prompts" : "pairs",
+				 result->n_missing_chunks == 1 ? "" : "s", result->missing_chunks);
+		pb_report_wrong(r, "complete", &why);
+		why = (struct pb_error){0};
+	} else {
+		pb_report_good(r, "complete", "the file says so");
+	}
 	status = check_experiment(result->file, &why);
 	PB_TRY(pb_report_item(r, status, "experiment", "SHA-256 of its identity", &why, err));
 	PB_TRY(pb_verify_data(r, result->file, err));
@@ -98,9 +115,9 @@ cleanup:
 	return status;
 }
 
-/* A comparison; *is is false for any other file, which is left to pb_result_open. */
-static enum pb_status try_comparison(struct pb_report *r, const char *path, bool *is,
-				     struct pb_error *err)
+/* A comparison or a shard; *is is false for any other file, which is left to pb_result_open. */
+static enum pb_status try_others(struct pb_report *r, const char *path, bool *is,
+				 struct pb_error *err)
 {
 	enum pb_status status = PB_OK;
 	hid_t file = -1;
@@ -108,9 +125,10 @@ static enum pb_status try_comparison(struct pb_report *r, const char *path, bool
 	*is = false;
 	if (!pb_is_hdf5(path) || pb_h5_file_open(&file, path, false, PB_ERR_CHECK, NULL) != PB_OK)
 		return PB_OK;
-	*is = pb_h5_has(file, "comparison_version");
+	*is = pb_h5_has(file, "comparison_version") || pb_is_shard(file);
 	if (*is)
-		status = verify_comparison(r, file, err);
+		status = pb_is_shard(file) ? pb_shard_verify(r, file, path, err)
+					   : verify_comparison(r, file, err);
 	(void)pb_h5_file_close(&file, path, NULL);
 	return status;
 }
@@ -127,24 +145,44 @@ cleanup:
 	return status;
 }
 
-static enum pb_status verify_here(const char *path, FILE *out, struct pb_error *err)
+/* A file by itself; what is wrong with it is in the report. */
+static enum pb_status verify_alone(struct pb_report *r, const char *path, struct pb_error *err)
+{
+	struct pb_error inner = {0};
+	enum pb_status status;
+	bool is;
+
+	status = try_others(r, path, &is, &inner);
+	if (status == PB_OK && !is)
+		status = verify_result(r, path, &inner);
+	if (status == PB_ERR_CHECK)
+		pb_report_wrong(r, path, &inner);
+	else if (status != PB_OK)
+		return pb_fail(err, status, "%s", inner.message);
+	return PB_OK;
+}
+
+static enum pb_status verify_here(const struct job *job, FILE *out, struct pb_error *err)
 {
 	enum pb_status status;
 	struct pb_report report = {.out = out};
-	struct pb_error inner = {0};
-	bool is_comparison;
 
-	status = try_comparison(&report, path, &is_comparison, &inner);
-	if (status == PB_OK && !is_comparison)
-		status = verify_result(&report, path, &inner);
-	if (status == PB_ERR_CHECK)
-		pb_report_wrong(&report, path, &inner);
-	else if (status != PB_OK)
-		return pb_fail(err, status, "%s", inner.message);
+	PB_TRY(verify_alone(&report, job->path, err));
+	if (job->other != NULL) {
+		fprintf(out, "%s\n", job->other);
+		PB_TRY(verify_alone(&report, job->other, err));
+		fprintf(out, "%s against %s\n", job->path, job->other);
+		if (report.n_wrong == 0)
+			PB_TRY(pb_against(&report, job->path, job->other, job->tolerance, err));
+	}
 	if (report.n_wrong == 0)
 		return PB_OK;
-	return pb_fail(err, PB_ERR_CHECK, "%s: %zu thing%s wrong, the first: %s", path,
-		       report.n_wrong, report.n_wrong == 1 ? " is" : "s are", report.first.message);
+	status = pb_fail(err, PB_ERR_CHECK, "%s%s%s: %zu thing%s wrong, the first: %s", job->path,
+			 job->other != NULL ? " against " : "",
+			 job->other != NULL ? job->other : "", report.n_wrong,
+			 report.n_wrong == 1 ? " is" : "s are", report.first.message);
+cleanup:
+	return status;
 }
 
 /* ---- in a process of its own ----------------------------------------------------------- */
@@ -169,13 +207,13 @@ static void relay(int from, FILE *out)
 			fwrite(buffer, 1, (size_t)n, out);
 }
 
-static void verify_in_child(const char *path, int to, struct verdict *verdict)
+static void verify_in_child(const struct job *job, int to, struct verdict *verdict)
 {
 	FILE *out = fdopen(to, "w");
 
 	if (out == NULL)
 		_exit(1);
-	verdict->status = verify_here(path, out, &verdict->err);
+	verdict->status = verify_here(job, out, &verdict->err);
 	if (fclose(out) != 0 && verdict->status == PB_OK)
 		verdict->status = pb_fail(&verdict->err, PB_ERR_IO, "cannot write the report");
 	verdict->reached = true;
@@ -201,7 +239,7 @@ static enum pb_status wait_for(pid_t child, const char *path, const struct verdi
 		       WIFSIGNALED(ended) ? strsignal(WTERMSIG(ended)) : "it left early");
 }
 
-enum pb_status pb_result_verify(const char *path, FILE *out, struct pb_error *err)
+static enum pb_status verify(const struct job *job, FILE *out, struct pb_error *err)
 {
 	enum pb_status status;
 	int ends[2] = {-1, -1};
@@ -218,12 +256,12 @@ enum pb_status pb_result_verify(const char *path, FILE *out, struct pb_error *er
 	}
 	if (child == 0) {
 		close(ends[0]);
-		verify_in_child(path, ends[1], verdict);
+		verify_in_child(job, ends[1], verdict);
 	}
 	close(ends[1]);
 	ends[1] = -1;
 	relay(ends[0], out);
-	status = wait_for(child, path, verdict, out, err);
+	status = wait_for(child, job->path, verdict, out, err);
 cleanup:
 	if (ends[0] >= 0)
 		close(ends[0]);
@@ -231,4 +269,19 @@ cleanup:
 		close(ends[1]);
 	munmap(verdict, sizeof *verdict);
 	return status;
+}
+
+enum pb_status pb_result_verify(const char *path, FILE *out, struct pb_error *err)
+{
+	const struct job job = {.path = path};
+
+	return verify(&job, out, err);
+}
+
+enum pb_status pb_result_against(const char *path, const char *other, double tolerance, FILE *out,
+				 struct pb_error *err)
+{
+	const struct job job = {.path = path, .other = other, .tolerance = tolerance};
+
+	return verify(&job, out, err);
 }

@@ -240,6 +240,20 @@ cleanup:
 	return status;
 }
 
+enum pb_status pb_verify_attributes(struct pb_report *r, hid_t file, struct pb_error *err)
+{
+	enum pb_status status;
+	struct pb_error why = {0};
+	struct pb_objects all = {0};
+
+	PB_TRY(pb_objects_list(&all, file, err));
+	status = check_attributes(file, &all, &why);
+	status = pb_report_item(r, status, "attributes", "checksum right", &why, err);
+cleanup:
+	pb_objects_free(&all);
+	return status;
+}
+
 enum pb_status pb_verify_data(struct pb_report *r, hid_t file, struct pb_error *err)
 {
 	enum pb_status status;

@@ -21,6 +21,7 @@ enum pb_status pb_report_item(struct pb_report *report, enum pb_status status, c
 
 /* The attributes and every dataset, by /checks, into the report; an error only where the file
  * cannot be walked. */
+enum pb_status pb_verify_attributes(struct pb_report *r, hid_t file, struct pb_error *err);
 enum pb_status pb_verify_data(struct pb_report *report, hid_t file, struct pb_error *err);
 
 #endif

@@ -82,6 +82,8 @@ struct pb_aside {
 enum pb_status pb_aside_begin(struct pb_aside *aside, const char *path, struct pb_error *err);
 /* fsync the file written at temp_path, rename it to path, fsync the directory. */
 enum pb_status pb_aside_commit(struct pb_aside *aside, struct pb_error *err);
+/* Flush the directory that holds `path`: what was made or renamed in it is there after a crash. */
+enum pb_status pb_sync_parent(const char *path, struct pb_error *err);
 /* Remove temp_path if it is still there and free the names. Safe after commit. */
 void pb_aside_end(struct pb_aside *aside);
 

@@ -201,6 +201,13 @@ enum pb_status pb_result_merge(const struct pb_merge_options *options, struct pb
  * is not a result file. */
 enum pb_status pb_result_verify(const char *path, FILE *out, struct pb_error *err);
 
+/* Both files as by pb_result_verify, and then their datasets: the same values, to the bit where
+ * tolerance is negative. Else differences of float datasets may be that much of the largest effect
+ * (of other numbers: of the largest of their dataset), and what is derived from the values is not
+ * compared. PB_ERR_CHECK where they differ, with dataset, index and values in the report. */
+enum pb_status pb_result_against(const char *path, const char *other, double tolerance, FILE *out,
+				 struct pb_error *err);
+
 /* `patchbay info` of a result file: attributes, shapes, sweeps, checks. */
 enum pb_status pb_result_describe(const char *path, FILE *out, struct pb_error *err);
 
