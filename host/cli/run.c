@@ -112,6 +112,8 @@ static enum pb_status run(bool evaluation, const char *path, const struct run_ar
 	struct pb_run_config config = {0};
 	enum pb_status status;
 
+	/* first of all: a signal that comes early must stop the run too, not kill it */
+	pb_signals_install((unsigned)args->grace);
 	PB_TRY(pb_team_open(&options.team, err));
 	/* until chunks are shared out all processes would say the same */
 	if (options.team->rank > 0) {
@@ -121,7 +123,6 @@ static enum pb_status run(bool evaluation, const char *path, const struct run_ar
 	pb_log_quiet(options.quiet);
 	status = read_config(&config, evaluation, path, args, &options.whole_output, err);
 	PB_TRY(pb_team_agree(options.team, status, err));
-	pb_signals_install((unsigned)args->grace);
 	PB_TRY((evaluation ? pb_evaluation_run : pb_experiment_run)(&config, &options, err));
 cleanup:
 	pb_config_free(&config);

@@ -373,8 +373,16 @@ static void print_plan_of_sweeps(struct pb_running *r, FILE *out)
 {
 	pb_plan_print(&r->plan, r->config, r->works, &r->pairs, r->gemm_rate, out);
 	if (r->options->device)
-		pb_gpu_model_print(r->options->device, &r->model->arch, &r->plan,
-				   r->config->precision, r->pairs.max_length, out);
+		(void)pb_gpu_model_print(r->options->device, &r->model->arch, &r->plan,
+					 r->config->precision, r->pairs.max_length, out);
+}
+
+static double seconds_of_sweeps(const struct pb_running *r)
+{
+	if (r->options->device)
+		return pb_gpu_model_print(r->options->device, &r->model->arch, &r->plan,
+					  r->config->precision, r->pairs.max_length, NULL);
+	return pb_plan_seconds(&r->plan, r->gemm_rate);
 }
 
 static enum pb_status print_sweeps(const char *path, FILE *out, struct pb_error *err)
@@ -386,6 +394,7 @@ const struct pb_job pb_job_sweeps = {.unit = "patches",
 				     .open = open_sweeps,
 				     .describe = describe_sweeps,
 				     .print_plan = print_plan_of_sweeps,
+				     .seconds = seconds_of_sweeps,
 				     .prepare = prepare_sweeps,
 				     .release = release_sweeps,
 				     .count = pb_running_count_variants,
@@ -505,7 +514,13 @@ static enum pb_status print_plan(struct pb_running *r, struct pb_error *err)
 	enum pb_status status;
 
 	PB_TRY(pb_measure_gemm(r->dev, r->model, &r->gemm_rate, err));
-	r->job->print_plan(r, stdout);
+	if (r->options->need)
+		*r->options->need = (struct pb_run_need){.n_chunks = r->plan.n_chunks,
+							 .n_prompts = r->pairs.n + r->prompts.n,
+							 .seconds = r->job->seconds(r),
+							 .memory = r->plan.peak_bytes};
+	else
+		r->job->print_plan(r, stdout);
 cleanup:
 	return status;
 }

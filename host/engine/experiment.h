@@ -19,6 +19,7 @@ struct pb_job {
 	enum pb_status (*open)(struct pb_running *r, struct pb_error *err);
 	enum pb_status (*describe)(struct pb_running *r, struct pb_error *err);
 	void (*print_plan)(struct pb_running *r, FILE *out);
+	double (*seconds)(const struct pb_running *r); /* of all chunks; r->gemm_rate is there */
 	/* What the engine needs before the first chunk, and what of it is let go before assembly.
 	 */
 	enum pb_status (*prepare)(struct pb_running *r, struct pb_error *err);

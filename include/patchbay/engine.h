@@ -15,6 +15,13 @@ extern "C" {
 
 struct pb_team; /* processes that run together */
 
+/* What a run will need, for whoever asks a cluster for it. */
+struct pb_run_need {
+	size_t n_chunks, n_prompts; /* pairs, or prompts of an evaluation */
+	double seconds;             /* of all chunks: on this machine, or at best on `device` */
+	size_t memory;              /* bytes at most, of the host's as the cpu backend would need it */
+};
+
 /* What the command line adds to a config. */
 struct pb_run_options {
 	const char *command;  /* the command line, for the file */
@@ -22,6 +29,7 @@ struct pb_run_options {
 	size_t device_memory; /* bytes of the GPU's, 0: nine tenths of what is free there */
 	int n_threads;        /* 0: affinity or SLURM_CPUS_PER_TASK */
 	bool dry_run;         /* print the plan to stdout and stop */
+	struct pb_run_need *need; /* with it: filled, and nothing is printed; NULL: not wanted */
 	const char *device;   /* with it: also the time on this card ("h100"), NULL: none */
 	bool force;           /* replace an output of a different experiment */
 	bool profile;         /* print the time by stage at the end */
