@@ -10,13 +10,15 @@
 #include "patchbay/results.h"
 
 /* The program gets the signal that this shell is sent, and has time to end with status 75; then the
- * task is queued again. Cancelling also comes as a signal: then it is not. */
+ * task is queued again. So it is where the program was killed, but not for ever. Cancelling also comes
+ * as a signal: then it is not. */
 static const char run_lines[] =
     "echo \"start $((${SLURM_RESTART_COUNT:-0} + 1)) of task ${SLURM_ARRAY_TASK_ID:-$SLURM_JOB_ID}\" "
     "\"on $(hostname): $(date)\"\n"
     "child=\n"
     "asked=\n"
     "cancelled=\n"
+    "# shellcheck disable=SC2317 # it is called by the traps\n"
     "ask() {\n"
     "\tasked=1\n"
     "\t[ -z \"$child\" ] || kill -s USR1 \"$child\" 2>/dev/null\n"
@@ -32,11 +34,17 @@ static const char run_lines[] =
     "\tstatus=$?\n"
     "\t[ -n \"$asked\" ] || break\n"
     "done\n"
-    "if [ \"$status\" -eq 75 ] && [ -z \"$cancelled\" ]; then\n"
-    "\tif [ \"${SLURM_RESTART_COUNT:-0}\" -ge \"${MAX_RESTARTS:-100}\" ]; then\n"
-    "\t\techo \"started again ${SLURM_RESTART_COUNT:-0} times: not once more (MAX_RESTARTS)\" >&2\n"
+    "# stopped: 75; killed by somebody else, for instance where memory lacked: above 128\n"
+    "again=0\n"
+    "[ \"$status\" -ne 75 ] || again=${MAX_RESTARTS:-100}\n"
+    "[ \"$status\" -le 128 ] || again=3\n"
+    "if [ \"$again\" -gt 0 ] && [ -z \"$cancelled\" ]; then\n"
+    "\tif [ \"${SLURM_RESTART_COUNT:-0}\" -ge \"$again\" ]; then\n"
+    "\t\techo \"exit status $status, and started again ${SLURM_RESTART_COUNT:-0} times: not once more\" >&2\n"
+    "\telif scontrol requeue \"$SLURM_JOB_ID\"; then\n"
+    "\t\tsleep 60 # until it is taken away\n"
     "\telse\n"
-    "\t\tscontrol requeue \"$SLURM_JOB_ID\" || echo \"submit it again to continue\" >&2\n"
+    "\t\techo \"submit it again to continue\" >&2\n"
     "\tfi\n"
     "fi\n"
     "exit \"$status\"\n";
@@ -119,7 +127,7 @@ static void put_run(const struct pb_batch *b, FILE *out)
 		fputs("# srun does not take it from the job by itself\n"
 		      "export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}\n",
 		      out);
-	fprintf(out, "run=(%s", b->n_processes > 1 ? "srun --mpi=pmix --kill-on-bad-exit=1 " : "");
+	fprintf(out, "run=(%s", b->n_processes > 1 ? "srun --mpi=pmix " : "");
 	pb_put_quoted(out, b->program);
 	fprintf(out, " %s ", b->verb);
 	pb_put_quoted(out, b->config);

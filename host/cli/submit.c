@@ -170,11 +170,10 @@ static enum pb_status fit(struct pb_batch *b, const struct submit_args *a,
 	b->memory_mib *= workers;
 	*notes = pb_format(
 	    "foreseen: %zu chunks, %zu a task at most; %.3g s of %s a task%s%s; %.0f MiB a process\n"
-	    "(%s: not measured on the nodes; the margins are in `patchbay submit --help`)",
+	    "(nothing is measured on the nodes; `patchbay submit --help` has the margins)",
 	    need->n_chunks, share, seconds, a->evaluation ? "evaluation" : "sweep",
-	    a->device ? " at best on " : " on this machine", a->device ? a->device : "",
-	    (double)need->memory / 1048576.0,
-	    need->n_chunks < tasks ? "fewer tasks than asked" : "plan");
+	    a->device ? " at best on " : " as on this machine", a->device ? a->device : "",
+	    (double)need->memory / 1048576.0);
 	if (*notes == NULL)
 		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the notes of a script");
 	if (need->n_chunks < tasks)

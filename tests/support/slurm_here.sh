@@ -24,7 +24,7 @@ slurm_free_port() {
 }
 
 slurm_configure() {
-	local node
+	local node device
 	node=$(hostname -s)
 	cat >"$slurm/slurm.conf" <<-END
 		ClusterName=here
@@ -51,9 +51,13 @@ slurm_configure() {
 		ReturnToService=2
 		KillWait=10
 		CompleteWait=0
-		NodeName=$node NodeAddr=127.0.0.1 CPUs=4 RealMemory=8000 State=UNKNOWN
+		GresTypes=gpu
+		NodeName=$node NodeAddr=127.0.0.1 CPUs=4 RealMemory=8000 Gres=gpu:4 State=UNKNOWN
 		PartitionName=here Nodes=$node Default=YES MaxTime=INFINITE State=UP
 	END
+	# GPUs are devices, and these never do anything
+	for device in 0 1 2 3; do mknod "$slurm/gpu$device" c 1 3 || return 1; done
+	echo "NodeName=$node Name=gpu File=$slurm/gpu[0-3]" >"$slurm/gres.conf"
 	# it is read from beside slurm.conf
 	echo "CgroupMountpoint=/sys/fs/cgroup" >"$slurm/cgroup.conf"
 }
@@ -71,7 +75,7 @@ slurm_start() {
 		--socket="$slurm/munge/socket" --pid-file="$slurm/munge/pid" --log-file="$slurm/munge/log" \
 		--seed-file="$slurm/munge/seed" --num-threads=2 >"$slurm/munged.out" 2>&1 &
 	slurm_pids="$slurm_pids $!"
-	slurm_configure
+	slurm_configure || return 1
 	export SLURM_CONF=$slurm/slurm.conf
 	for _ in $(seq 100); do [ -S "$slurm/munge/socket" ] && break || sleep 0.1; done
 	[ -S "$slurm/munge/socket" ] || { slurm_logs && return 1; }
@@ -90,8 +94,8 @@ slurm_start() {
 # slurm_logs: the end of every log, for a failure.
 slurm_logs() {
 	local log
-	for log in "$slurm"/munge/log "$slurm"/*.log "$slurm"/*.out; do
-		[ -s "$log" ] && echo "---- $log" && tail -n 40 "$log"
+	for log in "$slurm"/munge/log "$slurm"/*.log; do
+		[ -s "$log" ] && echo "---- $log" && grep -v 'Unauthorized credential' "$log" | tail -n 60
 	done
 }
 
