@@ -10,8 +10,8 @@
 #include "patchbay/results.h"
 
 /* The program gets the signal that this shell is sent, and has time to end with status 75; then the
- * task is queued again. So it is where the program was killed, but not for ever. Cancelling also comes
- * as a signal: then it is not. */
+ * task is queued again. So it is where the program was killed, but not for ever. Cancelling also
+ * comes as a signal: then it is not. */
 static const char run_lines[] =
     "echo \"start $((${SLURM_RESTART_COUNT:-0} + 1)) of task ${SLURM_ARRAY_TASK_ID:-$SLURM_JOB_ID}\" "
     "\"on $(hostname): $(date)\"\n"

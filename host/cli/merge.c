@@ -30,15 +30,15 @@ enum pb_status pb_verb_merge(int argc, char **argv, struct pb_error *err)
 	    {"force", 0, PB_ARG_FLAG, NULL, "replace an OUT that is something else", &merge.force},
 	    {"quiet", 'q', PB_ARG_FLAG, NULL, "no notes, only warnings and errors", &quiet},
 	};
-	const struct pb_usage usage = {
-	    .verb = "merge",
-	    .operands = "OUT PART...",
-	    .summary = "Make one result file OUT from the shards of a run.",
-	    .n_operands_min = 2,
-	    .n_operands_max = 1000000,
-	    .options = options,
-	    .n_options = sizeof options / sizeof *options,
-	    .more = print_more};
+	const struct pb_usage usage = {.verb = "merge",
+				       .operands = "OUT PART...",
+				       .summary =
+					   "Make one result file OUT from the shards of a run.",
+				       .n_operands_min = 2,
+				       .n_operands_max = 1000000,
+				       .options = options,
+				       .n_options = sizeof options / sizeof *options,
+				       .more = print_more};
 	char *command = NULL;
 	enum pb_status status;
 	int first;

@@ -19,7 +19,7 @@ struct run_args {
 	const char *output, *backend, *device, *shard;
 	size_t memory, device_memory, threads;
 	size_t grace;
-	const char *time_limit;
+	const char *time_limit, *stage;
 	size_t shard_number, n_shards; /* of --shard; 0: without */
 	bool dry_run, force, resume, profile, quiet;
 };
@@ -107,6 +107,7 @@ static enum pb_status run(bool evaluation, const char *path, const struct run_ar
 					 .quiet = args->quiet,
 					 .grace_s = (double)args->grace,
 					 .time_limit = args->time_limit,
+					 .stage = args->stage,
 					 .shard = args->shard_number,
 					 .n_shards = args->n_shards};
 	struct pb_run_config config = {0};
@@ -166,6 +167,9 @@ static enum pb_status run_verb(bool evaluation, int argc, char **argv, struct pb
 	    {"time-limit", 0, PB_ARG_TEXT, "TIME",
 	     "stop within [[HH:]MM:]SS; auto: what the SLURM job has left (the default in one), none",
 	     &args.time_limit},
+	    {"stage", 0, PB_ARG_TEXT, "FOLDER",
+	     "copy the weights to this folder of a local disk first (given back at the end)",
+	     &args.stage},
 	    {"profile", 0, PB_ARG_FLAG, NULL, "print the time by stage at the end", &args.profile},
 	    {"quiet", 'q', PB_ARG_FLAG, NULL, "no progress and no notes, only warnings and errors",
 	     &args.quiet},

@@ -7,11 +7,12 @@
 
 static void print_more(FILE *out)
 {
-	fprintf(out, "\n--against compares every dataset, not the attributes (host, times, "
-		     "commands). With --tolerance, for files\nof different backends, summaries, "
-		     "ranks and checks are left out.\n"
-		     "\nexit status: 0 all is well, 1 something is wrong or differs, 2 not a result "
-		     "file\n");
+	fprintf(out,
+		"\n--against compares every dataset, not the attributes (host, times, "
+		"commands). With --tolerance, for files\nof different backends, summaries, "
+		"ranks and checks are left out.\n"
+		"\nexit status: 0 all is well, 1 something is wrong or differs, 2 not a result "
+		"file\n");
 }
 
 static enum pb_status parse_tolerance(const char *text, const char *other, double *out,
@@ -37,8 +38,8 @@ enum pb_status pb_verb_verify(int argc, char **argv, struct pb_error *err)
 {
 	const char *other = NULL, *tolerance = NULL;
 	const struct pb_option options[] = {
-	    {"against", 0, PB_ARG_TEXT, "FILE", "also this file, and that both have the same values",
-	     &other},
+	    {"against", 0, PB_ARG_TEXT, "FILE",
+	     "also this file, and that both have the same values", &other},
 	    {"tolerance", 0, PB_ARG_TEXT, "REL",
 	     "with --against: differences up to REL of the largest effect [0: to the bit]",
 	     &tolerance},

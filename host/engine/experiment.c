@@ -509,6 +509,43 @@ cleanup:
 	return status;
 }
 
+/* Whether this rank reads the weights' files: rank 0 for all that get them by broadcast, and on a
+ * cpu backend the first rank of each machine (the others there share its reads). */
+static enum pb_status reads_weights(const struct pb_running *r, bool *reads, struct pb_error *err)
+{
+	struct pb_team *team = r->team;
+	char *hosts = NULL;
+	enum pb_status status;
+
+	*reads = team->rank == 0;
+	PB_TRY(pb_alloc((void **)&hosts, (size_t)team->size, sizeof team->host, "a team", err));
+	PB_TRY(team->ops->gather(team, team->host, sizeof team->host, hosts, err));
+	if (strcmp(r->dev->ops->name, "cpu") == 0) {
+		*reads = true;
+		for (int i = 0; i < team->rank; i++)
+			if (strcmp(hosts + (size_t)i * sizeof team->host, team->host) == 0)
+				*reads = false;
+	}
+cleanup:
+	free(hosts);
+	return status;
+}
+
+static enum pb_status stage(struct pb_running *r, struct pb_error *err)
+{
+	double start = pb_seconds();
+	bool reads = false;
+	enum pb_status status;
+
+	status = reads_weights(r, &reads, err);
+	if (status == PB_OK && reads)
+		status = pb_model_stage(r->model, r->options->stage, err);
+	PB_TRY(pb_team_agree(r->team, status, err));
+	pb_info("weights copied to %s in %.1f s", r->options->stage, pb_seconds() - start);
+cleanup:
+	return status;
+}
+
 static enum pb_status print_plan(struct pb_running *r, struct pb_error *err)
 {
 	enum pb_status status;
@@ -548,6 +585,8 @@ static enum pb_status run(const struct pb_job *job, const struct pb_run_config *
 	}
 	PB_TRY(pb_stopping_begin(&r.stopping, r.team, config->output, options->whole_output,
 				 options->grace_s, options->time_limit, err));
+	if (options->stage)
+		PB_TRY(stage(&r, err));
 	if (r.team->rank == 0)
 		status = judge(&r, err);
 	PB_TRY(pb_team_agree(r.team, status, err));

@@ -19,7 +19,7 @@ struct pb_team; /* processes that run together */
 struct pb_run_need {
 	size_t n_chunks, n_prompts; /* pairs, or prompts of an evaluation */
 	double seconds;             /* of all chunks: on this machine, or at best on `device` */
-	size_t memory;              /* bytes at most, of the host's as the cpu backend would need it */
+	size_t memory; /* bytes at most, of the host's as the cpu backend would need it */
 };
 
 /* What the command line adds to a config. */
@@ -30,9 +30,9 @@ struct pb_run_options {
 	int n_threads;        /* 0: affinity or SLURM_CPUS_PER_TASK */
 	bool dry_run;         /* print the plan to stdout and stop */
 	struct pb_run_need *need; /* with it: filled, and nothing is printed; NULL: not wanted */
-	const char *device;   /* with it: also the time on this card ("h100"), NULL: none */
-	bool force;           /* replace an output of a different experiment */
-	bool profile;         /* print the time by stage at the end */
+	const char *device;       /* with it: also the time on this card ("h100"), NULL: none */
+	bool force;               /* replace an output of a different experiment */
+	bool profile;             /* print the time by stage at the end */
 	bool quiet;
 	double grace_s; /* seconds from a stop request to the end; a chunk that needs more is
 			   dropped */
@@ -45,6 +45,8 @@ struct pb_run_options {
 	/* shard `shard` of n_shards, from 0: only its chunks, and the config's output is the
 	 * shard's own file; n_shards 0: all of it */
 	size_t shard, n_shards;
+	/* a folder on a local disk to copy the weights to first, NULL: none */
+	const char *stage;
 	struct pb_team *team; /* the processes of this run; NULL: this one alone */
 };
 
