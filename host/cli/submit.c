@@ -80,7 +80,9 @@ static enum pb_status foresee(const struct submit_args *a, const char *config_pa
 	/* nothing is computed on this machine: it may have no GPU */
 	config.backend = "cpu";
 	config.precision = PB_PRECISION_FP32;
-	PB_TRY((a->evaluation ? pb_evaluation_run : pb_experiment_run)(&config, &options, err));
+	status = (a->evaluation ? pb_evaluation_run : pb_experiment_run)(&config, &options, err);
+	pb_log_quiet(false); /* the plan's own notes are not this verb's */
+	PB_TRY(status);
 	*output = strdup(config.output);
 	if (*output == NULL)
 		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: the name of the output");
