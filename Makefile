@@ -33,8 +33,11 @@ comma    := ,
 # ---- what this call needs ------------------------------------------------------------------------
 # Goals that compile nothing look for nothing.
 GOALS := $(filter-out help clean format deps,$(or $(MAKECMDGOALS),help))
-NEEDS := $(strip $(if $(GOALS),build) $(if $(filter test test-gpu unit asan emu bundle tests-build lint% build/%,$(GOALS)),unit) \
-         $(if $(filter test test-gpu asan,$(GOALS)),test) $(if $(filter lint%,$(GOALS)),lint) \
+# A SLURM of this machine alone is started by tests, which only root can.
+CLUSTER := $(if $(filter 0,$(shell id -u)),cluster)
+NEEDS := $(strip $(if $(GOALS),build) $(if $(filter test test-gpu test-cluster unit asan emu bundle tests-build lint% build/%,$(GOALS)),unit) \
+         $(if $(filter test test-gpu test-cluster asan,$(GOALS)),test) \
+         $(if $(filter test test-cluster,$(GOALS)),$(CLUSTER)) $(if $(filter lint%,$(GOALS)),lint) \
          $(if $(filter fuzz%,$(GOALS)),fuzz) $(if $(filter demo-ioi,$(GOALS)),models) $(if $(filter bench-peers,$(GOALS)),peers))
 
 # ---- libraries: by pkg-config, or by the variables named here ------------------------------------
@@ -320,6 +323,10 @@ unit: tests-build ## the Criterion tests alone
 test-gpu: tests-build ## the cuda backend on a real GPU; without one it is skipped, and says why
 	@$(subst tests/run.sh,tests/gpu/test_gpu.sh,$(RUN_TESTS))
 
+.PHONY: test-cluster
+test-cluster: tests-build ## tests of shards, submitting, mpirun and (as root) a real SLURM
+	@$(RUN_TESTS) $(filter $(BUILD)/tests/cluster/%,$(TEST_BIN)) $(filter tests/cluster/%,$(TEST_SCRIPT))
+
 .PHONY: asan
 asan: ## build and test with the address and undefined-behaviour sanitizers
 	@$(MAKE) --no-print-directory CONFIG=asan tests-build
@@ -486,7 +493,7 @@ install: build ## into PREFIX (/usr/local), below DESTDIR
 
 .PHONY: deps
 deps: ## install what is missing from Debian packages, or print the line that does
-	@$(DEPS) install build unit test lint fuzz models peers
+	@$(DEPS) install build unit test $(CLUSTER) lint fuzz models peers
 
 .PHONY: clean
 clean: ## remove build/release, build/asan, build/fuzz

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/map_guard.h"
 #include "patchbay/base.h"
 
 /* A path that the user got wrong is an input error; a disk that fails is not. */
@@ -72,6 +73,9 @@ enum pb_status pb_map_open(struct pb_map *map, const char *path, struct pb_error
 	}
 	map->data = data;
 	map->size = (size_t)st.st_size;
+	status = pb_map_guard_add(data, map->size, path, err);
+	if (status != PB_OK)
+		pb_map_close(map);
 cleanup:
 	close(fd); /* the map stays */
 	return status;
@@ -79,8 +83,10 @@ cleanup:
 
 void pb_map_close(struct pb_map *map)
 {
-	if (map->data != NULL)
+	if (map->data != NULL) {
+		pb_map_guard_remove(map->data);
 		munmap((void *)(uintptr_t)map->data, map->size);
+	}
 	*map = (struct pb_map){0};
 }
 

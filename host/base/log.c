@@ -126,18 +126,19 @@ void pb_progress_begin(struct pb_progress *p, const char *label, double total)
 		show_progress(p, p->started);
 }
 
-void pb_progress_add(struct pb_progress *p, double n)
+enum pb_status pb_progress_add(struct pb_progress *p, double n, struct pb_error *err)
 {
 	double now;
 
 	p->done += n;
-	if (p->tick)
-		p->tick(p->context);
+	if (p->go_on && !p->go_on(p->context, n))
+		return pb_fail(err, PB_ERR_STOPPED, "given up");
 	if (quiet_log)
-		return;
+		return PB_OK;
 	now = pb_seconds();
 	if (now - p->last_shown >= (p->terminal ? TERMINAL_INTERVAL : LOG_INTERVAL))
 		show_progress(p, now);
+	return PB_OK;
 }
 
 void pb_progress_end(struct pb_progress *p)

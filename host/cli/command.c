@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Plain words stand as they are, others in single quotes: the text can be given to a shell. */
-static void append_quoted(FILE *out, const char *word)
+void pb_put_quoted(FILE *out, const char *word)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				    "0123456789_./-=:,+@%";
@@ -34,7 +34,7 @@ enum pb_status pb_command_line(int argc, char **argv, char **command, struct pb_
 	fputs("patchbay", out);
 	for (int i = 0; i < argc; i++) {
 		fputc(' ', out);
-		append_quoted(out, argv[i]);
+		pb_put_quoted(out, argv[i]);
 	}
 	if (fclose(out) != 0)
 		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the command line");

@@ -10,6 +10,7 @@
 
 #include "cli/verbs.h"
 #include "config/nearest.h"
+#include "patchbay/base.h"
 
 #ifdef PB_COMMIT
 #define VERSION_TEXT PB_VERSION " (" PB_COMMIT ")"
@@ -27,6 +28,7 @@ static const struct verb verbs[] = {
     {"eval", "accuracy over a grid of task sizes", pb_verb_eval},
     {"prompts", "make pairs or evaluation prompts of a task as JSON lines", pb_verb_prompts},
     {"info", "what a model folder, a result file or a pairs file holds", pb_verb_info},
+    {"submit", "a run as a SLURM job array, with its merge", pb_verb_submit},
     {"merge", "one result file from the shards of a run", pb_verb_merge},
     {"verify", "is a result file complete, unchanged and proven?", pb_verb_verify},
     {"top", "the strongest cells of a result file, ranked", pb_verb_top},
@@ -122,6 +124,7 @@ int main(int argc, char **argv)
 	if (!hold_standard_files() || signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
 	    signal(SIGXFSZ, SIG_IGN) == SIG_ERR)
 		return 1;
+	pb_map_guard();
 	status = dispatch(argc, argv, &err);
 	errno = 0;
 	closed = close_output(&err);

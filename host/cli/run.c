@@ -10,11 +10,16 @@
 #include "cluster/team.h"
 #include "patchbay/engine.h"
 
+/* SLURM kills a job 30 s after it has asked it to end (its KillWait). */
+#define GRACE 20
+
 /* What the command line says. */
 struct run_args {
 	struct pb_arg_list sets;
 	const char *output, *backend, *device, *shard;
 	size_t memory, device_memory, threads;
+	size_t grace;
+	const char *time_limit, *stage;
 	size_t shard_number, n_shards; /* of --shard; 0: without */
 	bool dry_run, force, resume, profile, quiet;
 };
@@ -25,8 +30,9 @@ static void print_more(FILE *out)
 	    out,
 	    "\nAn output that is there already: complete and of the same experiment, it is "
 	    "left alone;\nunfinished, the run continues; of another experiment, it is refused "
-	    "without --force.\nSIGTERM, SIGINT and SIGUSR1 stop after the chunk in flight "
-	    "(exit status 75).\n\n"
+	    "without --force.\nSIGTERM, SIGINT, SIGUSR1, a file OUTPUT.stop and the time limit stop the "
+	    "run (exit status 75):\nthe chunk in flight is finished where the time allows it, and "
+	    "else dropped.\n\n"
 	    "keys of CONFIG, {words}, [default]; exactly one of task and pairs; sweep is a list "
 	    "of rows or one row\n(eval needs a task, and no sweep)\n");
 	pb_config_describe(out);
@@ -53,10 +59,11 @@ cleanup:
 
 /* The output is the whole's; a shard's own is named after it. */
 static enum pb_status name_shard(struct pb_run_config *config, const struct run_args *args,
-				 struct pb_error *err)
+				 const char **whole, struct pb_error *err)
 {
 	char *name = pb_shard_name(config->output, args->shard_number, args->n_shards);
 
+	*whole = config->output;
 	config->output = name != NULL ? pb_arena_strdup(&config->arena, name) : NULL;
 	free(name);
 	if (config->output == NULL)
@@ -65,7 +72,8 @@ static enum pb_status name_shard(struct pb_run_config *config, const struct run_
 }
 
 static enum pb_status read_config(struct pb_run_config *config, bool evaluation, const char *path,
-				  const struct run_args *args, struct pb_error *err)
+				  const struct run_args *args, const char **whole,
+				  struct pb_error *err)
 {
 	enum pb_status status;
 
@@ -78,7 +86,7 @@ static enum pb_status read_config(struct pb_run_config *config, bool evaluation,
 		goto cleanup;
 	}
 	if (config->output != NULL && args->n_shards > 0)
-		PB_TRY(name_shard(config, args, err));
+		PB_TRY(name_shard(config, args, whole, err));
 	if (config->output != NULL)
 		PB_TRY(pb_output_check(config->output, err));
 cleanup:
@@ -97,11 +105,16 @@ static enum pb_status run(bool evaluation, const char *path, const struct run_ar
 					 .force = args->force,
 					 .profile = args->profile,
 					 .quiet = args->quiet,
+					 .grace_s = (double)args->grace,
+					 .time_limit = args->time_limit,
+					 .stage = args->stage,
 					 .shard = args->shard_number,
 					 .n_shards = args->n_shards};
 	struct pb_run_config config = {0};
 	enum pb_status status;
 
+	/* first of all: a signal that comes early must stop the run too, not kill it */
+	pb_signals_install((unsigned)args->grace);
 	PB_TRY(pb_team_open(&options.team, err));
 	/* until chunks are shared out all processes would say the same */
 	if (options.team->rank > 0) {
@@ -109,9 +122,8 @@ static enum pb_status run(bool evaluation, const char *path, const struct run_ar
 		options.quiet = true;
 	}
 	pb_log_quiet(options.quiet);
-	status = read_config(&config, evaluation, path, args, err);
+	status = read_config(&config, evaluation, path, args, &options.whole_output, err);
 	PB_TRY(pb_team_agree(options.team, status, err));
-	pb_signals_install();
 	PB_TRY((evaluation ? pb_evaluation_run : pb_experiment_run)(&config, &options, err));
 cleanup:
 	pb_config_free(&config);
@@ -124,7 +136,7 @@ cleanup:
 
 static enum pb_status run_verb(bool evaluation, int argc, char **argv, struct pb_error *err)
 {
-	struct run_args args = {0};
+	struct run_args args = {.grace = GRACE, .time_limit = "job"};
 	const struct pb_option options[] = {
 	    {"set", 0, PB_ARG_LIST, "KEY=VALUE",
 	     "set a key of CONFIG (task.pairs=20, sweep.0.site=z)", &args.sets},
@@ -150,6 +162,14 @@ static enum pb_status run_verb(bool evaluation, int argc, char **argv, struct pb
 	    {"force", 0, PB_ARG_FLAG, NULL, "replace an output of another experiment", &args.force},
 	    {"resume", 0, PB_ARG_FLAG, NULL, "continue an unfinished output (it is always done)",
 	     &args.resume},
+	    {"grace", 0, PB_ARG_COUNT, "SECONDS",
+	     "from a signal or stop file to the end, at most (20)", &args.grace},
+	    {"time-limit", 0, PB_ARG_TEXT, "TIME",
+	     "stop within [[HH:]MM:]SS; auto: what the SLURM job has left (the default in one), none",
+	     &args.time_limit},
+	    {"stage", 0, PB_ARG_TEXT, "FOLDER",
+	     "copy the weights to this folder of a local disk first (given back at the end)",
+	     &args.stage},
 	    {"profile", 0, PB_ARG_FLAG, NULL, "print the time by stage at the end", &args.profile},
 	    {"quiet", 'q', PB_ARG_FLAG, NULL, "no progress and no notes, only warnings and errors",
 	     &args.quiet},

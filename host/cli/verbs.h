@@ -11,6 +11,7 @@ enum pb_status pb_verb_run(int argc, char **argv, struct pb_error *err);
 enum pb_status pb_verb_eval(int argc, char **argv, struct pb_error *err);
 enum pb_status pb_verb_prompts(int argc, char **argv, struct pb_error *err);
 enum pb_status pb_verb_info(int argc, char **argv, struct pb_error *err);
+enum pb_status pb_verb_submit(int argc, char **argv, struct pb_error *err);
 enum pb_status pb_verb_merge(int argc, char **argv, struct pb_error *err);
 enum pb_status pb_verb_verify(int argc, char **argv, struct pb_error *err);
 enum pb_status pb_verb_top(int argc, char **argv, struct pb_error *err);

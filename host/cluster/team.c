@@ -47,6 +47,7 @@ static enum pb_status alone_halt(struct pb_team *team, struct pb_error *err)
 {
 	(void)err;
 	((struct alone *)team)->next = PB_TEAM_HALTED;
+	team->halted = true;
 	return PB_OK;
 }
 

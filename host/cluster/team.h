@@ -33,7 +33,8 @@ struct pb_team_ops {
 	enum pb_status (*claim)(struct pb_team *team, int64_t *next, struct pb_error *err);
 	/* Whoever asks from now on gets PB_TEAM_HALTED or more. Not collective. */
 	enum pb_status (*halt)(struct pb_team *team, struct pb_error *err);
-	/* Lets the library answer others while this rank computes. Not collective. */
+	/* Lets the library answer others while this rank computes, and hears of a halt (within a
+	 * second or so). Not collective. */
 	void (*tick)(struct pb_team *team);
 	/* Ends every process of the job with this exit status. Not collective; does not return. */
 	void (*abort)(struct pb_team *team, int exit_status);
@@ -49,6 +50,7 @@ struct pb_team {
 	/* Threads that this rank may use, where ranks of one machine may run on the same
 	 * processors; 0: as many as the process may. */
 	int n_threads;
+	bool halted; /* some rank has called halt, as far as this one has heard */
 	char host[64];
 };
 

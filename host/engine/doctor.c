@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <utf8proc.h>
 
+#include "cluster/job_time.h"
 #include "cluster/team.h"
 #include "engine/internal.h"
 
@@ -58,8 +59,7 @@ enum pb_status pb_doctor(FILE *out, struct pb_error *err)
 	fprintf(out, "utf8proc      %s\n", utf8proc_version());
 	fprintf(out, "OpenSSL       %s\n", OpenSSL_version(OPENSSL_VERSION_STRING));
 	pb_team_describe(out);
-	fprintf(out, "SLURM job     %s, array task %s\n", or_none("SLURM_JOB_ID"),
-		or_none("SLURM_ARRAY_TASK_ID"));
+	pb_job_describe(out);
 	fprintf(out, "HF_HOME       %s\n", or_none("HF_HOME"));
 cleanup:
 	pb_device_close(dev);

@@ -141,6 +141,11 @@ static enum pb_status describe(struct pb_running *r, struct pb_error *err)
 	return PB_OK;
 }
 
+static double seconds(const struct pb_running *r)
+{
+	return r->plan.flops / (0.7 * r->gemm_rate);
+}
+
 static void print_plan(struct pb_running *r, FILE *out)
 {
 	const struct pb_plan *p = &r->plan;
@@ -161,7 +166,7 @@ static void print_plan(struct pb_running *r, FILE *out)
 		"time        about %.3g s at this machine's %.0f GFLOP/s\n",
 		r->prompts.n, r->prompts.max_length, p->n_chunks, p->n_chunks == 1 ? "" : "s",
 		p->chunk_pairs, p->flops * 1e-9, p->n_rows, (double)p->peak_bytes / 1048576.0,
-		(double)p->memory / 1048576.0, r->room.rows_most, p->flops / (0.7 * r->gemm_rate),
+		(double)p->memory / 1048576.0, r->room.rows_most, seconds(r),
 		r->gemm_rate * 1e-9);
 }
 
@@ -491,7 +496,7 @@ static enum pb_status run_chunk(struct pb_running *r, size_t chunk, struct pb_wr
 		next = batch_end(r, i, end);
 		PB_TRY(run_batch(r, i, next - i, &values->eval, i - values->first_pair,
 				 &values->checks.logit_largest, err));
-		pb_progress_add(progress, (double)(next - i));
+		PB_TRY(pb_progress_add(progress, (double)(next - i), err));
 	}
 	PB_TRY(check_chunk(r, values, err));
 	values->isa = r->dev->ops->isa(r->dev);
@@ -517,6 +522,7 @@ const struct pb_job pb_job_evaluation = {.unit = "prompts",
 					 .open = open_evaluation,
 					 .describe = describe,
 					 .print_plan = print_plan,
+					 .seconds = seconds,
 					 .prepare = prepare,
 					 .release = release,
 					 .count = count_prompts,

@@ -23,6 +23,7 @@ static void run_free(struct pb_running *r)
 	pb_arena_free(&r->arena);
 	free(r->identity);
 	free(r->chunk_done);
+	pb_stopping_end(&r->stopping);
 	if (r->team != r->options->team)
 		pb_team_close(r->team);
 }
@@ -375,8 +376,16 @@ static void print_plan_of_sweeps(struct pb_running *r, FILE *out)
 {
 	pb_plan_print(&r->plan, r->config, r->works, &r->pairs, r->gemm_rate, out);
 	if (r->options->device)
-		pb_gpu_model_print(r->options->device, &r->model->arch, &r->plan,
-				   r->config->precision, r->pairs.max_length, out);
+		(void)pb_gpu_model_print(r->options->device, &r->model->arch, &r->plan,
+					 r->config->precision, r->pairs.max_length, out);
+}
+
+static double seconds_of_sweeps(const struct pb_running *r)
+{
+	if (r->options->device)
+		return pb_gpu_model_print(r->options->device, &r->model->arch, &r->plan,
+					  r->config->precision, r->pairs.max_length, NULL);
+	return pb_plan_seconds(&r->plan, r->gemm_rate);
 }
 
 static enum pb_status print_sweeps(const char *path, FILE *out, struct pb_error *err)
@@ -388,6 +397,7 @@ const struct pb_job pb_job_sweeps = {.unit = "patches",
 				     .open = open_sweeps,
 				     .describe = describe_sweeps,
 				     .print_plan = print_plan_of_sweeps,
+				     .seconds = seconds_of_sweeps,
 				     .prepare = prepare_sweeps,
 				     .release = release_sweeps,
 				     .count = pb_running_count_variants,
@@ -436,7 +446,13 @@ static enum pb_status compute(struct pb_running *r, struct pb_error *err)
 	r->job->release(r);
 	pb_engine_close(&r->engine);
 	start = pb_seconds();
-	if (r->team->rank == 0)
+	if (r->team->rank == 0 && !pb_stopping_allows(&r->stopping, 0.0))
+		status =
+		    pb_fail(err, PB_ERR_STOPPED,
+			    "stopped after all %zu chunks, before they were made one file: %s: "
+			    "run the same command again to continue",
+			    pb_experiment_n_taken(&r->experiment), r->experiment.output);
+	else if (r->team->rank == 0)
 		status = assemble(r, err);
 	PB_TRY(pb_team_agree(r->team, status, err));
 	profile.seconds[PB_STAGE_WRITE] += pb_seconds() - start;
@@ -498,12 +514,55 @@ cleanup:
 	return status;
 }
 
+/* Whether this rank reads the weights' files: rank 0 for all that get them by broadcast, and on a
+ * cpu backend the first rank of each machine (the others there share its reads). */
+static enum pb_status reads_weights(const struct pb_running *r, bool *reads, struct pb_error *err)
+{
+	struct pb_team *team = r->team;
+	char *hosts = NULL;
+	enum pb_status status;
+
+	*reads = team->rank == 0;
+	PB_TRY(pb_alloc((void **)&hosts, (size_t)team->size, sizeof team->host, "a team", err));
+	PB_TRY(team->ops->gather(team, team->host, sizeof team->host, hosts, err));
+	if (strcmp(r->dev->ops->name, "cpu") == 0) {
+		*reads = true;
+		for (int i = 0; i < team->rank; i++)
+			if (strcmp(hosts + (size_t)i * sizeof team->host, team->host) == 0)
+				*reads = false;
+	}
+cleanup:
+	free(hosts);
+	return status;
+}
+
+static enum pb_status stage(struct pb_running *r, struct pb_error *err)
+{
+	double start = pb_seconds();
+	bool reads = false;
+	enum pb_status status;
+
+	status = reads_weights(r, &reads, err);
+	if (status == PB_OK && reads)
+		status = pb_model_stage(r->model, r->options->stage, err);
+	PB_TRY(pb_team_agree(r->team, status, err));
+	pb_info("weights copied to %s in %.1f s", r->options->stage, pb_seconds() - start);
+cleanup:
+	return status;
+}
+
 static enum pb_status print_plan(struct pb_running *r, struct pb_error *err)
 {
 	enum pb_status status;
 
 	PB_TRY(pb_measure_gemm(r->dev, r->model, &r->gemm_rate, err));
-	r->job->print_plan(r, stdout);
+	if (r->options->need)
+		*r->options->need = (struct pb_run_need){.n_chunks = r->plan.n_chunks,
+							 .n_prompts = r->pairs.n + r->prompts.n,
+							 .seconds = r->job->seconds(r),
+							 .memory = r->plan.peak_bytes};
+	else
+		r->job->print_plan(r, stdout);
 cleanup:
 	return status;
 }
@@ -529,6 +588,10 @@ static enum pb_status run(const struct pb_job *job, const struct pb_run_config *
 			status = print_plan(&r, err);
 		goto cleanup;
 	}
+	PB_TRY(pb_stopping_begin(&r.stopping, r.team, config->output, options->whole_output,
+				 options->grace_s, options->time_limit, err));
+	if (options->stage)
+		PB_TRY(stage(&r, err));
 	if (r.team->rank == 0)
 		status = judge(&r, err);
 	PB_TRY(pb_team_agree(r.team, status, err));

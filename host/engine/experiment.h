@@ -6,6 +6,7 @@
 #include "cluster/team.h"
 #include "engine/readings.h"
 #include "engine/sets.h"
+#include "engine/stopping.h"
 #include "engine/sweeps.h"
 
 struct pb_running;
@@ -18,6 +19,7 @@ struct pb_job {
 	enum pb_status (*open)(struct pb_running *r, struct pb_error *err);
 	enum pb_status (*describe)(struct pb_running *r, struct pb_error *err);
 	void (*print_plan)(struct pb_running *r, FILE *out);
+	double (*seconds)(const struct pb_running *r); /* of all chunks; r->gemm_rate is there */
 	/* What the engine needs before the first chunk, and what of it is let go before assembly.
 	 */
 	enum pb_status (*prepare)(struct pb_running *r, struct pb_error *err);
@@ -78,6 +80,7 @@ struct pb_running {
 	uint8_t *chunk_done;  /* [n_chunks]: had a part when the run began */
 	char host[256], pairs_sha256[PB_SHA256_HEX];
 	double gemm_rate, started;
+	struct pb_stopping stopping;
 };
 
 /* Resolve the sweeps of the config (which become what they mean on this model), make their grids,

@@ -183,26 +183,34 @@ cleanup:
 	return status;
 }
 
+/* Units of the chunk that will be taken, or of one before it (which is as large). */
+static enum pb_status next_units(const struct queue *q, const struct pb_running *r, double *units,
+				 struct pb_error *err)
+{
+	*units = 0.0;
+	return q->at < q->n ? r->job->count(r, q->chunks[q->at], units, err) : PB_OK;
+}
+
 /* The next chunk of this rank, NULL when there is none. What others took since then counts as
  * done for the bar. */
-static enum pb_status queue_take(struct queue *q, const struct pb_running *r,
+static enum pb_status queue_take(struct queue *q, struct pb_running *r,
 				 struct pb_progress *progress, const size_t **chunk,
 				 struct pb_error *err)
 {
 	int64_t number = 0;
-	double others = 0.0;
-	enum pb_status status = PB_OK;
+	double others = 0.0, units;
+	enum pb_status status;
 
 	*chunk = NULL;
 	if (r->lock)
 		PB_TRY(pb_lock_check(r->lock, err));
-	if (pb_stop_requested())
+	PB_TRY(next_units(q, r, &units, err));
+	if (!pb_stopping_allows(&r->stopping, units))
 		PB_TRY(r->team->ops->halt(r->team, err));
 	PB_TRY(r->team->ops->claim(r->team, &number, err));
 	for (; q->at < q->n && (int64_t)q->at < number && number < PB_TEAM_HALTED; q->at++)
 		PB_TRY(r->job->count(r, q->chunks[q->at], &others, err));
-	if (others > 0.0)
-		pb_progress_add(progress, others);
+	progress->done += others;
 	if (number < (int64_t)q->n) {
 		*chunk = &q->chunks[number];
 		q->at = (size_t)number + 1;
@@ -211,16 +219,18 @@ cleanup:
 	return status;
 }
 
-static void tick(void *context)
+static bool at_wave(void *context, double n)
 {
-	struct pb_team *team = context;
+	struct pb_running *r = context;
 
-	team->ops->tick(team);
+	r->team->ops->tick(r->team);
+	return pb_stopping_step(&r->stopping, n);
 }
 
 static enum pb_status take_chunks(struct pb_running *r, struct pb_writer *writer,
 				  struct pb_error *err)
 {
+	struct pb_stopping *stopping = &r->stopping;
 	struct pb_progress progress = {0};
 	struct queue q = {0};
 	const size_t *chunk = NULL;
@@ -229,19 +239,30 @@ static enum pb_status take_chunks(struct pb_running *r, struct pb_writer *writer
 
 	PB_TRY(queue_new(&q, r, &total, &before, err));
 	pb_progress_begin(&progress, r->job->unit, total);
-	progress.tick = tick;
-	progress.context = r->team;
-	if (before > 0.0) /* the bar counts what is there already */
-		pb_progress_add(&progress, before);
+	progress.done = before; /* the bar counts what is there already */
+	progress.go_on = at_wave;
+	progress.context = r;
 	PB_TRY(queue_take(&q, r, &progress, &chunk, err));
 	while (chunk) {
+		double units = 0.0;
+
+		PB_TRY(r->job->count(r, *chunk, &units, err));
+		pb_stopping_chunk(stopping, units);
 		PB_TRY(r->job->chunk(r, *chunk, writer, &progress, err));
+		pb_stopping_chunk_done(stopping);
+		stopping->assembly =
+		    pb_writer_mean(writer) * (double)pb_experiment_n_taken(&r->experiment);
 		PB_TRY(queue_take(&q, r, &progress, &chunk, err));
 	}
 cleanup:
 	if (progress.label)
 		pb_progress_end(&progress);
 	free(q.chunks);
+	if (status == PB_ERR_STOPPED && stopping->dropped) {
+		pb_info("the chunk in flight would not be done in time and is dropped");
+		*err = (struct pb_error){0};
+		status = r->team->ops->halt(r->team, err);
+	}
 	return status;
 }
 
@@ -270,12 +291,28 @@ cleanup:
 	return status;
 }
 
+static enum pb_status fail_stopped(const struct pb_running *r, const char *why, uint64_t n_new,
+				   size_t n_all, size_t n_taken, struct pb_error *err)
+{
+	/* the same would happen at each new start */
+	if (r->stopping.why == PB_STOP_TIME && r->stopping.full && n_new == 0)
+		return pb_fail(err, PB_ERR_INPUT,
+			       "the time limit is too short for a chunk: %s: give more time, or a "
+			       "smaller engine.chunk (now %zu)",
+			       r->experiment.output, r->plan.chunk_pairs);
+	return pb_fail(err, PB_ERR_STOPPED,
+		       "stopped after %zu of %zu chunks, %s: %s: run the same command again to "
+		       "continue",
+		       n_all, n_taken, why, r->experiment.output);
+}
+
 enum pb_status pb_running_take_chunks(struct pb_running *r, struct pb_error *err)
 {
 	struct pb_error ignored = {0};
 	struct pb_writer writer;
-	uint64_t n_all = 0;
+	uint64_t n_all = 0, n_new;
 	size_t n_taken;
+	char *why = NULL;
 	enum pb_status status = pb_writer_start(&writer, &r->experiment, err), written;
 
 	if (status == PB_OK)
@@ -288,15 +325,15 @@ enum pb_status pb_running_take_chunks(struct pb_running *r, struct pb_error *err
 	/* whatever is amiss here, the others finish what they have in hand, and no more */
 	if (status != PB_OK)
 		(void)r->team->ops->halt(r->team, &ignored);
-	if (tell_shares(r, writer.n_written, &n_all, &ignored) != PB_OK)
+	if (tell_shares(r, writer.n_written, &n_all, &ignored) != PB_OK ||
+	    pb_stopping_reason(&r->stopping, &why, &ignored) != PB_OK)
 		return pb_fail(err, ignored.status, "%s", ignored.message);
+	n_new = n_all;
 	for (size_t chunk = 0; chunk < r->plan.n_chunks; chunk++)
 		n_all += r->chunk_done[chunk];
 	n_taken = pb_experiment_n_taken(&r->experiment);
 	if (status == PB_OK && n_all < n_taken)
-		status = pb_fail(err, PB_ERR_STOPPED,
-				 "stopped after %zu of %zu chunks: %s: run the same command again "
-				 "to continue",
-				 (size_t)n_all, n_taken, r->experiment.output);
+		status = fail_stopped(r, why, n_new, (size_t)n_all, n_taken, err);
+	free(why);
 	return pb_team_agree(r->team, status, err);
 }

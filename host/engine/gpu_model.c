@@ -131,8 +131,33 @@ enum pb_status pb_gpu_model_check(const char *name, struct pb_error *err)
 	return pb_fail(err, PB_ERR_INPUT, "no such card: --device %s: known are %s", name, known);
 }
 
-void pb_gpu_model_print(const char *name, const struct pb_arch *a, const struct pb_plan *plan,
-			enum pb_precision precision, size_t longest, FILE *out)
+static void print_head(const struct gpu *g, double rate, enum pb_precision precision, double moved,
+		       double per_row, double products, FILE *out)
+{
+	fprintf(out,
+		"\n%s: %d multiprocessors, %.0f TFLOP/s %s, %.0f GB/s, %.0f GiB (peaks; "
+		"nothing is measured)\n",
+		g->title, g->multiprocessors, rate, pb_precision_names[precision], g->bandwidth,
+		g->memory);
+	fprintf(out, "%-18s %5s %7s %7s %10s %10s %10s %10s\n", "kernel", "regs", "threads",
+		"shared", "occupancy", "bytes/row", "FLOP/row", "seconds");
+	fprintf(out, "%-18s %5s %7s %7s %10s %10.0f %10.0f %10.3g\n", "products", "", "", "", "",
+		moved, per_row, products);
+}
+
+static void print_kernel(const struct gpu *g, const struct kernel *k, const struct share *share,
+			 double seconds, FILE *out)
+{
+	size_t blocks = blocks_resident(g, k, share->shared);
+
+	fprintf(out, "%-18s %5zu %7zu %7zu %9.0f%% %10.0f %10.0f %10.3g\n", k->name, k->registers,
+		k->threads, share->shared,
+		100.0 * (double)(blocks * k->threads) / (double)g->threads, share->bytes,
+		share->flops, seconds);
+}
+
+double pb_gpu_model_print(const char *name, const struct pb_arch *a, const struct pb_plan *plan,
+			  enum pb_precision precision, size_t longest, FILE *out)
 {
 	const struct gpu *g = gpu_named(name);
 	double D = (double)a->d_model, Q = (double)pb_qkv_width(a), Z = (double)pb_z_width(a);
@@ -149,28 +174,21 @@ void pb_gpu_model_print(const char *name, const struct pb_arch *a, const struct 
 	struct share shares[8];
 	size_t n = list_shares(a, precision, (double)longest / 2.0, shares);
 
-	fprintf(out,
-		"\n%s: %d multiprocessors, %.0f TFLOP/s %s, %.0f GB/s, %.0f GiB (peaks; "
-		"nothing is measured)\n",
-		g->title, g->multiprocessors, rate, pb_precision_names[precision], g->bandwidth,
-		g->memory);
-	fprintf(out, "%-18s %5s %7s %7s %10s %10s %10s %10s\n", "kernel", "regs", "threads",
-		"shared", "occupancy", "bytes/row", "FLOP/row", "seconds");
-	fprintf(out, "%-18s %5s %7s %7s %10s %10.0f %10.0f %10.3g\n", "products", "", "", "", "",
-		moved, per_row, products);
+	if (out)
+		print_head(g, rate, precision, moved, per_row, products, out);
 	for (size_t i = 0; i < n; i++) {
 		const struct kernel *k = kernel_named(shares[i].kernel);
-		size_t blocks = blocks_resident(g, k, shares[i].shared);
 		double by_bytes = rows * shares[i].bytes / (g->bandwidth * 1e9);
 		double by_flops = rows * shares[i].flops / (g->fp32 * 1e12);
 		double seconds = by_bytes > by_flops ? by_bytes : by_flops;
 
 		rest += seconds;
-		fprintf(out, "%-18s %5zu %7zu %7zu %9.0f%% %10.0f %10.0f %10.3g\n", k->name,
-			k->registers, k->threads, shares[i].shared,
-			100.0 * (double)(blocks * k->threads) / (double)g->threads, shares[i].bytes,
-			shares[i].flops, seconds);
+		if (out)
+			print_kernel(g, k, &shares[i], seconds, out);
 	}
-	fprintf(out, "roofline    %.3g s of products and %.3g s beside them: %.3g s at best\n",
-		products, rest, products + rest);
+	if (out)
+		fprintf(out,
+			"roofline    %.3g s of products and %.3g s beside them: %.3g s at best\n",
+			products, rest, products + rest);
+	return products + rest;
 }

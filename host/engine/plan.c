@@ -426,6 +426,11 @@ cleanup:
 	return status;
 }
 
+double pb_plan_seconds(const struct pb_plan *plan, double flops_per_second)
+{
+	return plan->flops / (0.8 * flops_per_second);
+}
+
 /* What tells one sweep from another, on a line. */
 static void print_sweep(const struct pb_sweep_work *w, size_t number, FILE *out)
 {
@@ -478,5 +483,5 @@ void pb_plan_print(const struct pb_plan *plan, const struct pb_run_config *c,
 			(double)plan->device_memory / 1048576.0,
 			(double)plan->device_fixed_bytes / 1048576.0);
 	fprintf(out, "time        about %.3g s of sweep at this machine's %.0f GFLOP/s\n",
-		plan->flops / (0.8 * flops_per_second), flops_per_second * 1e-9);
+		pb_plan_seconds(plan, flops_per_second), flops_per_second * 1e-9);
 }

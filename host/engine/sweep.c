@@ -216,12 +216,12 @@ enum pb_status pb_sweep_run(struct pb_engine *e, struct pb_wave_memory *m,
 		for (size_t from = 0, end; from < list->n; from = end) {
 			end = slice_end(run, m, list, from);
 			PB_TRY(start(e, m, t, list, from, end - from, &flight, err));
-			pb_progress_add(progress, (double)(end - from));
+			PB_TRY(pb_progress_add(progress, (double)(end - from), err));
 		}
 		/* a list without variants leaves the other's wave under way: it keeps that list */
 		if (flight.list != list)
 			which ^= 1;
-		pb_progress_add(progress, (double)shape.n_variants - (double)list->n);
+		PB_TRY(pb_progress_add(progress, (double)shape.n_variants - (double)list->n, err));
 	}
 	PB_TRY(land(e, t, &flight, err));
 cleanup:

@@ -381,6 +381,8 @@ size_t pb_plan_resident(void);
 size_t pb_packing_bytes(const struct pb_arch *arch);
 enum pb_status pb_plan_device_memory(struct pb_plan *plan, struct pb_device *dev, size_t asked,
 				     struct pb_error *err);
+/* Seconds of all chunks at this rate of products. */
+double pb_plan_seconds(const struct pb_plan *plan, double flops_per_second);
 void pb_plan_print(const struct pb_plan *plan, const struct pb_run_config *config,
 		   const struct pb_sweep_work *works, const struct pb_pairs *pairs,
 		   double flops_per_second, FILE *out);
@@ -388,7 +390,8 @@ void pb_plan_print(const struct pb_plan *plan, const struct pb_run_config *confi
 /* Whether a card of this name ("h100") is known; PB_ERR_INPUT names those that are. */
 enum pb_status pb_gpu_model_check(const char *name, struct pb_error *err);
 /* What the planned sweep would take there at best, and of what that is made up. */
-void pb_gpu_model_print(const char *name, const struct pb_arch *arch, const struct pb_plan *plan,
+/* Returns its seconds at best; out NULL: nothing is printed. */
+double pb_gpu_model_print(const char *name, const struct pb_arch *arch, const struct pb_plan *plan,
 			enum pb_precision precision, size_t longest, FILE *out);
 
 #endif

@@ -79,6 +79,16 @@ enum pb_status pb_writer_give(struct pb_writer *w, struct pb_chunk_values *value
 	return status;
 }
 
+double pb_writer_mean(struct pb_writer *w)
+{
+	double mean;
+
+	(void)pthread_mutex_lock(&w->lock);
+	mean = w->n_written > 0 ? w->seconds / (double)w->n_written : 0.0;
+	(void)pthread_mutex_unlock(&w->lock);
+	return mean;
+}
+
 enum pb_status pb_writer_end(struct pb_writer *w, struct pb_error *err)
 {
 	if (w->started) {

@@ -25,6 +25,8 @@ enum pb_status pb_writer_start(struct pb_writer *w, const struct pb_experiment *
  * the error of any part so far. */
 enum pb_status pb_writer_give(struct pb_writer *w, struct pb_chunk_values *values,
 			      struct pb_error *err);
+/* Seconds of a part, by those written so far; 0: none yet. */
+double pb_writer_mean(struct pb_writer *w);
 /* Wait until all is written; the error of any part. Safe where start failed, and twice. */
 enum pb_status pb_writer_end(struct pb_writer *w, struct pb_error *err);
 

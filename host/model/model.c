@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/map_stage.h"
 #include "model/model_files.h"
 
 /* ---- opening ---------------------------------------------------------------------------- */
@@ -140,6 +141,17 @@ void pb_model_close(struct pb_model *model)
 	free(model->layers);
 	free(model->path);
 	free(model);
+}
+
+enum pb_status pb_model_stage(struct pb_model *model, const char *folder, struct pb_error *err)
+{
+	const struct pb_checkpoint *weights = &model->files->weights;
+	enum pb_status status = PB_OK;
+
+	for (size_t i = 0; i < weights->n_files; i++)
+		PB_TRY(pb_map_stage(&weights->files[i].map, weights->files[i].path, folder, err));
+cleanup:
+	return status;
 }
 
 /* ---- bytes ------------------------------------------------------------------------------ */

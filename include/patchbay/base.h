@@ -51,13 +51,17 @@ char *pb_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- files --------------------------------------------------------------------------- */
 
-/* A read-only memory-mapped file. data is NULL for an empty file. */
+/* A read-only memory-mapped file. data is NULL for an empty file. A file that becomes shorter while
+ * it is mapped ends the process when a lost page is read: pb_map_guard makes that a message. */
 struct pb_map {
 	const unsigned char *data;
 	size_t size;
 };
 enum pb_status pb_map_open(struct pb_map *map, const char *path, struct pb_error *err);
 void pb_map_close(struct pb_map *map);
+/* From here on a page of a map that cannot be read (SIGBUS: its file became shorter, or its disk
+ * failed) ends the process with status 1 and a message that names the file. */
+void pb_map_guard(void);
 
 /* The whole of a text file with a final NUL (freed with free()); *size without the NUL, may be
  * NULL. Files larger than max_size bytes are refused (PB_ERR_INPUT). */
@@ -104,11 +108,13 @@ struct pb_progress {
 	double total, done;
 	double started, last_shown; /* seconds, monotonic */
 	bool terminal;
-	void (*tick)(void *context); /* called at each addition; NULL: nothing is */
+	/* called at each addition; false: the work is to be given up. NULL: it never is */
+	bool (*go_on)(void *context, double n);
 	void *context;
 };
 void pb_progress_begin(struct pb_progress *p, const char *label, double total);
-void pb_progress_add(struct pb_progress *p, double n);
+/* PB_ERR_STOPPED when the work is to be given up; *err has no more to say then. */
+enum pb_status pb_progress_add(struct pb_progress *p, double n, struct pb_error *err);
 void pb_progress_end(struct pb_progress *p);
 
 /* Seconds on the monotonic clock. */
@@ -116,10 +122,15 @@ double pb_seconds(void);
 
 /* ---- stop requests --------------------------------------------------------------------- */
 
-/* SIGTERM, SIGINT and SIGUSR1 ask the run to stop after the chunk in flight; a second SIGINT
- * leaves at once. */
-void pb_signals_install(void);
+/* SIGTERM, SIGINT and SIGUSR1 ask for a stop; `grace` seconds after the first of them the process
+ * ends with status 75, whatever it is doing then. A second SIGINT ends it at once. */
+void pb_signals_install(unsigned grace);
 bool pb_stop_requested(void);
+/* The last of these signals, 0: none; *at: pb_seconds() of the first (NULL: not wanted). */
+int pb_stop_signal(double *at);
+/* End the process with status 75 so many seconds from now, unless it has ended by then. The
+ * earliest such end counts. Does nothing before pb_signals_install. */
+void pb_leave_within(double seconds);
 
 /* ---- SHA-256 ------------------------------------------------------------------------- */
 

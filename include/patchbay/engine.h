@@ -15,6 +15,13 @@ extern "C" {
 
 struct pb_team; /* processes that run together */
 
+/* What a run will need, for whoever asks a cluster for it. */
+struct pb_run_need {
+	size_t n_chunks, n_prompts; /* pairs, or prompts of an evaluation */
+	double seconds;             /* of all chunks: on this machine, or at best on `device` */
+	size_t memory; /* bytes at most, of the host's as the cpu backend would need it */
+};
+
 /* What the command line adds to a config. */
 struct pb_run_options {
 	const char *command;  /* the command line, for the file */
@@ -22,19 +29,31 @@ struct pb_run_options {
 	size_t device_memory; /* bytes of the GPU's, 0: nine tenths of what is free there */
 	int n_threads;        /* 0: affinity or SLURM_CPUS_PER_TASK */
 	bool dry_run;         /* print the plan to stdout and stop */
-	const char *device;   /* with it: also the time on this card ("h100"), NULL: none */
-	bool force;           /* replace an output of a different experiment */
-	bool profile;         /* print the time by stage at the end */
+	struct pb_run_need *need; /* with it: filled, and nothing is printed; NULL: not wanted */
+	const char *device;       /* with it: also the time on this card ("h100"), NULL: none */
+	bool force;               /* replace an output of a different experiment */
+	bool profile;             /* print the time by stage at the end */
 	bool quiet;
+	double grace_s; /* seconds from a stop request to the end; a chunk that needs more is
+			   dropped */
+	/* "[[HH:]MM:]SS"; "auto": what the SLURM job has left; "job": the same, and no limit where
+	 * there is no job or it cannot be known; NULL or "none": no limit */
+	const char *time_limit;
+	/* of a shard: the whole's output; its stop file counts beside the shard's own. NULL: none
+	 */
+	const char *whole_output;
 	/* shard `shard` of n_shards, from 0: only its chunks, and the config's output is the
 	 * shard's own file; n_shards 0: all of it */
 	size_t shard, n_shards;
+	/* a folder on a local disk to copy the weights to first, NULL: none */
+	const char *stage;
 	struct pb_team *team; /* the processes of this run; NULL: this one alone */
 };
 
 /* The whole experiment of a config: open the model, make or read the pairs, plan, run every chunk
  * that has no part yet, assemble, print the summary to stdout. PB_ERR_STOPPED after a stop
- * request: the parts stay and the same call continues. */
+ * request (pb_signals_install, a file OUTPUT.stop, the time limit): the parts stay and the same
+ * call continues. */
 enum pb_status pb_experiment_run(const struct pb_run_config *config,
 				 const struct pb_run_options *options, struct pb_error *err);
 

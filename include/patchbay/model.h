@@ -201,6 +201,10 @@ void pb_model_close(struct pb_model *model);
  * names into model->sha256 (read once, kept): what `cat config.json model*.safetensors | sha256sum`
  * prints. Of a GGUF file its bytes alone. */
 enum pb_status pb_model_hash(struct pb_model *model, struct pb_error *err);
+/* Read the weights from copies in `folder` from here on: files without names there, checked, whose
+ * room is given back at pb_model_close or when the process ends. The digest stays what it is.
+ * PB_ERR_INPUT where the folder cannot be written or is too small. */
+enum pb_status pb_model_stage(struct pb_model *model, const char *folder, struct pb_error *err);
 
 /* Reads every weight once and refuses NaN and infinity: PB_ERR_INPUT names the first tensor and
  * element. Uses all OpenMP threads; resident memory stays bounded. */

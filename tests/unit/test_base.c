@@ -342,7 +342,7 @@ static void short_job(void)
 	struct pb_progress p;
 
 	pb_progress_begin(&p, "patches", 10);
-	pb_progress_add(&p, 10);
+	cr_assert_eq(pb_progress_add(&p, 10, NULL), PB_OK);
 	pb_progress_end(&p);
 }
 
@@ -354,8 +354,8 @@ static void long_job(void)
 	/* As if begun 40 s ago: the next step is due to be shown. */
 	p.started -= 40;
 	p.last_shown -= 40;
-	pb_progress_add(&p, 100);
-	pb_progress_add(&p, 50);
+	cr_assert_eq(pb_progress_add(&p, 100, NULL), PB_OK);
+	cr_assert_eq(pb_progress_add(&p, 50, NULL), PB_OK);
 	pb_progress_end(&p);
 }
 
@@ -408,7 +408,7 @@ Test(base_log, progress_on_a_terminal)
 Test(base_signal, stop_is_requested)
 {
 	cr_assert(!pb_stop_requested());
-	pb_signals_install();
+	pb_signals_install(30);
 	cr_assert(!pb_stop_requested());
 	raise(SIGTERM);
 	cr_assert(pb_stop_requested());
@@ -424,7 +424,7 @@ Test(base_signal, second_interrupt_ends_the_process)
 
 	cr_assert_geq(child, 0);
 	if (child == 0) {
-		pb_signals_install();
+		pb_signals_install(30);
 		raise(SIGINT);
 		if (!pb_stop_requested())
 			_exit(1);
