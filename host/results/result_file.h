@@ -17,6 +17,7 @@ struct pb_result {
 	hid_t file;
 	const char *path; /* borrowed */
 	bool evaluation;  /* it has cells of prompts, and nothing of what follows */
+	bool partial;     /* not all of the experiment is in it */
 	size_t n_pairs, n_layers, n_heads, n_positions, n_chunks, n_sweeps;
 	struct pb_result_sweep *sweeps; /* in order of their number */
 	double *logit_diff[2];          /* clean, corrupted: [n_pairs] */
@@ -28,6 +29,9 @@ struct pb_result {
 enum pb_status pb_result_open(struct pb_result *out, const char *path, struct pb_error *err);
 /* The same for evaluations too, which pb_result_open refuses. */
 enum pb_status pb_result_open_any(struct pb_result *out, const char *path, struct pb_error *err);
+/* The same for files too that say that they are not complete. */
+enum pb_status pb_result_open_partial(struct pb_result *out, const char *path,
+				      struct pb_error *err);
 void pb_result_close(struct pb_result *result);
 /* Pairs that the model is right about. */
 size_t pb_result_n_right(const struct pb_result *result);
