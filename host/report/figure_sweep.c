@@ -352,6 +352,8 @@ static enum pb_status of_sweep(struct map *m, struct pb_error *err)
 		PB_TRY(positions(m, err));
 	if (pb_sweep_axis(m->w, PB_AXIS_SET) != NULL)
 		PB_TRY(pb_figure_sets(m->list, m->s, m->number, m->sweep, err));
+	if (m->w->grid.n_ends == 0)
+		status = pb_figure_pairs(m->list, m->s, m->number, m->sweep, err);
 cleanup:
 	return status;
 }

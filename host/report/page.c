@@ -105,7 +105,7 @@ static void put_run(const struct pb_subject *s, FILE *out)
 	row(out, "model", s->texts[PB_TEXT_MODEL_PATH]);
 	row(out, "SHA-256 of the model", s->texts[PB_TEXT_MODEL_SHA256]);
 	row(out, "family", s->texts[PB_TEXT_FAMILY]);
-	if (!s->r.evaluation) {
+	if (pb_subject_has_pairs(s)) {
 		(void)snprintf(size, sizeof size,
 			       "%zu layers, %zu heads; %zu pairs of up to %zu tokens",
 			       s->r.n_layers, s->r.n_heads, s->r.n_pairs, s->r.n_positions);

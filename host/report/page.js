@@ -750,5 +750,5 @@ window.addEventListener("resize", () => { if (window.innerWidth !== width) { wid
 const first = D.files.findIndex((file) => file.sweeps.length);
 if (first >= 0) choose(first, 0);
 else document.documentElement.classList.remove("js");
-window.patchbay = {state, maps, choose};
+window.patchbay = {state, maps, choose, shown};
 })();

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "report/head_readings.h"
 #include "report/report_parts.h"
 #include "tokens/bytes.h"
 
@@ -346,6 +347,78 @@ cleanup:
 
 /* ---- the file ------------------------------------------------------------------------------ */
 
+#define PATTERNS_MOST 24
+#define PATTERN_LENGTH 96
+
+static json_t *pack_pattern(struct packer *p, const double *pattern, size_t n, size_t layer,
+			    size_t head)
+{
+	json_t *object = json_pack("{s:I, s:I, s:I}", "layer", (json_int_t)layer, "head",
+				   (json_int_t)head, "n", (json_int_t)n);
+	uint8_t *bytes = malloc(n * n);
+	size_t i;
+
+	for (i = 0; bytes != NULL && i < n * n; i++)
+		bytes[i] =
+		    isfinite(pattern[i]) ? (uint8_t)lround(255 * fmin(fmax(pattern[i], 0), 1)) : 0;
+	if (bytes != NULL)
+		set(p, object, "values", pack_bytes(p, bytes, n * n, 1, "u1"));
+	p->failed = p->failed || bytes == NULL;
+	free(bytes);
+	return object;
+}
+
+/* Patterns of the strongest heads on the first clean prompt. */
+static enum pb_status pack_patterns(struct packer *p, const struct pb_subject *s, json_t *list,
+				    struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	size_t heads[PATTERNS_MOST], n = (size_t)s->length[0], n_heads, i;
+	double *pattern = NULL;
+
+	n_heads = n <= PATTERN_LENGTH ? pb_strongest_heads(s, PATTERNS_MOST, heads) : 0;
+	for (i = 0; i < n_heads && status == PB_OK; i++) {
+		const size_t layer = heads[i] / s->r.n_heads, head = heads[i] % s->r.n_heads;
+
+		status = pb_saved_pattern_read(s, 0, layer, head, &pattern, err);
+		if (pattern != NULL && status == PB_OK)
+			p->failed =
+			    p->failed || json_array_append_new(
+					     list, pack_pattern(p, pattern, n, layer, head)) != 0;
+		free(pattern);
+		pattern = NULL;
+	}
+	return status;
+}
+
+static enum pb_status pack_readings(struct packer *p, const struct pb_subject *s, json_t *file,
+				    struct pb_error *err)
+{
+	enum pb_status status;
+	struct pb_head_readings readings;
+	json_t *heads = json_array(), *patterns = json_array(), *object = json_object(), *reading;
+	size_t i;
+
+	PB_TRY(pb_head_readings_read(&readings, s, err));
+	for (i = 0; i < readings.n; i++) {
+		reading = json_object();
+		set(p, reading, "name", string(readings.items[i].name));
+		set(p, reading, "values",
+		    pack_floats(p, readings.items[i].values, s->r.n_layers * s->r.n_heads));
+		p->failed = p->failed || json_array_append_new(heads, reading) != 0;
+	}
+	PB_TRY(pack_patterns(p, s, patterns, err));
+	set(p, object, "heads", json_incref(heads));
+	set(p, object, "patterns", json_incref(patterns));
+	set(p, file, "readings", json_incref(object));
+cleanup:
+	json_decref(heads);
+	json_decref(patterns);
+	json_decref(object);
+	pb_head_readings_free(&readings);
+	return status;
+}
+
 static json_t *pack_subject(struct packer *p, struct pb_subject *s)
 {
 	json_t *file = json_object(), *sweeps = json_array();
@@ -355,7 +428,7 @@ static json_t *pack_subject(struct packer *p, struct pb_subject *s)
 	set(p, file, "model", string(s->texts[PB_TEXT_MODEL_PATH]));
 	set(p, file, "layers", json_integer((json_int_t)s->r.n_layers));
 	set(p, file, "heads", json_integer((json_int_t)s->r.n_heads));
-	if (!s->r.evaluation)
+	if (pb_subject_has_pairs(s))
 		set(p, file, "pairs", pack_pairs(p, s));
 	for (i = 0; i < s->n_sweeps; i++)
 		p->failed = p->failed || json_array_append_new(sweeps, pack_sweep(p, s, i)) != 0;
@@ -398,6 +471,9 @@ enum pb_status pb_report_data(struct pb_report_content *c, char **text, struct p
 		p.failed = p.failed ||
 			   json_array_append_new(files, pack_subject(&p, &c->subjects[i])) != 0;
 	/* Summaries of all sweeps come first; values of single pairs take what is left. */
+	for (i = 0; i < c->n_subjects && !p.failed; i++)
+		if (pb_subject_has_pairs(&c->subjects[i]))
+			PB_TRY(pack_readings(&p, &c->subjects[i], json_array_get(files, i), err));
 	for (i = 0; i < c->n_subjects && !p.failed; i++) {
 		json_t *sweeps = json_object_get(json_array_get(files, i), "sweeps");
 

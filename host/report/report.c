@@ -68,8 +68,20 @@ static enum pb_status make_figures(struct pb_report_content *c, struct pb_error 
 	enum pb_status status = PB_OK;
 	size_t i;
 
-	for (i = 0; i < c->n_subjects; i++)
-		PB_TRY(pb_figures_of_sweeps(&c->figures, &c->subjects[i], i, err));
+	for (i = 0; i < c->n_subjects; i++) {
+		struct pb_subject *s = &c->subjects[i];
+
+		pb_child_at(s->r.path);
+		if (s->comparison) {
+			PB_TRY(pb_figures_of_comparison(&c->figures, s, i, err));
+		} else if (s->r.evaluation) {
+			PB_TRY(pb_figures_of_evaluation(&c->figures, s, i, err));
+		} else {
+			PB_TRY(pb_figures_of_sweeps(&c->figures, s, i, err));
+			PB_TRY(pb_figures_of_cells(&c->figures, s, i, err));
+			PB_TRY(pb_figures_of_readings(&c->figures, s, i, err));
+		}
+	}
 cleanup:
 	return status;
 }

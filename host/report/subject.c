@@ -206,7 +206,7 @@ static enum pb_status read_all(struct pb_subject *s, struct pb_error *err)
 
 	PB_TRY(read_texts(s, err));
 	PB_TRY(pb_subject_read_checks(s, err));
-	if (s->r.evaluation)
+	if (s->r.evaluation || s->comparison)
 		return PB_OK;
 	PB_TRY(pb_subject_read_pairs(s, err));
 	PB_TRY(pb_alloc((void **)&s->sweeps, s->r.n_sweeps, sizeof *s->sweeps, "sweeps", err));
@@ -218,6 +218,28 @@ cleanup:
 	return status;
 }
 
+/* A comparison is opened as it is; any other file is left to pb_result_open_partial. */
+static enum pb_status try_comparison(struct pb_subject *s, const char *path, struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	int64_t complete = 0;
+
+	if (!pb_is_hdf5(path) ||
+	    pb_h5_file_open(&s->r.file, path, false, PB_ERR_CHECK, NULL) != PB_OK)
+		return PB_OK;
+	if (!pb_h5_has(s->r.file, "comparison_version")) {
+		(void)pb_h5_file_close(&s->r.file, path, NULL);
+		return PB_OK;
+	}
+	s->comparison = true;
+	s->r.path = path;
+	if (pb_h5_has(s->r.file, "complete"))
+		PB_TRY(pb_h5_get_int(s->r.file, "complete", &complete, err));
+	s->r.partial = complete != 1;
+cleanup:
+	return status;
+}
+
 enum pb_status pb_subject_open(struct pb_subject *s, const char *path, struct pb_error *err)
 {
 	enum pb_status status;
@@ -225,7 +247,9 @@ enum pb_status pb_subject_open(struct pb_subject *s, const char *path, struct pb
 
 	*s = (struct pb_subject){.r = {.file = -1}};
 	pb_child_at(path);
-	PB_TRY(pb_result_open_partial(&s->r, path, err));
+	PB_TRY(try_comparison(s, path, err));
+	if (!s->comparison)
+		PB_TRY(pb_result_open_partial(&s->r, path, err));
 	status = read_all(s, &why);
 	/* What lies within a file names no file. */
 	if (status != PB_OK)
@@ -253,6 +277,11 @@ void pb_subject_close(struct pb_subject *s)
 	pb_result_close(&s->r);
 	pb_arena_free(&s->arena);
 	*s = (struct pb_subject){.r = {.file = -1}};
+}
+
+bool pb_subject_has_pairs(const struct pb_subject *s)
+{
+	return !s->r.evaluation && !s->comparison;
 }
 
 bool pb_subject_proven(const struct pb_subject *s)

@@ -74,6 +74,7 @@ struct pb_subject_check {
 struct pb_subject {
 	struct pb_result r;
 	struct pb_arena arena; /* texts */
+	bool comparison;       /* a file of patchbay compare, which has figures of files alone */
 	const char *label;     /* short, of one line: what tells it from other files */
 	const char *texts[PB_N_SUBJECT_TEXTS];
 	size_t n_checks;
@@ -93,12 +94,14 @@ struct pb_subject {
 	struct pb_shown_sweep *sweeps;
 };
 
-/* PB_ERR_INPUT when there is no such file or it is no result file, PB_ERR_CHECK when it is damaged;
- * one that says of itself that it is not complete is read (r.partial). Freed by pb_subject_close
- * whatever is returned. */
+/* PB_ERR_INPUT when there is no such file or it is none of patchbay's, PB_ERR_CHECK when it is
+ * damaged; one that says of itself that it is not complete is read (r.partial). Freed by
+ * pb_subject_close whatever is returned. */
 enum pb_status pb_subject_open(struct pb_subject *s, const char *path, struct pb_error *err);
 void pb_subject_close(struct pb_subject *s);
 
+/* Whether it is a run, with pairs and sweeps. */
+bool pb_subject_has_pairs(const struct pb_subject *s);
 /* Whether all checks passed. */
 bool pb_subject_proven(const struct pb_subject *s);
 /* The text of a token id, NULL where the file does not know it. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "report/subject_read.h"
+#include "results/verify_data.h"
 
 static enum pb_status add(struct pb_subject *s, bool passed, const char *name, struct pb_error *err,
 			  const char *format, ...) __attribute__((format(printf, 5, 6)));
@@ -56,10 +57,10 @@ static enum pb_status describe_figures(struct pb_subject *s, const struct pb_che
 		   f->resid_pre_largest, f->resid_pre_tolerance));
 	if (f->n_sweeps > 0)
 		PB_TRY(add(s, part <= 1 && f->n_variants > 0, "plain forward", err,
-			   "%zu random variants recomputed by a plain, unpruned forward: %.2g off "
+			   "%zu random variant%s recomputed by a plain, unpruned forward: %.2g off "
 			   "at most, tolerance %.2g (sweep %s)",
-			   f->n_variants, f->variant_largest[worst], f->variant_tolerance[worst],
-			   s->r.sweeps[worst].name));
+			   f->n_variants, f->n_variants == 1 ? "" : "s", f->variant_largest[worst],
+			   f->variant_tolerance[worst], s->r.sweeps[worst].name));
 	if (f->attribution)
 		PB_TRY(add(s, f->attribution_largest <= f->attribution_tolerance, "attributions",
 			   err,
@@ -70,26 +71,22 @@ cleanup:
 	return status;
 }
 
-/* A file whose check fails is shown, in red; one whose figures cannot be read is damaged. */
+/* A file whose check fails is shown, in red: the judge stops at the first thing that is wrong, and
+ * what comes behind it is not known. One whose figures cannot be read is damaged. */
 static enum pb_status check_run(struct pb_subject *s, struct pb_error *err)
 {
 	enum pb_status status, judged;
 	struct pb_check_figures figures = {0};
 	struct pb_error why = {0};
-	size_t before;
 
 	PB_TRY(pb_result_figures(&figures, &s->r, err));
 	judged = pb_checks_judge(&figures, &why);
-	if (judged != PB_OK && judged != PB_ERR_CHECK)
-		return pb_fail(err, judged, "%s", why.message);
-	before = s->n_checks;
-	PB_TRY(describe_figures(s, &figures, err));
-	if (judged != PB_OK) {
-		for (; before < s->n_checks && s->checks[before].passed;)
-			before++;
-		if (before == s->n_checks)
-			PB_TRY(add(s, false, "own check", err, "%s", why.message));
-	}
+	if (judged == PB_OK)
+		status = describe_figures(s, &figures, err);
+	else if (judged == PB_ERR_CHECK)
+		status = add(s, false, "own check", err, "%s", why.message);
+	else
+		status = pb_fail(err, judged, "%s", why.message);
 cleanup:
 	pb_check_figures_free(&figures);
 	return status;
@@ -106,6 +103,22 @@ static enum pb_status check_evaluation(struct pb_subject *s, struct pb_error *er
 	return add(s, judged == PB_OK, "cells", err, "%s", judged == PB_OK ? text : why.message);
 }
 
+/* A comparison proves nothing but that its data are what was written. */
+static enum pb_status check_data(struct pb_subject *s, struct pb_error *err)
+{
+	enum pb_status status;
+	struct pb_report report = {.out = fopen("/dev/null", "w")};
+
+	if (report.out == NULL)
+		return pb_fail(err, PB_ERR_IO, "cannot open: /dev/null");
+	PB_TRY(pb_verify_data(&report, s->r.file, err));
+	PB_TRY(add(s, report.n_wrong == 0, "checksums", err, "%s",
+		   report.n_wrong == 0 ? "all data are what was written" : report.first.message));
+cleanup:
+	(void)fclose(report.out);
+	return status;
+}
+
 enum pb_status pb_subject_read_checks(struct pb_subject *s, struct pb_error *err)
 {
 	enum pb_status status;
@@ -114,7 +127,9 @@ enum pb_status pb_subject_read_checks(struct pb_subject *s, struct pb_error *err
 		   s->r.partial
 		       ? "this file is partial: not all of the experiment's pairs are in it"
 		       : "the file is complete"));
-	status = s->r.evaluation ? check_evaluation(s, err) : check_run(s, err);
+	status = s->comparison     ? check_data(s, err)
+		 : s->r.evaluation ? check_evaluation(s, err)
+				   : check_run(s, err);
 cleanup:
 	return status;
 }

@@ -59,9 +59,8 @@ static enum pb_status read_ids(const struct pb_subject *s, const char *path, int
 			  err);
 }
 
-/* Texts of a dataset, kept in the arena; NULL where there is none. */
-static enum pb_status read_texts(struct pb_subject *s, const char *path, size_t n,
-				 const char ***texts, struct pb_error *err)
+enum pb_status pb_subject_read_texts(struct pb_subject *s, const char *path, size_t n,
+				     const char ***texts, struct pb_error *err)
 {
 	enum pb_status status;
 	char **found = NULL;
@@ -139,14 +138,16 @@ static enum pb_status read_tokens(struct pb_subject *s, struct pb_error *err)
 	PB_TRY(pb_result_size(s->r.file, "pairs/token_id", &s->n_tokens, err));
 	if (s->n_tokens > 0) {
 		PB_TRY(read_ids(s, "pairs/token_id", 1, &s->n_tokens, &s->token_ids, err));
-		PB_TRY(read_texts(s, "pairs/token_text", s->n_tokens, &s->token_texts, err));
+		PB_TRY(pb_subject_read_texts(s, "pairs/token_text", s->n_tokens, &s->token_texts,
+					     err));
 		if (s->token_texts == NULL)
 			s->n_tokens = 0;
 	}
 	PB_TRY(check_tokens(s, err));
 	PB_TRY(pb_result_size(s->r.file, "pairs/role_name", &s->n_roles, err));
 	if (s->n_roles > 0) {
-		PB_TRY(read_texts(s, "pairs/role_name", s->n_roles, &s->role_names, err));
+		PB_TRY(
+		    pb_subject_read_texts(s, "pairs/role_name", s->n_roles, &s->role_names, err));
 		PB_TRY(read_ids(s, "pairs/roles", 2, table, &s->roles, err));
 		status = check_roles(s, err);
 	}
@@ -171,7 +172,7 @@ enum pb_status pb_subject_read_pairs(struct pb_subject *s, struct pb_error *err)
 		return pb_fail(err, PB_ERR_CHECK, "missing dataset: of the pairs");
 	PB_TRY(check_lengths(s, err));
 	for (t = 0; t < 4; t++)
-		PB_TRY(read_texts(s, names[t], n, &s->texts_of[t], err));
+		PB_TRY(pb_subject_read_texts(s, names[t], n, &s->texts_of[t], err));
 	PB_TRY(read_tokens(s, err));
 cleanup:
 	return status;

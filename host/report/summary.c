@@ -105,7 +105,7 @@ enum pb_status pb_report_sentences(struct pb_subject *s, pb_say say, void *conte
 		say(context,
 		    "Not all of the run's own checks passed: see them below before any number is "
 		    "used.");
-	if (s->r.evaluation) {
+	if (!pb_subject_has_pairs(s)) {
 		say(context, s->texts[PB_TEXT_TITLE]);
 		return PB_OK;
 	}

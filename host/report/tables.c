@@ -106,7 +106,7 @@ enum pb_status pb_report_write_tables(struct pb_report_content *c, struct pb_err
 	size_t i, k;
 
 	for (i = 0; i < c->n_subjects; i++) {
-		if (!c->subjects[i].r.evaluation)
+		if (pb_subject_has_pairs(&c->subjects[i]))
 			PB_TRY(write_pairs(c, i, err));
 		for (k = 0; k < c->subjects[i].n_sweeps; k++)
 			PB_TRY(write_sweep(c, i, k, err));
