@@ -59,6 +59,7 @@ $(call pc,PCRE2,libpcre2-8,-lpcre2-8)
 $(call pc,UTF8PROC,libutf8proc,-lutf8proc)
 $(call pc,CRYPTO,libcrypto,-lcrypto)
 $(call pc,CRITERION,criterion,-lcriterion)
+$(call pc,CAIRO,cairo,-lcairo)
 # MPI is taken where it is: several processes of one run, by a plugin.
 MPI_PC     := $(firstword $(foreach m,ompi-c mpich mpi-c,$(if $(shell $(PKG_CONFIG) --exists $(m) 2>/dev/null && echo yes),$(m))))
 MPI_CFLAGS ?= $(if $(MPI_PC),$(shell $(PKG_CONFIG) --cflags $(MPI_PC)),$(shell mpicc --showme:compile 2>/dev/null))
@@ -71,6 +72,8 @@ DNNL_LIBS   ?= -ldnnl
 # Evaluated once, not at every use.
 CRITERION_CFLAGS := $(CRITERION_CFLAGS)
 CRITERION_LIBS   := $(CRITERION_LIBS)
+CAIRO_CFLAGS     := $(CAIRO_CFLAGS)
+CAIRO_LIBS       := $(CAIRO_LIBS)
 # oneDNN is opened when it is needed, where the linker would look for it.
 DNNL_PATH  := $(patsubst -L%,-Wl$(comma)-rpath$(comma)%,$(filter -L%,$(DNNL_LIBS)))
 # (The leak sanitizer cannot look into it unless it was there from the start.)
@@ -83,7 +86,7 @@ endif
 
 DEPS := CC='$(CC)' CXX='$(CXX)' PKG_CONFIG='$(PKG_CONFIG)' PYTHON='$(PYTHON)' CPPFLAGS='$(CPPFLAGS)' \
         LDFLAGS='$(LDFLAGS)' CLANG_FORMAT='$(CLANG_FORMAT)' CLANG_TIDY='$(CLANG_TIDY)' \
-        CPPCHECK='$(CPPCHECK)' $(foreach l,HDF5 JANSSON FYAML PCRE2 UTF8PROC CRYPTO CRITERION DNNL, \
+        CPPCHECK='$(CPPCHECK)' $(foreach l,HDF5 JANSSON FYAML PCRE2 UTF8PROC CRYPTO CRITERION DNNL CAIRO, \
         $(l)_CFLAGS='$($(l)_CFLAGS)' $(l)_LIBS='$($(l)_LIBS)') make/deps.sh
 
 # What is missing is installed as the remaking of an included file: make then starts again, and
@@ -145,12 +148,13 @@ NVCC_EXACT := kernels/cuda/activation.cu kernels/cuda/edits.cu
 CUDA_LIB   ?= $(if $(NVCC),$(firstword $(wildcard $(dir $(NVCC))../lib64 $(dir $(NVCC))../lib)))
 CUDA_PLUGIN := $(if $(and $(NVCC),$(filter release,$(CONFIG))),$(BUILD)/libpatchbay_cuda.so)
 MPI_PLUGIN  := $(if $(strip $(MPI_LIBS)),$(BUILD)/libpatchbay_mpi.so)
+CAIRO_PLUGIN := $(BUILD)/libpatchbay_cairo.so
 EMU_PLUGIN  := $(EMU)/libpatchbay_cuda_emulated.so
 
 # ---- sources -------------------------------------------------------------------------------------
 CLI_SRC    := $(wildcard host/cli/*.c)
-PLUGIN_SRC := $(wildcard host/*/*_plugin.c)
-HOST_SRC   := $(filter-out $(CLI_SRC) $(PLUGIN_SRC),$(wildcard host/*/*.c))
+PLUGIN_SRC := $(filter-out $(if $(MPI_PLUGIN),,host/cluster/mpi_plugin.c),$(wildcard host/*/*_plugin.c))
+HOST_SRC   := $(filter-out $(CLI_SRC) %_plugin.c,$(wildcard host/*/*.c))
 # Files in kernels/cpu that include cpu/isa.h hold arithmetic: they are compiled once for each
 # instruction set, and table.c chooses at run time. The others are compiled once.
 CPU_SRC    := $(wildcard kernels/cpu/*.c)
@@ -158,8 +162,12 @@ CPU_MULTI  := $(if $(CPU_SRC),$(shell grep -l '"cpu/isa.h"' $(CPU_SRC)))
 CPU_ONCE   := $(filter-out $(CPU_MULTI),$(CPU_SRC))
 ISAS       := $(if $(filter x86_64,$(shell uname -m)),v2 v3 v4,base)
 
+# The report's page, as arrays of bytes.
+PAGE_SRC := host/report/page.html host/report/page.css host/report/page.js
+PAGE_OBJ := $(BUILD)/obj/gen/page_files.o
+
 LIB_OBJ := $(HOST_SRC:%.c=$(BUILD)/obj/%.o) $(CPU_ONCE:%.c=$(BUILD)/obj/%.o) \
-           $(foreach i,$(ISAS),$(CPU_MULTI:%.c=$(BUILD)/obj/%.$(i).o))
+           $(foreach i,$(ISAS),$(CPU_MULTI:%.c=$(BUILD)/obj/%.$(i).o)) $(PAGE_OBJ)
 CLI_OBJ := $(CLI_SRC:%.c=$(BUILD)/obj/%.o)
 
 # One binary a tests/*/test_*.c; other C files of these folders are linked into all of them.
@@ -183,7 +191,7 @@ help: ## this list
 
 # ---- the library and the program -----------------------------------------------------------------
 .PHONY: build
-build: $(BUILD)/patchbay $(BUILD)/libpatchbay.so $(CUDA_PLUGIN) $(MPI_PLUGIN) ## build/release/patchbay, libpatchbay.{a,so}, and plugins where nvcc and MPI are
+build: $(BUILD)/patchbay $(BUILD)/libpatchbay.so $(CUDA_PLUGIN) $(MPI_PLUGIN) $(CAIRO_PLUGIN) ## build/release/patchbay, libpatchbay.{a,so}, and its plugins, those of CUDA and MPI where these are
 
 .PHONY: emu
 emu: $(EMU)/patchbay $(EMU_PLUGIN) $(MPI_PLUGIN:$(BUILD)/%=$(EMU)/%) ## the program with its cuda backend on the emulated device, for tests: build/emu
@@ -193,7 +201,7 @@ emu: $(EMU)/patchbay $(EMU_PLUGIN) $(MPI_PLUGIN:$(BUILD)/%=$(EMU)/%) ## the prog
 differ   = $(subst x$(1)x,,x$(2)x)$(subst x$(2)x,,x$(1)x)
 remember = $(if $(call differ,$(strip $(file <$(1))),$(strip $(2))),$(shell mkdir -p $(dir $(1)))$(file >$(1),$(strip $(2))))
 ifneq ($(GOALS),)
-$(call remember,$(BUILD)/flags,$(CC) $(ALL_CFLAGS) $(MPI_CFLAGS) $(CRITERION_CFLAGS) $(foreach i,$(ISAS),$(ISA_$(i))) $(EXACT))
+$(call remember,$(BUILD)/flags,$(CC) $(ALL_CFLAGS) $(MPI_CFLAGS) $(CAIRO_CFLAGS) $(CRITERION_CFLAGS) $(foreach i,$(ISAS),$(ISA_$(i))) $(EXACT))
 $(call remember,$(EMU)/flags,$(CXX) $(EMU_FLAGS))
 $(if $(CUDA_PLUGIN),$(call remember,$(BUILD)/cuda-flags,$(NVCC) $(NVCC_FLAGS) $(NVCC_EXACT)))
 $(call remember,$(BUILD)/link-flags,$(CC) $(LDFLAGS) $(LIBS) $(CRITERION_LIBS) $(LIB_OBJ))
@@ -234,6 +242,13 @@ $(BUILD)/obj/tests/%.o: tests/%.c $(BUILD)/flags
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	$(call compile)
 
+$(BUILD)/gen/page_files.c: make/embed.sh $(PAGE_SRC)
+	@mkdir -p $(@D)
+	$(call say,GEN)
+	$(Q)make/embed.sh $(PAGE_SRC) >$@
+$(PAGE_OBJ): $(BUILD)/gen/page_files.c $(BUILD)/flags
+	$(call compile)
+
 SONAME := libpatchbay.so.$(firstword $(subst ., ,$(VERSION)))
 # Sanitizers leave their own symbols open; every other undefined one is an error.
 NO_UNDEFINED := $(if $(filter release,$(CONFIG)),-Wl$(comma)-z$(comma)defs)
@@ -267,6 +282,10 @@ $(EMU_PLUGIN): $(EMU_OBJ) $(BUILD)/libpatchbay.a
 $(BUILD)/obj/host/cluster/mpi_plugin.o: FILE_CFLAGS := $(MPI_CFLAGS) -fvisibility=hidden
 $(BUILD)/libpatchbay_mpi.so: $(BUILD)/obj/host/cluster/mpi_plugin.o $(BUILD)/libpatchbay.a
 	$(call link,-shared $< $(BUILD)/libpatchbay.a -Wl$(comma)--exclude-libs$(comma)ALL -Wl$(comma)--as-needed $(MPI_LIBS))
+# What draws PDF and PNG; cairo and nothing else is linked to it.
+$(BUILD)/obj/host/report/cairo_plugin.o: FILE_CFLAGS := $(CAIRO_CFLAGS) -fvisibility=hidden
+$(CAIRO_PLUGIN): $(BUILD)/obj/host/report/cairo_plugin.o $(BUILD)/libpatchbay.a
+	$(call link,-shared $< $(BUILD)/libpatchbay.a -Wl$(comma)--exclude-libs$(comma)ALL -Wl$(comma)--as-needed $(CAIRO_LIBS) $(LIBS))
 $(EMU)/libpatchbay_mpi.so: $(BUILD)/libpatchbay_mpi.so
 	@mkdir -p $(@D)
 	$(Q)ln -f $< $@ 2>/dev/null || cp $< $@
@@ -349,10 +368,10 @@ build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o $(FUZZ_OBJ)
 # ---- checks of the source ------------------------------------------------------------------------
 # clang-tidy reads what was compiled, with the same flags: a file is checked again when its object
 # is made again.
-TIDY_SRC   := $(HOST_SRC) $(if $(MPI_PLUGIN),$(PLUGIN_SRC)) $(CLI_SRC) $(CPU_ONCE) $(CPU_MULTI) $(TEST_SRC) $(TEST_HELPER) $(SHIM_SRC) $(FUZZ_SRC) $(BENCH_SRC)
+TIDY_SRC   := $(HOST_SRC) $(PLUGIN_SRC) $(CLI_SRC) $(CPU_ONCE) $(CPU_MULTI) $(TEST_SRC) $(TEST_HELPER) $(SHIM_SRC) $(FUZZ_SRC) $(BENCH_SRC)
 TIDY_STAMP := $(TIDY_SRC:%=$(BUILD)/lint/%.tidy)
 # omp.h is gcc's where clang has none; its malloc attributes with arguments are unknown to clang.
-TIDY_FLAGS  = -std=c11 $(CPPFLAGS) $(LIB_CFLAGS) $(MPI_CFLAGS) $(DEFINES) -fopenmp '-D__malloc__(...)=' \
+TIDY_FLAGS  = -std=c11 $(CPPFLAGS) $(LIB_CFLAGS) $(MPI_CFLAGS) $(CAIRO_CFLAGS) $(DEFINES) -fopenmp '-D__malloc__(...)=' \
               -idirafter $(shell $(CC) -print-file-name=include)
 tidy_model  = $(if $(filter host/base/status.c,$<),,-include make/tidy.h)
 tidy_isa    = $(if $(filter $(CPU_MULTI),$<),$(ISA_$(lastword $(ISAS))))
@@ -472,7 +491,7 @@ bundle: build tests-build $(BUILD)/bench/bench_gpu ## a folder for GPU nodes wit
 	@set -e; for t in $(BUNDLE_TEST:$(BUILD)/tests/%=%); do \
 		$(CC) -fopenmp $(LDFLAGS) -o '$(BUNDLE)'/bin/tests/$$t $(BUILD)/obj/tests/$$t.o $(TEST_HELPER_OBJ) '$(BUNDLE)/lib/$(SONAME)' \
 			$(LIBS) $(CRITERION_LIBS) $(call bundle_path,../../../); done
-	@$(if $(CUDA_PLUGIN)$(MPI_PLUGIN),cp $(CUDA_PLUGIN) $(MPI_PLUGIN) '$(BUNDLE)/bin')
+	@cp $(CUDA_PLUGIN) $(MPI_PLUGIN) $(CAIRO_PLUGIN) '$(BUNDLE)/bin'
 	@CC='$(CC)' VERSION='$(VERSION)' CUDA_LIB='$(CUDA_LIB)' make/bundle.sh '$(BUNDLE)'
 
 .PHONY: install
@@ -484,8 +503,8 @@ install: build ## into PREFIX (/usr/local), below DESTDIR
 	install -m 644 $(BUILD)/libpatchbay.so $(DESTDIR)$(LIBDIR)/libpatchbay.so.$(VERSION)
 	ln -sf libpatchbay.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libpatchbay.so
-	@if [ -n "$(CUDA_PLUGIN)$(MPI_PLUGIN)" ]; then install -d $(DESTDIR)$(PREFIX)/lib/patchbay && \
-		install -m 755 $(CUDA_PLUGIN) $(MPI_PLUGIN) $(DESTDIR)$(PREFIX)/lib/patchbay/; fi
+	install -d $(DESTDIR)$(PREFIX)/lib/patchbay
+	install -m 755 $(CUDA_PLUGIN) $(MPI_PLUGIN) $(CAIRO_PLUGIN) $(DESTDIR)$(PREFIX)/lib/patchbay/
 	install -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include/patchbay
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|; s|@LIBS@|$(LIBS)|' \
 		make/patchbay.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/patchbay.pc
@@ -493,11 +512,11 @@ install: build ## into PREFIX (/usr/local), below DESTDIR
 
 .PHONY: deps
 deps: ## install what is missing from Debian packages, or print the line that does
-	@$(DEPS) install build unit test $(CLUSTER) lint fuzz models peers
+	@$(DEPS) install build unit test $(CLUSTER) browser lint fuzz models peers
 
 .PHONY: clean
 clean: ## remove build/release, build/asan, build/fuzz
 	rm -rf build/release build/emu build/asan build/fuzz build/deps
 
--include $(patsubst %.o,%.d,$(BUILD)/obj/host/cluster/mpi_plugin.o $(EMU_OBJ) $(EMU)/obj/tests/backend/emu_defects.cu.o $(CUDA_OBJ) $(LIB_OBJ) $(CLI_OBJ) $(TEST_HELPER_OBJ) \
+-include $(patsubst %.o,%.d,$(PLUGIN_SRC:%.c=$(BUILD)/obj/%.o) $(PAGE_OBJ) $(EMU_OBJ) $(EMU)/obj/tests/backend/emu_defects.cu.o $(CUDA_OBJ) $(LIB_OBJ) $(CLI_OBJ) $(TEST_HELPER_OBJ) \
          $(TEST_SRC:%.c=$(BUILD)/obj/%.o) $(SHIM_SRC:%.c=$(BUILD)/obj/%.o) $(BENCH_SRC:%.c=$(BUILD)/obj/%.o))

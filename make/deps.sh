@@ -102,7 +102,7 @@ missing() {
 # What of these packages is missing, for a reader without apt-get.
 explain() {
 	for package in "$@"; do
-		rows build unit test cluster lint fuzz models peers | while read -r name check; do
+		rows build unit test cluster browser lint fuzz models peers | while read -r name check; do
 			[ "$name" = "$package" ] || continue
 			IFS=: read -r kind a b c _ <<-END
 				$check

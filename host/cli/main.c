@@ -33,6 +33,7 @@ static const struct verb verbs[] = {
     {"verify", "is a result file complete, unchanged and proven?", pb_verb_verify},
     {"top", "the strongest cells of a result file, ranked", pb_verb_top},
     {"compare", "one sweep of several models or revisions, side by side", pb_verb_compare},
+    {"report", "a page, figures and tables of result files", pb_verb_report},
     {"doctor", "what this machine offers, and what is missing", pb_verb_doctor},
 };
 #define N_VERBS (sizeof verbs / sizeof verbs[0])

@@ -16,6 +16,7 @@ enum pb_status pb_verb_merge(int argc, char **argv, struct pb_error *err);
 enum pb_status pb_verb_verify(int argc, char **argv, struct pb_error *err);
 enum pb_status pb_verb_top(int argc, char **argv, struct pb_error *err);
 enum pb_status pb_verb_compare(int argc, char **argv, struct pb_error *err);
+enum pb_status pb_verb_report(int argc, char **argv, struct pb_error *err);
 enum pb_status pb_verb_doctor(int argc, char **argv, struct pb_error *err);
 
 #endif

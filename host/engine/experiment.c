@@ -59,6 +59,7 @@ static enum pb_status open_pairs(struct pb_running *r, struct pb_error *err)
 	else
 		PB_TRY(pb_cells_pairs(&r->pairs, &r->cells, c, r->tokenizer, a->n_vocab,
 				      a->n_context, err));
+	PB_TRY(pb_pairs_name_tokens(&r->pairs, r->tokenizer, err));
 	PB_TRY(pb_pairs_hash(&r->pairs, r->pairs_sha256, err));
 	warn_of_equal_prompts(&r->pairs);
 cleanup:

@@ -47,6 +47,7 @@ static const struct dim_info dim_infos[PB_N_DIMS] = {
 				       "position of the key in the reference prompts"},
     [PB_DIM_ROLE] = {"role", "role of a token: its name is role_name"},
     [PB_DIM_CANDIDATE] = {"candidate", "candidate token of the pair"},
+    [PB_DIM_TOKEN] = {"token", "token that the pairs name: its id is token_id"},
     [PB_DIM_PROMPT] = {"prompt", "evaluation prompt of the cell"},
     [PB_DIM_PAIR_IN_CELL] = {"pair_in_cell", "pair of the cell"},
     [PB_DIM_ANSWER] = {"answer", "right answer of the prompt"},

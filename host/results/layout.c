@@ -254,6 +254,7 @@ void pb_layout_sizes(struct pb_layout *layout, const struct pb_experiment *e)
 	sizes[PB_DIM_HEAD] = e->arch.n_heads;
 	sizes[PB_DIM_POSITION] = e->pairs->max_length;
 	sizes[PB_DIM_CANDIDATE] = pb_experiment_candidates(e);
+	sizes[PB_DIM_TOKEN] = e->pairs->n_tokens;
 	sizes[PB_DIM_CHUNK] = e->n_chunks;
 	for (i = 0; i < e->n_sweeps; i++)
 		use_sweep(layout, e, i);

@@ -235,7 +235,11 @@ enum pb_status pb_pairs_group_write(const struct pb_layout *layout, const struct
 	PB_TRY(write_ids(layout, group, pairs, PB_PAIRS_CORRUPTED_TOKENS, corrupted_of, err));
 	PB_TRY(write_ids(layout, group, pairs, PB_PAIRS_CANDIDATES, candidates_of, err));
 	PB_TRY(write_roles(layout, group, pairs, err));
-	status = write_columns(layout, group, pairs, facts, err);
+	PB_TRY(write_columns(layout, group, pairs, facts, err));
+	PB_TRY(pb_field_write(layout, group, &pb_pairs_fields[PB_PAIRS_TOKEN_ID], NULL, "",
+			      pairs->token_ids, err));
+	PB_TRY(pb_field_write(layout, group, &pb_pairs_fields[PB_PAIRS_TOKEN_TEXT], NULL, "",
+			      (const void *)pairs->token_texts, err));
 cleanup:
 	pb_h5_drop(group);
 	return status;

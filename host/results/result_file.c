@@ -134,7 +134,7 @@ cleanup:
 	return status;
 }
 
-static enum pb_status check_complete(struct pb_result *r, struct pb_error *err)
+static enum pb_status check_complete(struct pb_result *r, bool partial, struct pb_error *err)
 {
 	enum pb_status status;
 	int64_t version, complete = 0;
@@ -167,17 +167,19 @@ static enum pb_status check_complete(struct pb_result *r, struct pb_error *err)
 				 r->path);
 		goto cleanup;
 	}
-	if (complete == 1)
+	r->partial = complete != 1;
+	if (!r->partial)
 		goto cleanup;
 	if (pb_h5_has(r->file, "missing_chunks"))
 		PB_TRY(read_missing(r, err));
-	else
+	else if (!partial)
 		status = pb_fail(err, PB_ERR_CHECK, "not complete: %s: run it again", r->path);
 cleanup:
 	return status;
 }
 
-enum pb_status pb_result_open_any(struct pb_result *out, const char *path, struct pb_error *err)
+static enum pb_status open_file(struct pb_result *out, const char *path, bool partial,
+				struct pb_error *err)
 {
 	enum pb_status status;
 	struct pb_map probe;
@@ -189,7 +191,7 @@ enum pb_status pb_result_open_any(struct pb_result *out, const char *path, struc
 	if (!pb_is_hdf5(path))
 		return pb_fail(err, PB_ERR_INPUT, "not a result file: %s: name an HDF5 file", path);
 	PB_TRY(pb_h5_file_open(&out->file, path, false, PB_ERR_CHECK, err));
-	PB_TRY(check_complete(out, err));
+	PB_TRY(check_complete(out, partial, err));
 	out->evaluation = pb_is_evaluation(out->file);
 	if (out->evaluation)
 		return PB_OK;
@@ -200,6 +202,16 @@ enum pb_status pb_result_open_any(struct pb_result *out, const char *path, struc
 cleanup:
 	pb_result_close(out);
 	return status;
+}
+
+enum pb_status pb_result_open_any(struct pb_result *out, const char *path, struct pb_error *err)
+{
+	return open_file(out, path, false, err);
+}
+
+enum pb_status pb_result_open_partial(struct pb_result *out, const char *path, struct pb_error *err)
+{
+	return open_file(out, path, true, err);
 }
 
 enum pb_status pb_result_open(struct pb_result *out, const char *path, struct pb_error *err)

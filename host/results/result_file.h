@@ -17,6 +17,7 @@ struct pb_result {
 	hid_t file;
 	const char *path; /* borrowed */
 	bool evaluation;  /* it has cells of prompts, and nothing of what follows */
+	bool partial;     /* not all of the experiment is in it */
 	/* of a partial merge: chunks, and pairs or prompts, that it lacks; their numbers as text */
 	size_t n_missing_chunks, n_missing;
 	char *missing_chunks;
@@ -32,6 +33,9 @@ struct pb_result {
 enum pb_status pb_result_open(struct pb_result *out, const char *path, struct pb_error *err);
 /* The same for evaluations too, which pb_result_open refuses. */
 enum pb_status pb_result_open_any(struct pb_result *out, const char *path, struct pb_error *err);
+/* The same for files too that say that they are not complete. */
+enum pb_status pb_result_open_partial(struct pb_result *out, const char *path,
+				      struct pb_error *err);
 void pb_result_close(struct pb_result *result);
 /* Pairs that the model is right about. */
 size_t pb_result_n_right(const struct pb_result *result);

@@ -72,6 +72,14 @@ const struct pb_field pb_pairs_fields[PB_N_PAIRS_FIELDS] = {
 			NULL,
 			"other keys of the pair, a JSON object",
 			false},
+    [PB_PAIRS_TOKEN_ID] = {"token_id",
+			   PB_TYPE_I32,
+			   {PB_DIM_TOKEN},
+			   "1",
+			   "ids of all tokens that the pairs name, rising",
+			   false},
+    [PB_PAIRS_TOKEN_TEXT] =
+	{"token_text", PB_TYPE_TEXT, {PB_DIM_TOKEN}, NULL, "text of the token", false},
 };
 
 const struct pb_field pb_base_fields[PB_N_BASE_FIELDS] = {

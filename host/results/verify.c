@@ -1,14 +1,11 @@
 /* `patchbay verify`: is the file what was written, is it whole, did the run prove itself? */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "patchbay/base.h"
 #include "results/against.h"
 #include "results/checks.h"
+#include "results/child.h"
 #include "results/evaluation.h"
 #include "results/identity.h"
 #include "results/result_file.h"
@@ -183,87 +180,19 @@ cleanup:
 
 /* ---- in a process of its own ----------------------------------------------------------- */
 
-/* HDF5 1.10 trusts lengths in parts of a file that have no checksum (the heap of texts), and
- * crashes where they are damaged. So the file is read by a child process: its report comes through
- * a pipe, its verdict through shared memory, and its crash is a verdict too. */
-struct verdict {
-	bool reached;
-	enum pb_status status;
-	struct pb_error err;
-};
-
-/* Copy what the child reports until it closes its end. */
-static void relay(int from, FILE *out)
+static enum pb_status verify_in_child(void *context, FILE *out, struct pb_error *err)
 {
-	char buffer[4096];
-	ssize_t n;
-
-	while ((n = read(from, buffer, sizeof buffer)) > 0 || (n < 0 && errno == EINTR))
-		if (n > 0)
-			fwrite(buffer, 1, (size_t)n, out);
-}
-
-static void verify_in_child(const struct job *job, int to, struct verdict *verdict)
-{
-	FILE *out = fdopen(to, "w");
-
-	if (out == NULL)
-		_exit(1);
-	verdict->status = verify_here(job, out, &verdict->err);
-	if (fclose(out) != 0 && verdict->status == PB_OK)
-		verdict->status = pb_fail(&verdict->err, PB_ERR_IO, "cannot write the report");
-	verdict->reached = true;
-	_exit(0); /* nothing of the parent's is flushed or freed twice */
-}
-
-static enum pb_status wait_for(pid_t child, const char *path, const struct verdict *verdict,
-			       FILE *out, struct pb_error *err)
-{
-	int ended = 0;
-
-	while (waitpid(child, &ended, 0) < 0)
-		if (errno != EINTR)
-			return pb_fail(err, PB_ERR_IO, "cannot wait for the verification: %s",
-				       strerror(errno));
-	if (verdict->reached)
-		return verdict->status == PB_OK
-			   ? PB_OK
-			   : pb_fail(err, verdict->status, "%s", verdict->err.message);
-	fprintf(out, "WRONG  %s: reading it crashed\n", path);
-	return pb_fail(err, PB_ERR_CHECK,
-		       "damaged: %s: the HDF5 library crashed while reading it (%s)", path,
-		       WIFSIGNALED(ended) ? strsignal(WTERMSIG(ended)) : "it left early");
+	return verify_here(context, out, err);
 }
 
 static enum pb_status verify(const struct job *job, FILE *out, struct pb_error *err)
 {
 	enum pb_status status;
-	int ends[2] = {-1, -1};
-	pid_t child;
-	struct verdict *verdict =
-	    mmap(NULL, sizeof *verdict, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	bool crashed;
 
-	if (verdict == MAP_FAILED)
-		return pb_fail(err, PB_ERR_MEMORY, "out of memory: verification");
-	if (fflush(out) != 0 || pipe(ends) != 0 || (child = fork()) < 0) {
-		status =
-		    pb_fail(err, PB_ERR_IO, "cannot start the verification: %s", strerror(errno));
-		goto cleanup;
-	}
-	if (child == 0) {
-		close(ends[0]);
-		verify_in_child(job, ends[1], verdict);
-	}
-	close(ends[1]);
-	ends[1] = -1;
-	relay(ends[0], out);
-	status = wait_for(child, job->path, verdict, out, err);
-cleanup:
-	if (ends[0] >= 0)
-		close(ends[0]);
-	if (ends[1] >= 0)
-		close(ends[1]);
-	munmap(verdict, sizeof *verdict);
+	status = pb_child_run(job->path, verify_in_child, (void *)job, out, &crashed, err);
+	if (crashed)
+		fprintf(out, "WRONG  %s: reading it crashed\n", job->path);
 	return status;
 }
 

@@ -36,6 +36,11 @@ struct pb_pairs {
 	size_t n_roles; /* roles that any pair names, in order of appearance */
 	const char **roles;
 	int32_t bos;           /* the id prepended to text prompts, -1: none */
+	/* [n_tokens] every id of the prompts, answers, foils and candidates, rising, and its text
+	 * (pb_pairs_name_tokens); 0: not known */
+	size_t n_tokens;
+	const int32_t *token_ids;
+	const char **token_texts;
 	struct pb_arena arena; /* owns all of it */
 };
 
@@ -62,6 +67,11 @@ enum pb_status pb_pairs_parse(struct pb_pairs *out, const char *text, size_t siz
 			      const struct pb_tokenizer *tokenizer, enum pb_bos bos, size_t n_vocab,
 			      size_t n_context, struct pb_error *err);
 void pb_pairs_free(struct pb_pairs *pairs);
+
+/* Fill token_ids and token_texts; nothing without a tokenizer. Bytes of a token that are no whole
+ * character become U+FFFD; an id without a token has the empty text. */
+enum pb_status pb_pairs_name_tokens(struct pb_pairs *pairs, const struct pb_tokenizer *tokenizer,
+				    struct pb_error *err);
 
 /* What a JSONL file of pairs or evaluation prompts holds, for `patchbay info`: counts, lengths, the
  * keys and in how many lines each is found. Needs no tokenizer. */

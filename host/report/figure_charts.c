@@ -1,0 +1,268 @@
+/* Charts of a sweep that are no maps. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "report/figure_parts.h"
+#include "report/palette.h"
+#include "report/plot.h"
+
+/* ---- layers ---------------------------------------------------------------------------------- */
+
+enum pb_status pb_figure_layers(struct pb_figure_list *list, struct pb_subject *s, size_t number,
+				size_t sweep, struct pb_error *err)
+{
+	enum pb_status status;
+	const struct pb_shown_sweep *w = &s->sweeps[sweep];
+	const struct pb_shown_axis *layer = pb_sweep_axis(w, PB_AXIS_LAYER);
+	struct pb_plot p = {.style = list->style, .y = list->style->size};
+	struct pb_figure *figure;
+	struct pb_arena arena = {0};
+	char *caption = NULL;
+	size_t i, k;
+
+	/* Other axes than layers (alphas) would need a curve each: the maps have them. */
+	if (w->grid.n_cells != layer->n)
+		return PB_OK;
+	caption = pb_format("%s: mean over pairs by layer, with its 95%% interval.",
+			    pb_sweep_title(&arena, w));
+	PB_TRY(pb_figure_add(list, &figure, list->style->width * 0.6,
+			     caption != NULL ? caption : "", err, "%zu-%s-layers", number,
+			     w->info->name));
+	figure->subject = number;
+	figure->sweep = sweep;
+	p.d = &figure->drawing;
+	p.x = pb_plot_left(list->style);
+	p.w = list->style->width - p.x - list->style->size;
+	p.h = list->style->width * 0.6 - p.y - pb_plot_bottom(list->style);
+	p.x_low = p.y_low = 1e300;
+	p.x_high = p.y_high = -1e300;
+	for (i = 0; i < layer->n; i++) {
+		const double *shown[3] = {w->shown[0], w->low[0], w->high[0]};
+
+		pb_range_add(&p.x_low, &p.x_high, layer->values[i]);
+		for (k = 0; k < 3; k++)
+			pb_range_add(&p.y_low, &p.y_high, shown[k][i]);
+	}
+	pb_range_add(&p.y_low, &p.y_high, 0);
+	pb_range_finish(&p.x_low, &p.x_high);
+	pb_range_finish(&p.y_low, &p.y_high);
+	pb_plot_frame(&p, "layer", pb_sweep_quantity(w), true);
+	pb_plot_curve(&p, layer->n, layer->values, w->shown[0], w->low[0], w->high[0],
+		      pb_category(0));
+	status = pb_drawing_status(p.d, err);
+cleanup:
+	free(caption);
+	pb_arena_free(&arena);
+	return status;
+}
+
+/* ---- sets ------------------------------------------------------------------------------------ */
+
+#define SETS_MOST 40
+
+/* Columns of random sets, each NULL where the sweep has none. */
+struct random {
+	double *mean, *low, *high;
+};
+
+static void random_free(struct random *r)
+{
+	free(r->mean);
+	free(r->low);
+	free(r->high);
+}
+
+static enum pb_status random_read(struct random *r, const struct pb_subject *s, size_t sweep,
+				  struct pb_error *err)
+{
+	enum pb_status status;
+	const struct pb_file_grid *grid = &s->sweeps[sweep].grid;
+
+	PB_TRY(pb_file_grid_column_if(grid, &s->r, sweep, "random_mean", &r->mean, err));
+	PB_TRY(pb_file_grid_column_if(grid, &s->r, sweep, "random_low", &r->low, err));
+	PB_TRY(pb_file_grid_column_if(grid, &s->r, sweep, "random_high", &r->high, err));
+cleanup:
+	return status;
+}
+
+/* Sets that are no random ones, else all: the strongest of them. */
+static size_t choose_sets(const struct pb_shown_sweep *w, struct pb_ranked *order)
+{
+	const struct pb_sweep *sweep = &w->grid.sweep;
+	const struct pb_shown_axis *axis = pb_sweep_axis(w, PB_AXIS_SET);
+	size_t n = 0, i;
+
+	for (i = 0; i < w->grid.n_cells; i++) {
+		const struct pb_set *set = &sweep->sets[pb_axis_step(axis, i)];
+		const double effect = w->columns[0][PB_SHOWN_EFFECT][i];
+
+		if (set->source != PB_SET_RANDOM && isfinite(effect))
+			order[n++] = (struct pb_ranked){fabs(effect), i};
+	}
+	pb_rank(order, n);
+	return n < SETS_MOST ? n : SETS_MOST;
+}
+
+enum pb_status pb_figure_sets(struct pb_figure_list *list, struct pb_subject *s, size_t number,
+			      size_t sweep, struct pb_error *err)
+{
+	enum pb_status status;
+	const struct pb_shown_sweep *w = &s->sweeps[sweep];
+	const double *const *c = (const double *const *)w->columns[0];
+	struct pb_figure *figure;
+	struct pb_arena arena = {0};
+	struct random random = {0};
+	struct pb_ranked *order = NULL;
+	struct pb_bar *bars = NULL;
+	char *file = NULL, *caption = NULL, text[96];
+	size_t n, i;
+
+	PB_TRY(pb_alloc((void **)&order, w->grid.n_cells, sizeof *order, "sets", err));
+	PB_TRY(pb_alloc((void **)&bars, SETS_MOST, sizeof *bars, "sets", err));
+	PB_TRY(random_read(&random, s, sweep, err));
+	n = choose_sets(w, order);
+	for (i = 0; i < n; i++) {
+		const size_t cell = order[i].cell;
+
+		pb_file_grid_label(&w->grid, cell, text, sizeof text);
+		bars[i] =
+		    (struct pb_bar){.label = pb_arena_strdup(
+					&arena, strncmp(text, "set ", 4) == 0 ? text + 4 : text),
+				    .value = c[PB_SHOWN_EFFECT][cell],
+				    .low = c[PB_SHOWN_CI_LOW][cell],
+				    .high = c[PB_SHOWN_CI_HIGH][cell],
+				    .back_low = random.low != NULL ? random.low[cell] : NAN,
+				    .back_mid = random.mean != NULL ? random.mean[cell] : NAN,
+				    .back_high = random.high != NULL ? random.high[cell] : NAN,
+				    .colour = pb_category(0)};
+		if (bars[i].label == NULL) {
+			status = pb_fail(err, PB_ERR_MEMORY, "out of memory: sets");
+			goto cleanup;
+		}
+	}
+	if (n == 0)
+		goto cleanup;
+	file = pb_format("%zu-%s-sets", number, w->info->name);
+	caption = pb_format(
+	    "%s: mean effect of each set with its 95%% interval%s.", pb_sweep_title(&arena, w),
+	    random.low != NULL ? "; grey, 95% of the random sets of as many heads, and their mean"
+			       : "");
+	if (file == NULL || caption == NULL) {
+		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: sets");
+		goto cleanup;
+	}
+	PB_TRY(pb_bars_draw(list, bars, n, "effect (logits)", caption, &figure, err, file));
+	figure->subject = number;
+	figure->sweep = sweep;
+cleanup:
+	random_free(&random);
+	free(order);
+	free(bars);
+	free(file);
+	free(caption);
+	pb_arena_free(&arena);
+	return status;
+}
+
+/* ---- over the pairs ----------------------------------------------------------------------------
+ */
+
+/* The cell of the largest |effect|, PB_NO_CELL without any. */
+static size_t strongest(const struct pb_shown_sweep *w)
+{
+	const double *effect = w->columns[0][PB_SHOWN_EFFECT];
+	size_t best = PB_NO_CELL, i;
+
+	for (i = 0; i < w->grid.n_cells; i++)
+		if (isfinite(effect[i]) &&
+		    (best == PB_NO_CELL || fabs(effect[i]) > fabs(effect[best])))
+			best = i;
+	return best;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	const double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Effects of a cell, rising, without pairs that lack it: how many. */
+static enum pb_status sorted_effects(const struct pb_subject *s, size_t sweep, size_t cell,
+				     double *effects, size_t *n, struct pb_error *err)
+{
+	enum pb_status status;
+	const struct pb_shown_sweep *w = &s->sweeps[sweep];
+	size_t i;
+
+	*n = 0;
+	PB_TRY(pb_sweep_cell_values(s, sweep, cell, effects, err));
+	for (i = 0; i < s->r.n_pairs; i++)
+		if (isfinite(effects[i]))
+			effects[(*n)++] = effects[i] - w->recipient[i];
+	qsort(effects, *n, sizeof *effects, by_value);
+cleanup:
+	return status;
+}
+
+static void draw_pairs(struct pb_plot *p, const double *effects, size_t n, double mean)
+{
+	size_t i;
+
+	p->x_low = 0;
+	p->x_high = (double)n + 1;
+	p->y_low = p->y_high = 0;
+	for (i = 0; i < n; i++)
+		pb_range_add(&p->y_low, &p->y_high, effects[i]);
+	pb_range_finish(&p->y_low, &p->y_high);
+	pb_plot_frame(p, "pairs, by their effect", "effect (logits)", true);
+	pb_draw_line(p->d, p->x, pb_plot_y(p, mean), p->x + p->w, pb_plot_y(p, mean),
+		     p->style->line * 1.5)
+	    ->stroke = pb_category(5);
+	for (i = 0; i < n; i++)
+		pb_mark_title(p->d,
+			      pb_draw_circle(p->d, pb_plot_x(p, (double)i + 1),
+					     pb_plot_y(p, effects[i]), p->style->size * 0.18,
+					     pb_category(0)),
+			      "%.4g", effects[i]);
+}
+
+enum pb_status pb_figure_pairs(struct pb_figure_list *list, struct pb_subject *s, size_t number,
+			       size_t sweep, struct pb_error *err)
+{
+	enum pb_status status;
+	const struct pb_shown_sweep *w = &s->sweeps[sweep];
+	const size_t cell = strongest(w);
+	struct pb_plot p = {.style = list->style, .y = list->style->size};
+	struct pb_figure *figure;
+	struct pb_arena arena = {0};
+	char label[96], *caption = NULL;
+	double *effects = NULL;
+	size_t n;
+
+	if (cell == PB_NO_CELL)
+		return PB_OK;
+	PB_TRY(pb_alloc((void **)&effects, s->r.n_pairs, sizeof *effects, "pairs", err));
+	PB_TRY(sorted_effects(s, sweep, cell, effects, &n, err));
+	pb_file_grid_label(&w->grid, cell, label, sizeof label);
+	caption =
+	    pb_format("%s: effect of %s in each of the %zu pairs that have it, and their mean.",
+		      pb_sweep_title(&arena, w), label, n);
+	PB_TRY(pb_figure_add(list, &figure, list->style->width * 0.5,
+			     caption != NULL ? caption : "", err, "%zu-%s-pairs", number,
+			     w->info->name));
+	figure->subject = number;
+	figure->sweep = sweep;
+	p.d = &figure->drawing;
+	p.x = pb_plot_left(list->style);
+	p.w = list->style->width - p.x - list->style->size;
+	p.h = list->style->width * 0.5 - p.y - pb_plot_bottom(list->style);
+	draw_pairs(&p, effects, n, w->columns[0][PB_SHOWN_EFFECT][cell]);
+	status = pb_drawing_status(p.d, err);
+cleanup:
+	free(effects);
+	free(caption);
+	pb_arena_free(&arena);
+	return status;
+}

@@ -1,0 +1,375 @@
+/* Maps of a sweep: layer x head, layer x position, head x position, pattern entries, paths. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "report/figure_parts.h"
+#include "report/place.h"
+
+#define PANELS_MOST 6     /* of alphas, of heads */
+#define HEADS_MOST 12     /* rows of a head x position map */
+#define PATH_ENDS_MOST 30 /* senders, receivers of a matrix */
+
+struct map {
+	struct pb_figure_list *list;
+	struct pb_subject *s;
+	struct pb_shown_sweep *w;
+	size_t number, sweep;
+	struct pb_arena arena;
+	const struct pb_shown_axis *layer, *head, *position, *alpha;
+};
+
+static const char *cell_label(void *context, size_t cell, char *text, size_t size)
+{
+	const struct pb_shown_sweep *w = context;
+
+	if (cell == PB_NO_CELL)
+		(void)snprintf(text, size, "no cell");
+	else
+		pb_file_grid_label(&w->grid, cell, text, size);
+	return text;
+}
+
+static struct pb_panel panel_of(const struct map *m, const struct pb_placing *p, size_t *cells)
+{
+	return (struct pb_panel){.n_rows = p->n_rows,
+				 .n_columns = p->n_columns,
+				 .cells = cells,
+				 .values = m->w->shown[0],
+				 .low = m->w->low[0],
+				 .high = m->w->high[0],
+				 .p_fwer = m->w->columns[0][PB_SHOWN_P_FWER],
+				 .label = cell_label,
+				 .context = m->w};
+}
+
+/* Draw panels of this sweep, and note whose they are. `what`: the end of the file's name. */
+static enum pb_status draw(struct map *m, const struct pb_panel *panels, size_t n_panels,
+			   size_t n_columns, const char *what, const char *caption,
+			   bool interactive, struct pb_error *err)
+{
+	enum pb_status status;
+	const struct pb_heat heat = {.quantity = pb_sweep_quantity(m->w),
+				     .vmax = m->list->vmax,
+				     .n_panels = n_panels,
+				     .n_columns = n_columns,
+				     .panels = panels,
+				     .role_names = m->s->role_names,
+				     .n_roles = m->s->n_roles};
+	struct pb_figure *figure;
+	char *file = NULL, *text = NULL;
+
+	file = pb_format("%zu-%s-%s", m->number, m->w->info->name, what);
+	text = pb_format("%s: %s.", pb_sweep_title(&m->arena, m->w), caption);
+	if (file == NULL || text == NULL) {
+		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: a figure");
+		goto cleanup;
+	}
+	PB_TRY(pb_heat_draw(m->list, &heat, text, &figure, err, file));
+	figure->subject = m->number;
+	figure->sweep = m->sweep;
+	figure->interactive = interactive;
+cleanup:
+	free(file);
+	free(text);
+	return status;
+}
+
+/* ---- layer x head -------------------------------------------------------------------------- */
+
+static const char *head_title(const struct map *m)
+{
+	return m->head == NULL ? "" : m->head->kind == PB_AXIS_KV_HEAD ? "KV head" : "head";
+}
+
+static enum pb_status head_panel(struct map *m, size_t alpha, struct pb_panel *out,
+				 struct pb_error *err)
+{
+	enum pb_status status;
+	struct pb_placing p = {.sweep = m->w,
+			       .rows = {m->layer},
+			       .columns = {m->head},
+			       .n_rows = m->layer->n,
+			       .n_columns = m->head != NULL ? m->head->n : 1,
+			       .only = {m->alpha},
+			       .only_key = alpha};
+	const char **rows, **columns;
+	size_t *cells;
+	char text[48];
+
+	PB_TRY(pb_place_cells(&p, &m->arena, &cells, err));
+	PB_TRY(pb_place_labels(p.rows, NULL, p.n_rows, &m->arena, &rows, err));
+	PB_TRY(pb_place_labels(p.columns, NULL, p.n_columns, &m->arena, &columns, err));
+	*out = panel_of(m, &p, cells);
+	out->row_labels = rows;
+	out->column_labels = columns;
+	out->row_title = "layer";
+	out->column_title = head_title(m);
+	if (m->alpha != NULL) {
+		(void)snprintf(text, sizeof text, "alpha = %g", m->alpha->values[alpha]);
+		out->title = pb_arena_strdup(&m->arena, text);
+	}
+cleanup:
+	return status;
+}
+
+static enum pb_status heads(struct map *m, struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	struct pb_panel panels[PANELS_MOST];
+	const size_t n = m->alpha == NULL            ? 1
+			 : m->alpha->n < PANELS_MOST ? m->alpha->n
+						     : PANELS_MOST;
+	size_t k;
+
+	for (k = 0; k < n; k++)
+		PB_TRY(head_panel(m, k, &panels[k], err));
+	status =
+	    draw(m, panels, n, n > 1 ? 2 : 1, "heads",
+		 m->position != NULL
+		     ? "mean over pairs by layer and head, at the position where the effect is "
+		       "largest; outlined where p_fwer < 0.05, hatched where not applicable"
+		     : "mean over pairs by layer and head; outlined where p_fwer < 0.05, hatched "
+		       "where not applicable",
+		 true, err);
+cleanup:
+	return status;
+}
+
+/* ---- positions ----------------------------------------------------------------------------- */
+
+static void put_positions(struct pb_panel *panel, const struct pb_position_labels *labels)
+{
+	panel->column_labels = labels->labels;
+	panel->column_title = labels->title;
+	panel->column_roles = labels->roles;
+	panel->column_bold = labels->bold;
+}
+
+static enum pb_status layer_position(struct map *m, const struct pb_position_labels *labels,
+				     struct pb_error *err)
+{
+	enum pb_status status;
+	const struct pb_placing p = {.sweep = m->w,
+				     .rows = {m->layer},
+				     .columns = {m->position},
+				     .n_rows = m->layer->n,
+				     .n_columns = m->position->n};
+	struct pb_panel panel;
+	const char **rows;
+	size_t *cells;
+
+	PB_TRY(pb_place_cells(&p, &m->arena, &cells, err));
+	PB_TRY(pb_place_labels(p.rows, NULL, p.n_rows, &m->arena, &rows, err));
+	panel = panel_of(m, &p, cells);
+	panel.row_labels = rows;
+	panel.row_title = "layer";
+	put_positions(&panel, labels);
+	status = draw(m, &panel, 1, 1, "layer-position",
+		      m->head != NULL
+			  ? "by layer and position, the head of the largest effect; prompts differ "
+			    "where tokens are bold"
+			  : "by layer and position; prompts differ where tokens are bold",
+		      true, err);
+cleanup:
+	return status;
+}
+
+static enum pb_status head_position(struct map *m, const struct pb_position_labels *labels,
+				    struct pb_error *err)
+{
+	enum pb_status status;
+	const struct pb_shown_axis *const axes[2] = {m->layer, m->head};
+	struct pb_placing p = {.sweep = m->w,
+			       .rows = {m->layer, m->head},
+			       .columns = {m->position},
+			       .n_columns = m->position->n};
+	struct pb_panel panel;
+	const char **rows;
+	int32_t *row_of;
+	size_t *cells;
+
+	PB_TRY(pb_place_strongest(&p, axes, HEADS_MOST, &m->arena, &row_of, &p.n_rows, err));
+	if (p.n_rows == 0)
+		return PB_OK;
+	p.row_of = row_of;
+	PB_TRY(pb_place_cells(&p, &m->arena, &cells, err));
+	PB_TRY(pb_place_labels(axes, row_of, p.n_rows, &m->arena, &rows, err));
+	panel = panel_of(m, &p, cells);
+	panel.row_labels = rows;
+	panel.row_title = "head";
+	put_positions(&panel, labels);
+	status = draw(m, &panel, 1, 1, "head-position",
+		      "the strongest heads by position; prompts differ where tokens are bold", true,
+		      err);
+cleanup:
+	return status;
+}
+
+static enum pb_status positions(struct map *m, struct pb_error *err)
+{
+	enum pb_status status;
+	struct pb_position_labels labels;
+
+	PB_TRY(pb_position_labels_make(&labels, m->s, m->position, &m->arena, err));
+	PB_TRY(layer_position(m, &labels, err));
+	if (m->head != NULL)
+		PB_TRY(head_position(m, &labels, err));
+cleanup:
+	return status;
+}
+
+/* ---- pattern entries ------------------------------------------------------------------------- */
+
+/* The strongest heads, a panel of query x key each. */
+static enum pb_status entries(struct map *m, const struct pb_shown_axis *key, struct pb_error *err)
+{
+	enum pb_status status;
+	const struct pb_shown_axis *const axes[2] = {m->layer, m->head};
+	struct pb_placing p = {.sweep = m->w,
+			       .rows = {m->position},
+			       .columns = {key},
+			       .n_rows = m->position->n,
+			       .n_columns = key->n};
+	struct pb_position_labels queries, keys;
+	struct pb_panel panels[PANELS_MOST];
+	size_t n = 0, k, *cells;
+	const char **names;
+	int32_t *place;
+
+	PB_TRY(pb_position_labels_make(&queries, m->s, m->position, &m->arena, err));
+	PB_TRY(pb_position_labels_make(&keys, m->s, key, &m->arena, err));
+	PB_TRY(pb_place_strongest(&p, axes, PANELS_MOST, &m->arena, &place, &n, err));
+	PB_TRY(pb_place_labels(axes, place, n, &m->arena, &names, err));
+	p.only[0] = axes[0];
+	p.only[1] = axes[1];
+	for (k = 0, p.only_key = 0; k < n; k++, p.only_key++) {
+		while (place[p.only_key] < 0)
+			p.only_key++;
+		PB_TRY(pb_place_cells(&p, &m->arena, &cells, err));
+		panels[k] = panel_of(m, &p, cells);
+		panels[k].title = names[k];
+		panels[k].row_labels = queries.labels;
+		panels[k].row_title = "query";
+		put_positions(&panels[k], &keys);
+		panels[k].column_title = "key";
+	}
+	if (n > 0)
+		status = draw(m, panels, n, n > 1 ? 2 : 1, "pattern",
+			      "entries of attention patterns, of the heads with the largest effect",
+			      true, err);
+cleanup:
+	return status;
+}
+
+/* ---- paths ----------------------------------------------------------------------------------- */
+
+static enum pb_status path_matrix(struct map *m, const struct pb_shown_axis *const senders[2],
+				  const struct pb_shown_axis *const receivers[2],
+				  struct pb_error *err)
+{
+	enum pb_status status;
+	struct pb_placing p = {.sweep = m->w,
+			       .rows = {senders[0], senders[1]},
+			       .columns = {receivers[0], receivers[1]}};
+	struct pb_panel panel;
+	const char **rows, **columns;
+	int32_t *row_of, *column_of;
+	size_t *cells;
+
+	PB_TRY(pb_place_strongest(&p, senders, PATH_ENDS_MOST, &m->arena, &row_of, &p.n_rows, err));
+	PB_TRY(pb_place_strongest(&p, receivers, PATH_ENDS_MOST, &m->arena, &column_of,
+				  &p.n_columns, err));
+	if (p.n_rows == 0 || p.n_columns == 0)
+		return PB_OK;
+	p.row_of = row_of;
+	p.column_of = column_of;
+	PB_TRY(pb_place_cells(&p, &m->arena, &cells, err));
+	PB_TRY(pb_place_labels(senders, row_of, p.n_rows, &m->arena, &rows, err));
+	PB_TRY(pb_place_labels(receivers, column_of, p.n_columns, &m->arena, &columns, err));
+	panel = panel_of(m, &p, cells);
+	panel.row_labels = rows;
+	panel.row_title = "sender";
+	panel.column_labels = columns;
+	panel.column_title = pb_receiver_title(m->w);
+	status =
+	    draw(m, &panel, 1, 1, "paths",
+		 "paths from senders to receivers, those of the largest effects; hatched where "
+		 "the receiver is not later than the sender",
+		 true, err);
+cleanup:
+	return status;
+}
+
+static enum pb_status paths(struct map *m, struct pb_error *err)
+{
+	enum pb_status status;
+	const struct pb_shown_axis *kv = pb_sweep_axis(m->w, PB_AXIS_RECEIVER_KV_HEAD);
+	const struct pb_shown_axis *const senders[2] = {pb_sweep_axis(m->w, PB_AXIS_SENDER_LAYER),
+							pb_sweep_axis(m->w, PB_AXIS_SENDER_HEAD)};
+	const struct pb_shown_axis *const receivers[2] = {
+	    pb_sweep_axis(m->w, PB_AXIS_RECEIVER_LAYER),
+	    kv != NULL ? kv : pb_sweep_axis(m->w, PB_AXIS_RECEIVER_HEAD)};
+
+	if (receivers[0] == NULL && receivers[1] == NULL && senders[1] != NULL) {
+		/* One receiver: the senders alone, as any layer x head map. */
+		m->layer = senders[0];
+		m->head = senders[1];
+		PB_TRY(heads(m, err));
+	} else {
+		PB_TRY(path_matrix(m, senders, receivers, err));
+	}
+	status = pb_figure_path_graph(m->list, m->s, m->number, m->sweep, err);
+cleanup:
+	return status;
+}
+
+/* ---- which of them -----------------------------------------------------------------------------
+ */
+
+static enum pb_status of_sweep(struct map *m, struct pb_error *err)
+{
+	const struct pb_shown_axis *key = pb_sweep_axis(m->w, PB_AXIS_KEY_POSITION);
+	enum pb_status status = PB_OK;
+
+	m->layer = pb_sweep_axis(m->w, PB_AXIS_LAYER);
+	m->head = pb_sweep_axis(m->w, PB_AXIS_HEAD);
+	if (m->head == NULL)
+		m->head = pb_sweep_axis(m->w, PB_AXIS_KV_HEAD);
+	m->alpha = pb_sweep_axis(m->w, PB_AXIS_ALPHA);
+	m->position = pb_sweep_axis(m->w, PB_AXIS_POSITION);
+	if (m->position == NULL)
+		m->position = pb_sweep_axis(m->w, PB_AXIS_QUERY_POSITION);
+	if (m->w->grid.sweep.intervention == PB_PATH)
+		return paths(m, err);
+	if (m->layer != NULL && m->head != NULL)
+		PB_TRY(heads(m, err));
+	else if (m->layer != NULL && m->position == NULL)
+		PB_TRY(pb_figure_layers(m->list, m->s, m->number, m->sweep, err));
+	if (key != NULL && m->layer != NULL && m->position != NULL)
+		PB_TRY(entries(m, key, err));
+	else if (m->layer != NULL && m->position != NULL)
+		PB_TRY(positions(m, err));
+	if (pb_sweep_axis(m->w, PB_AXIS_SET) != NULL)
+		PB_TRY(pb_figure_sets(m->list, m->s, m->number, m->sweep, err));
+	if (m->w->grid.n_ends == 0)
+		status = pb_figure_pairs(m->list, m->s, m->number, m->sweep, err);
+cleanup:
+	return status;
+}
+
+enum pb_status pb_figures_of_sweeps(struct pb_figure_list *list, struct pb_subject *s,
+				    size_t number, struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	size_t i;
+
+	for (i = 0; i < s->n_sweeps && status == PB_OK; i++) {
+		struct map m = {
+		    .list = list, .s = s, .w = &s->sweeps[i], .number = number, .sweep = i};
+
+		status = of_sweep(&m, err);
+		pb_arena_free(&m.arena);
+	}
+	return status;
+}

@@ -1,0 +1,278 @@
+/* index.html: what does not move is written here, the rest is drawn by page.js from the data. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "report/page_files.h"
+#include "report/report_parts.h"
+
+/* ---- elements ------------------------------------------------------------------------------ */
+
+static void element(FILE *out, const char *name, const char *text)
+{
+	fprintf(out, "<%s>", name);
+	pb_xml_text(text, out);
+	fprintf(out, "</%s>", name);
+}
+
+static void row(FILE *out, const char *head, const char *text)
+{
+	if (text[0] == '\0')
+		return;
+	fputs("<tr>", out);
+	fputs("<th scope=\"row\">", out);
+	pb_xml_text(head, out);
+	fputs("</th>", out);
+	element(out, "td", text);
+	fputs("</tr>\n", out);
+}
+
+static void say_item(void *context, const char *sentence)
+{
+	element(context, "li", sentence);
+	fputc('\n', context);
+}
+
+/* ---- parts --------------------------------------------------------------------------------- */
+
+static void put_title(struct pb_report_content *c, FILE *out)
+{
+	const struct pb_subject *s = &c->subjects[0];
+	bool proven = true, partial = false;
+	size_t i;
+
+	for (i = 0; i < c->n_subjects; i++) {
+		proven = proven && pb_subject_proven(&c->subjects[i]);
+		partial = partial || c->subjects[i].r.partial;
+	}
+	element(out, "h1",
+		c->n_subjects == 1 ? s->texts[PB_TEXT_TITLE] : "Several results, side by side");
+	fputs("<p class=\"badges\">", out);
+	if (partial)
+		fputs(
+		    "<span class=\"badge bad\">partial: not all of the experiment is here</span> ",
+		    out);
+	fprintf(out, "<a class=\"badge %s\" href=\"#run\">%s</a>", proven ? "good" : "bad",
+		proven ? "\xe2\x9c\x93 the run\xe2\x80\x99s own checks passed"
+		       : "\xe2\x9c\x97 not all of the run\xe2\x80\x99s own checks passed");
+	for (i = 0; i < c->n_subjects; i++) {
+		fputs(" <span class=\"badge\">", out);
+		pb_xml_text(c->subjects[i].texts[PB_TEXT_MODEL_PATH], out);
+		fputs("</span>", out);
+	}
+	fputs("</p>\n", out);
+}
+
+static enum pb_status put_words(struct pb_report_content *c, FILE *out, struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	size_t i;
+
+	for (i = 0; i < c->n_subjects; i++) {
+		if (c->n_subjects > 1)
+			element(out, "h3", c->subjects[i].label);
+		fputs("<ul>\n", out);
+		PB_TRY(pb_report_sentences(&c->subjects[i], say_item, out, err));
+		fputs("</ul>\n", out);
+	}
+cleanup:
+	return status;
+}
+
+static void put_checks(const struct pb_subject *s, FILE *out)
+{
+	size_t i;
+
+	fputs("<ul class=\"checks\">\n", out);
+	for (i = 0; i < s->n_checks; i++) {
+		const struct pb_subject_check *check = &s->checks[i];
+
+		fprintf(out, "<li class=\"%s\"><b>%s ", check->passed ? "good" : "bad",
+			check->passed ? "\xe2\x9c\x93" : "\xe2\x9c\x97 failed:");
+		pb_xml_text(check->name, out);
+		fputs("</b> ", out);
+		pb_xml_text(check->text, out);
+		fputs("</li>\n", out);
+	}
+	fputs("</ul>\n", out);
+}
+
+static void put_run(const struct pb_subject *s, FILE *out)
+{
+	char size[96];
+
+	fputs("<div class=\"scroll\"><table class=\"facts\">\n", out);
+	row(out, "file", s->r.path);
+	row(out, "model", s->texts[PB_TEXT_MODEL_PATH]);
+	row(out, "SHA-256 of the model", s->texts[PB_TEXT_MODEL_SHA256]);
+	row(out, "family", s->texts[PB_TEXT_FAMILY]);
+	if (pb_subject_has_pairs(s)) {
+		(void)snprintf(size, sizeof size,
+			       "%zu layers, %zu heads; %zu pairs of up to %zu tokens",
+			       s->r.n_layers, s->r.n_heads, s->r.n_pairs, s->r.n_positions);
+		row(out, "size", size);
+	}
+	row(out, "hardware", s->texts[PB_TEXT_DEVICE]);
+	row(out, "host", s->texts[PB_TEXT_HOST]);
+	row(out, "backend", s->texts[PB_TEXT_BACKEND]);
+	row(out, "precision", s->texts[PB_TEXT_PRECISION]);
+	row(out, "started", s->texts[PB_TEXT_STARTED]);
+	row(out, "finished", s->texts[PB_TEXT_FINISHED]);
+	row(out, "patchbay", s->texts[PB_TEXT_VERSION]);
+	row(out, "git commit", s->texts[PB_TEXT_COMMIT]);
+	row(out, "experiment", s->texts[PB_TEXT_EXPERIMENT]);
+	fputs("</table></div>\n", out);
+}
+
+static void put_runs(struct pb_report_content *c, FILE *out)
+{
+	size_t i;
+
+	for (i = 0; i < c->n_subjects; i++) {
+		if (c->n_subjects > 1)
+			element(out, "h3", c->subjects[i].label);
+		put_checks(&c->subjects[i], out);
+		put_run(&c->subjects[i], out);
+	}
+}
+
+static void put_figure(const struct pb_report_content *c, const struct pb_figure *f, FILE *out)
+{
+	static const char *const ends[] = {"svg", "pdf", "png"};
+	int k;
+
+	fprintf(out, "<figure id=\"figure-%s\">\n", f->file);
+	pb_svg_write(&f->drawing, false, out);
+	fputs("<figcaption>", out);
+	if (c->n_subjects > 1 && f->subject != SIZE_MAX) {
+		element(out, "b", c->subjects[f->subject].label);
+		fputs(": ", out);
+	}
+	pb_xml_text(f->caption, out);
+	for (k = 0; k < 3; k++)
+		if (c->options->formats & 1u << k)
+			fprintf(out, " <a href=\"figures/%s.%s\" download>%s</a>", f->file, ends[k],
+				ends[k]);
+	fputs("</figcaption>\n</figure>\n", out);
+}
+
+/* Maps of many places are left to the files, and to what the page draws itself. */
+#define MARKS_MOST 6000
+
+static void put_figures(const struct pb_report_content *c, FILE *out)
+{
+	size_t room = 5 * MARKS_MOST, i;
+
+	for (i = 0; i < c->figures.n; i++) {
+		const struct pb_figure *f = &c->figures.items[i];
+
+		if (f->drawing.n <= MARKS_MOST && f->drawing.n <= room) {
+			room -= f->drawing.n;
+			put_figure(c, f, out);
+			continue;
+		}
+		fputs("<p class=\"note\">", out);
+		pb_xml_text(f->caption, out);
+		fprintf(out,
+			" Too large to stand here: <a href=\"figures/%s.svg\">%s.svg</a></p>\n",
+			f->file, f->file);
+	}
+}
+
+static void put_reproduce(struct pb_report_content *c, FILE *out)
+{
+	size_t i;
+
+	for (i = 0; i < c->n_subjects; i++) {
+		const struct pb_subject *s = &c->subjects[i];
+
+		if (c->n_subjects > 1)
+			element(out, "h3", s->label);
+		fputs(
+		    "<p>One command made the file; with the configuration below it makes the same "
+		    "values again:</p>\n",
+		    out);
+		element(out, "pre", s->texts[PB_TEXT_COMMAND]);
+		fputs("<details><summary>Configuration</summary>", out);
+		element(out, "pre", s->texts[PB_TEXT_CONFIG]);
+		fputs("</details>\n", out);
+	}
+}
+
+static void put_citation(struct pb_report_content *c, FILE *out)
+{
+	const struct pb_subject *s = &c->subjects[0];
+
+	fputs(
+	    "<p>Name the program, its version and the experiment, so that others can tell that they "
+	    "have the same:</p>\n<pre>@software{patchbay,\n  title   = {Patchbay: exhaustive, exact "
+	    "activation patching},\n  version = {",
+	    out);
+	pb_xml_text(s->texts[PB_TEXT_VERSION], out);
+	fputs("},\n  note    = {commit ", out);
+	pb_xml_text(s->texts[PB_TEXT_COMMIT], out);
+	fprintf(out, ", experiment %.16s}\n}</pre>\n", s->texts[PB_TEXT_EXPERIMENT]);
+}
+
+/* ---- the template -------------------------------------------------------------------------- */
+
+/* What stands for {{name}} in page.html. */
+static enum pb_status put_part(struct pb_report_content *c, const char *name, size_t n,
+			       const char *data, FILE *out, struct pb_error *err)
+{
+	const struct {
+		const char *name;
+		void (*put)(struct pb_report_content *c, FILE *out);
+	} parts[] = {{"title", put_title},
+		     {"run", put_runs},
+		     {"reproduce", put_reproduce},
+		     {"cite", put_citation}};
+	size_t i;
+
+	for (i = 0; i < sizeof parts / sizeof *parts; i++)
+		if (strlen(parts[i].name) == n && strncmp(parts[i].name, name, n) == 0) {
+			parts[i].put(c, out);
+			return PB_OK;
+		}
+	if (strncmp(name, "summary", n) == 0)
+		return put_words(c, out, err);
+	if (strncmp(name, "figures", n) == 0)
+		put_figures(c, out);
+	else if (strncmp(name, "page_title", n) == 0)
+		pb_xml_text(c->subjects[0].texts[PB_TEXT_TITLE], out);
+	else if (strncmp(name, "version", n) == 0)
+		pb_xml_text(PB_VERSION, out);
+	else if (strncmp(name, "css", n) == 0)
+		fwrite(pb_page_css, 1, pb_page_css_size, out);
+	else if (strncmp(name, "js", n) == 0)
+		fwrite(pb_page_js, 1, pb_page_js_size, out);
+	else if (strncmp(name, "data", n) == 0)
+		fputs(data, out);
+	else
+		return pb_fail(err, PB_ERR_INTERNAL, "page.html names an unknown part: %.*s",
+			       (int)n, name);
+	return PB_OK;
+}
+
+enum pb_status pb_report_write_page(struct pb_report_content *c, struct pb_error *err)
+{
+	enum pb_status status;
+	const char *at = pb_page_html, *open, *close;
+	char *data = NULL;
+	FILE *out = NULL;
+
+	PB_TRY(pb_report_data(c, &data, err));
+	PB_TRY(pb_folder_open(c->temp, &out, err, "index.html"));
+	fputs(PB_PAGE_MARK, out);
+	while ((open = strstr(at, "{{")) != NULL && (close = strstr(open, "}}")) != NULL) {
+		fwrite(at, 1, (size_t)(open - at), out);
+		PB_TRY(put_part(c, open + 2, (size_t)(close - open) - 2, data, out, err));
+		at = close + 2;
+	}
+	fputs(at, out);
+	status = pb_folder_close(&out, c->temp, err);
+cleanup:
+	if (out != NULL)
+		(void)fclose(out);
+	free(data);
+	return status;
+}

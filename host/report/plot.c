@@ -1,0 +1,312 @@
+/* Plots with two axes. */
+#include "report/plot.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+void pb_range_add(double *low, double *high, double value)
+{
+	if (!isfinite(value))
+		return;
+	*low = fmin(*low, value);
+	*high = fmax(*high, value);
+}
+
+void pb_range_finish(double *low, double *high)
+{
+	const double room = (*high - *low) * 0.06;
+
+	if (!(*low <= *high)) {
+		*low = 0;
+		*high = 1;
+	} else if (*low == *high) {
+		*low -= 0.5;
+		*high += 0.5;
+	} else {
+		*low -= room;
+		*high += room;
+	}
+}
+
+double pb_plot_x(const struct pb_plot *p, double value)
+{
+	return p->x + p->w * (value - p->x_low) / (p->x_high - p->x_low);
+}
+
+double pb_plot_y(const struct pb_plot *p, double value)
+{
+	return p->y + p->h * (1 - (value - p->y_low) / (p->y_high - p->y_low));
+}
+
+/* 1, 2 or 5 times a power of ten, so that about n of them make the range. */
+static double tick_step(double range, int n, bool whole)
+{
+	const double raw = range / n, power = pow(10, floor(log10(raw)));
+	const double part = raw / power;
+	const double step = power * (part <= 1 ? 1 : part <= 2 ? 2 : part <= 5 ? 5 : 10);
+
+	return whole ? fmax(1, round(step)) : step;
+}
+
+double pb_plot_left(const struct pb_style *style)
+{
+	return style->size * 4.6;
+}
+
+double pb_plot_bottom(const struct pb_style *style)
+{
+	return style->size * 3.2;
+}
+
+static void tick_text(char text[32], double value, double step)
+{
+	(void)snprintf(text, 32, "%.4g", fabs(value) < step * 1e-6 ? 0.0 : value);
+}
+
+static void ticks_x(const struct pb_plot *p, bool whole)
+{
+	const double size = p->style->size * 0.85;
+	const double step = tick_step(p->x_high - p->x_low, (int)fmax(2, p->w / (size * 5)), whole);
+	double v;
+	char text[32];
+
+	for (v = ceil(p->x_low / step) * step; v <= p->x_high + step * 1e-9; v += step) {
+		const double x = pb_plot_x(p, v);
+
+		pb_draw_line(p->d, x, p->y + p->h, x, p->y + p->h + 2, p->style->line);
+		tick_text(text, v, step);
+		pb_draw_text(p->d, x, p->y + p->h + 2.5 + size, size, PB_MIDDLE, text);
+	}
+}
+
+static void ticks_y(const struct pb_plot *p)
+{
+	const double size = p->style->size * 0.85;
+	const double step =
+	    tick_step(p->y_high - p->y_low, (int)fmax(2, p->h / (size * 2.4)), false);
+	double v;
+	char text[32];
+
+	for (v = ceil(p->y_low / step) * step; v <= p->y_high + step * 1e-9; v += step) {
+		const double y = pb_plot_y(p, v);
+
+		pb_draw_line(p->d, p->x - 2, y, p->x, y, p->style->line);
+		tick_text(text, v, step);
+		pb_draw_text(p->d, p->x - 3, y + size * 0.36, size, PB_END, text);
+	}
+}
+
+static void faint(struct pb_mark *mark)
+{
+	mark->stroke = 0xb0b0b0;
+}
+
+void pb_plot_frame(const struct pb_plot *p, const char *x_title, const char *y_title, bool whole)
+{
+	const double size = p->style->size;
+	struct pb_mark *frame;
+
+	if (p->y_low < 0 && p->y_high > 0)
+		faint(pb_draw_line(p->d, p->x, pb_plot_y(p, 0), p->x + p->w, pb_plot_y(p, 0),
+				   p->style->line));
+	frame = pb_draw_rect(p->d, p->x, p->y, p->w, p->h, PB_NO_COLOUR);
+	frame->stroke = PB_INK;
+	frame->line_width = p->style->line;
+	ticks_x(p, whole);
+	ticks_y(p);
+	pb_draw_text(p->d, p->x + p->w / 2, p->y + p->h + size * 2.6, size, PB_MIDDLE, x_title);
+	pb_draw_text(p->d, p->x - pb_plot_left(p->style) + size * 1.1, p->y + p->h / 2, size,
+		     PB_MIDDLE, y_title)
+	    ->turn = -90;
+}
+
+/* The band of one stretch of points without a gap. */
+static void draw_band(const struct pb_plot *p, size_t first, size_t end, const double *x,
+		      const double *low, const double *high, uint32_t colour)
+{
+	const size_t n = end - first;
+	double *points = NULL;
+	struct pb_mark *mark;
+	size_t i;
+
+	if (pb_alloc((void **)&points, 4 * n, sizeof *points, "a figure", NULL) != PB_OK) {
+		p->d->failed = true;
+		return;
+	}
+	for (i = 0; i < n; i++) {
+		const size_t back = 2 * n - 1 - i;
+
+		points[2 * i] = points[2 * back] = pb_plot_x(p, x[first + i]);
+		points[2 * i + 1] = pb_plot_y(p, high[first + i]);
+		points[2 * back + 1] = pb_plot_y(p, low[first + i]);
+	}
+	mark = pb_draw_path(p->d, points, 2 * n, 0);
+	mark->closed = true;
+	mark->fill = colour;
+	mark->opacity = 0.2;
+	free(points);
+}
+
+static void draw_stretch(const struct pb_plot *p, size_t first, size_t end, const double *x,
+			 const double *y, uint32_t colour)
+{
+	double *points = NULL;
+	size_t i;
+
+	if (pb_alloc((void **)&points, 2 * (end - first), sizeof *points, "a figure", NULL) !=
+	    PB_OK) {
+		p->d->failed = true;
+		return;
+	}
+	for (i = first; i < end; i++) {
+		points[2 * (i - first)] = pb_plot_x(p, x[i]);
+		points[2 * (i - first) + 1] = pb_plot_y(p, y[i]);
+	}
+	pb_draw_path(p->d, points, end - first, p->style->line * 2)->stroke = colour;
+	free(points);
+}
+
+void pb_plot_curve(const struct pb_plot *p, size_t n, const double *x, const double *y,
+		   const double *low, const double *high, uint32_t colour)
+{
+	size_t first, end, i;
+
+	for (first = 0; first < n; first = end + 1) {
+		while (first < n && !isfinite(y[first]))
+			first++;
+		for (end = first; end < n && isfinite(y[end]);)
+			end++;
+		if (end <= first)
+			continue;
+		if (low != NULL && isfinite(low[first]) && end - first > 1)
+			draw_band(p, first, end, x, low, high, colour);
+		draw_stretch(p, first, end, x, y, colour);
+	}
+	for (i = 0; i < n; i++)
+		if (isfinite(y[i])) {
+			struct pb_mark *dot =
+			    pb_draw_circle(p->d, pb_plot_x(p, x[i]), pb_plot_y(p, y[i]),
+					   p->style->line * 2.6, colour);
+
+			if (low != NULL && isfinite(low[i]))
+				pb_mark_title(p->d, dot, "%g: %.4g [%.4g, %.4g]", x[i], y[i],
+					      low[i], high[i]);
+			else
+				pb_mark_title(p->d, dot, "%g: %.4g", x[i], y[i]);
+		}
+}
+
+void pb_plot_legend(const struct pb_plot *p, size_t row, const char *text, uint32_t colour)
+{
+	const double size = p->style->size * 0.9;
+	const double y = p->y + size * (1.2 + 1.35 * (double)row);
+	const double x = p->x + p->w - size * 0.6;
+	const char *kept = pb_text_fit(p->d, text, size, p->w * 0.75);
+
+	pb_draw_text(p->d, x, y, size, PB_END, kept);
+	pb_draw_circle(p->d, x - pb_text_points(kept, size) - size * 0.6, y - size * 0.32,
+		       size * 0.3, colour);
+}
+
+/* ---- bars ---------------------------------------------------------------------------------- */
+
+static void bar_range(const struct pb_bar *bars, size_t n, double *low, double *high)
+{
+	size_t i;
+
+	*low = *high = 0;
+	for (i = 0; i < n; i++) {
+		pb_range_add(low, high, bars[i].value);
+		pb_range_add(low, high, bars[i].low);
+		pb_range_add(low, high, bars[i].high);
+		pb_range_add(low, high, bars[i].back_low);
+		pb_range_add(low, high, bars[i].back_high);
+	}
+	pb_range_finish(low, high);
+}
+
+static void draw_bar(const struct pb_plot *p, const struct pb_bar *bar, double y, double h)
+{
+	const double zero = pb_plot_x(p, 0), x = pb_plot_x(p, bar->value);
+	struct pb_mark *mark;
+
+	if (isfinite(bar->back_low)) {
+		const double from = pb_plot_x(p, bar->back_low), to = pb_plot_x(p, bar->back_high);
+
+		pb_draw_rect(p->d, from, y - h * 0.15, fmax(to - from, 0.6), h * 1.3, 0xc8c8c8);
+		pb_draw_line(p->d, pb_plot_x(p, bar->back_mid), y - h * 0.15,
+			     pb_plot_x(p, bar->back_mid), y + h * 1.15, p->style->line * 1.5)
+		    ->stroke = 0x707070;
+	}
+	if (!isfinite(bar->value)) {
+		pb_draw_text(p->d, zero + 2, y + h * 0.9, p->style->size * 0.8, PB_START,
+			     "not applicable");
+		return;
+	}
+	mark = pb_draw_rect(p->d, fmin(zero, x), y + h * 0.2, fabs(x - zero), h * 0.6, bar->colour);
+	if (bar->title != NULL)
+		pb_mark_title(p->d, mark, "%s", bar->title);
+	else if (isfinite(bar->low))
+		pb_mark_title(p->d, mark, "%s: %.4g [%.4g, %.4g]", bar->label, bar->value, bar->low,
+			      bar->high);
+	else
+		pb_mark_title(p->d, mark, "%s: %.4g", bar->label, bar->value);
+	if (isfinite(bar->low))
+		pb_draw_line(p->d, pb_plot_x(p, bar->low), y + h / 2, pb_plot_x(p, bar->high),
+			     y + h / 2, p->style->line * 1.6);
+}
+
+enum pb_status pb_bars_draw(struct pb_figure_list *list, const struct pb_bar *bars, size_t n,
+			    const char *quantity, const char *caption, struct pb_figure **out,
+			    struct pb_error *err, const char *file)
+{
+	enum pb_status status;
+	const double size = list->style->size, row = size * 1.35;
+	struct pb_plot p = {.style = list->style, .y = size * 0.5};
+	struct pb_figure *figure;
+	double widest = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		widest = fmax(widest, pb_text_points(bars[i].label, size * 0.9));
+	p.x = fmin(widest, list->style->width * 0.4) + size;
+	p.w = list->style->width - p.x - size;
+	p.h = row * (double)n;
+	bar_range(bars, n, &p.x_low, &p.x_high);
+	PB_TRY(pb_figure_add(list, &figure, p.y + p.h + pb_plot_bottom(list->style), caption, err,
+			     "%s", file));
+	p.d = &figure->drawing;
+	for (i = 0; i < n; i++) {
+		const double y = p.y + row * (double)i;
+
+		pb_draw_text(p.d, p.x - size * 0.4, y + row * 0.5 + size * 0.32, size * 0.9, PB_END,
+			     pb_text_fit(p.d, bars[i].label, size * 0.9, p.x - size));
+		draw_bar(&p, &bars[i], y + row * 0.1, row * 0.8);
+	}
+	pb_draw_line(p.d, pb_plot_x(&p, 0), p.y, pb_plot_x(&p, 0), p.y + p.h, list->style->line);
+	pb_draw_line(p.d, p.x, p.y + p.h, p.x + p.w, p.y + p.h, list->style->line);
+	ticks_x(&p, false);
+	pb_draw_text(p.d, p.x + p.w / 2, p.y + p.h + size * 2.6, size, PB_MIDDLE, quantity);
+	*out = figure;
+	status = pb_drawing_status(p.d, err);
+cleanup:
+	return status;
+}
+
+void pb_mean_rows(const double *table, size_t n_rows, size_t n_columns, size_t column, double *mean,
+		  double *error)
+{
+	double sum = 0, squares = 0, n = 0;
+	size_t i;
+
+	for (i = 0; i < n_rows; i++)
+		if (isfinite(table[i * n_columns + column])) {
+			sum += table[i * n_columns + column];
+			n += 1;
+		}
+	*mean = n > 0 ? sum / n : NAN;
+	for (i = 0; i < n_rows; i++)
+		if (isfinite(table[i * n_columns + column]))
+			squares += pow(table[i * n_columns + column] - *mean, 2);
+	*error = n > 1 ? sqrt(squares / (n - 1) / n) : NAN;
+}

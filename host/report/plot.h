@@ -1,0 +1,52 @@
+/* A frame with two axes, and what is drawn in it. */
+#ifndef PB_REPORT_PLOT_H
+#define PB_REPORT_PLOT_H
+
+#include "report/figure.h"
+
+struct pb_plot {
+	struct pb_drawing *d;
+	const struct pb_style *style;
+	double x, y, w, h;                   /* the frame, in points */
+	double x_low, x_high, y_low, y_high; /* what it stands for */
+};
+
+/* Widen [low, high] so that it holds `value`; NaN changes nothing. Begin with low > high. */
+void pb_range_add(double *low, double *high, double value);
+/* Room around it; [0, 1] where it is empty. */
+void pb_range_finish(double *low, double *high);
+
+double pb_plot_x(const struct pb_plot *plot, double value);
+double pb_plot_y(const struct pb_plot *plot, double value);
+/* The frame with ticks at round numbers and titles; `whole`: x has whole numbers alone. A thin line
+ * at zero where the axis has it. */
+void pb_plot_frame(const struct pb_plot *plot, const char *x_title, const char *y_title,
+		   bool whole);
+/* Margins that the titles and ticks take. */
+double pb_plot_left(const struct pb_style *style);
+double pb_plot_bottom(const struct pb_style *style);
+/* A line through n points, without those that are NaN, in a colour; with low and high (NULL: none)
+ * the band of its interval. */
+void pb_plot_curve(const struct pb_plot *plot, size_t n, const double *x, const double *y,
+		   const double *low, const double *high, uint32_t colour);
+/* A line of a legend, from the right end at `row`. */
+void pb_plot_legend(const struct pb_plot *plot, size_t row, const char *text, uint32_t colour);
+
+/* Rows of a horizontal chart: a label, a value with its interval. */
+struct pb_bar {
+	const char *label;
+	double value, low, high;              /* NaN: none */
+	double back_low, back_mid, back_high; /* a grey bar behind it (of random sets); NaN: none */
+	uint32_t colour;
+	const char *title; /* hovering; NULL: label and value */
+};
+enum pb_status pb_bars_draw(struct pb_figure_list *list, const struct pb_bar *bars, size_t n,
+			    const char *quantity, const char *caption, struct pb_figure **out,
+			    struct pb_error *err, const char *file);
+
+/* Mean over the rows of an [n_rows, n_columns] table, without NaN, and its standard error (NaN of a
+ * single row). */
+void pb_mean_rows(const double *table, size_t n_rows, size_t n_columns, size_t column, double *mean,
+		  double *error);
+
+#endif

@@ -1,0 +1,18 @@
+/* Between subject*.c. */
+#ifndef PB_REPORT_SUBJECT_READ_H
+#define PB_REPORT_SUBJECT_READ_H
+
+#include "report/subject.h"
+
+/* A copy of `size` bytes in the subject's arena, what is not UTF-8 replaced; NULL: out of memory.
+ */
+const char *pb_subject_keep(struct pb_subject *s, const char *text, size_t size);
+
+/* Texts of a dataset, kept in the arena; NULL where there is none. */
+enum pb_status pb_subject_read_texts(struct pb_subject *s, const char *path, size_t n,
+				     const char ***texts, struct pb_error *err);
+
+enum pb_status pb_subject_read_checks(struct pb_subject *s, struct pb_error *err);
+enum pb_status pb_subject_read_pairs(struct pb_subject *s, struct pb_error *err);
+
+#endif

@@ -1,0 +1,324 @@
+#!/usr/bin/env python3
+"""The report's page in a real browser, driven through the DevTools protocol over a pipe: no console error,
+hover and click and keys do what they should, numbers shown are the file's. Skipped without Chromium.
+
+    tests/report/test_page.py        PATCHBAY: the binary; CHROMIUM: the browser; PB_SCREENSHOTS: a folder
+                                     for pictures of the page at 1280 and 400 pixels, light and dark
+"""
+import base64
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from result_files import ResultFile
+
+PATCHBAY = os.environ.get("PATCHBAY", "build/release/patchbay")
+PICTURES = os.environ.get("PB_SCREENSHOTS")
+passed = failed = skipped = 0
+
+
+def check(name, good, detail=""):
+    global passed, failed
+    passed += bool(good)
+    failed += not good
+    if not good:
+        print(f"FAILED {name}: {detail}", flush=True)
+
+
+def find_browser():
+    for name in filter(None, (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")):
+        if shutil.which(name):
+            return shutil.which(name)
+    return None
+
+
+class Browser:
+    """One tab of a headless browser; messages are JSON ended by a NUL, on the pipes 3 and 4."""
+
+    def __init__(self, program, folder):
+        there, here = os.pipe(), os.pipe()
+        self.out, self.inp, self.buffer, self.number, self.events = there[1], here[0], b"", 0, []
+
+        def pipes():
+            # 3 and 4 may be among our own pipes: both are first moved out of the way.
+            a, b = os.dup(there[0]), os.dup(here[1])
+            high = [os.dup2(fd, n) for fd, n in ((a, 20), (b, 21))]
+            os.dup2(high[0], 3)
+            os.dup2(high[1], 4)
+        self.process = subprocess.Popen(
+            [program, "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+             "--disable-dev-shm-usage", "--no-first-run", f"--user-data-dir={folder}", "about:blank"],
+            preexec_fn=pipes, close_fds=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os.close(there[0])
+        os.close(here[1])
+        self.session = None
+        target = self.send("Target.createTarget", url="about:blank")["targetId"]
+        self.session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log"):
+            self.send(f"{domain}.enable")
+
+    def receive(self, limit=30):
+        end = time.monotonic() + limit
+        while b"\0" not in self.buffer:
+            ready, _, _ = select.select([self.inp], [], [], max(0, end - time.monotonic()))
+            data = os.read(self.inp, 1 << 20) if ready else b""
+            if not data:
+                raise RuntimeError("the browser does not answer")
+            self.buffer += data
+        message, self.buffer = self.buffer.split(b"\0", 1)
+        return json.loads(message)
+
+    def send(self, method, **params):
+        self.number += 1
+        message = {"id": self.number, "method": method, "params": params}
+        if self.session:
+            message["sessionId"] = self.session
+        os.write(self.out, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self.receive()
+            if answer.get("id") == self.number:
+                if "error" in answer:
+                    raise RuntimeError(f"{method}: {answer['error']}")
+                return answer["result"]
+            self.events.append(answer)
+
+    def js(self, code):
+        result = self.send("Runtime.evaluate", expression=code, returnByValue=True)
+        if "exceptionDetails" in result:
+            raise RuntimeError(f"{code}: {result['exceptionDetails']}")
+        return result["result"].get("value")
+
+    def open(self, path):
+        self.events.clear()
+        self.send("Page.navigate", url=path.as_uri())
+        end = time.monotonic() + 20
+        while not any(e.get("method") == "Page.loadEventFired" for e in self.events) and time.monotonic() < end:
+            self.events.append(self.receive())
+
+    def errors(self):
+        self.js("1")
+        bad = [e for e in self.events if e.get("method") == "Runtime.exceptionThrown"
+               or (e.get("method") == "Log.entryAdded" and e["params"]["entry"]["level"] in ("error", "warning"))
+               or (e.get("method") == "Runtime.consoleAPICalled" and e["params"]["type"] in ("error", "warning", "assert"))]
+        return [json.dumps(e["params"])[:400] for e in bad]
+
+    def size(self, width, height=900, dark=False):
+        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
+        self.js("new Promise((f) => requestAnimationFrame(() => requestAnimationFrame(f)))")
+
+    def mouse(self, kind, x, y, **more):
+        self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
+
+    def click(self, x, y):
+        self.mouse("mousePressed", x, y, button="left", clickCount=1)
+        self.mouse("mouseReleased", x, y, button="left", clickCount=1)
+
+    def key(self, name):
+        for kind in ("keyDown", "keyUp"):
+            self.send("Input.dispatchKeyEvent", type=kind, key=name, code=name,
+                      windowsVirtualKeyCode={"Enter": 13, "Escape": 27, "ArrowRight": 39, "ArrowDown": 40}[name],
+                      **({"text": "\r"} if name == "Enter" and kind == "keyDown" else {}))
+
+    def picture(self, path):
+        height = self.js("document.documentElement.scrollHeight")
+        width = self.js("innerWidth")
+        data = self.send("Page.captureScreenshot", captureBeyondViewport=True,
+                         clip={"x": 0, "y": 0, "width": width, "height": height, "scale": 1})["data"]
+        Path(path).write_bytes(base64.b64decode(data))
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(10)
+        os.close(self.out)
+        os.close(self.inp)
+
+
+def report(folder, *files, more=()):
+    result = subprocess.run([PATCHBAY, "report", *map(str, files), "-o", str(folder), "--formats", "svg", *more],
+                            capture_output=True, text=True)
+    check(f"{folder.name}: made", result.returncode == 0, result.stderr)
+    return folder / "index.html"
+
+
+def place(browser, cell, which=0):
+    """Client coordinates of a cell on a map, scrolled into view."""
+    return browser.js(f"""(() => {{ const m = patchbay.maps[{which}], i = m.layout.cells.indexOf({cell});
+        m.canvas.scrollIntoView({{block: 'center'}}); const [x, y] = m.corner(i), b = m.canvas.getBoundingClientRect();
+        return [b.left + x + m.w / 2, b.top + y + m.h / 2]; }})()""")
+
+
+def figures(text):
+    return [float(w.replace("\u2212", "-")) for w in text.replace("[", " ").replace("]", " ").replace(",", " ").split()
+            if w.replace("\u2212", "-").replace(".", "").replace("-", "").replace("e", "").isdigit()]
+
+
+def near(got, want):
+    return abs(got - want) <= 5.1e-4 * abs(want)
+
+
+def test_hover_and_click(browser, root):
+    with h5py.File(root / "page.h5") as f:
+        group = f["sweeps/0_patch_z_denoise_all"]
+        summary = {name: group[f"summary/{name}"][:].ravel() for name in group["summary"]}
+        effects = group["logit_diff"][:].reshape(6, -1) - f["base/corrupted/logit_diff"][:][:, None]
+        base = f["base/corrupted/logit_diff"][:].mean()
+    for cell in (0, 5, 11):
+        browser.mouse("mouseMoved", *place(browser, cell))
+        lines = browser.js("document.getElementById('tip').hidden ? '' : document.getElementById('tip').textContent").split("\n")
+        check(f"hover {cell}: label", lines[0] == f"L{cell // 4}H{cell % 4}", lines)
+        wanted = [("restoration", "restoration_ci_low", "restoration_ci_high"), ("effect", "ci_low", "ci_high")]
+        for line, names in zip(lines[1:], wanted):
+            got = figures(line)
+            check(f"hover {cell}: {names[0]}", len(got) == 3 and all(near(g, summary[n][cell]) for g, n in zip(got, names)), line)
+        check(f"hover {cell}: LD", near(figures(lines[3])[0], base + summary["effect"][cell]), lines)
+        check(f"hover {cell}: p", abs(figures(lines[4])[0] - summary["p_fwer"][cell]) <= 6e-3 * summary["p_fwer"][cell], lines)
+    browser.mouse("mouseMoved", 2, 2)
+    check("the tip goes", browser.js("document.getElementById('tip').hidden"))
+    browser.click(*place(browser, 6))
+    check("click chooses", browser.js("document.getElementById('chosen').textContent") == "L1H2")
+    check("its row is marked", browser.js("document.querySelector('#cells tr.on').dataset.cell") == "6")
+    dots = browser.js("[...document.querySelectorAll('#detail [data-pair]')].map((d) => [Number(d.dataset.pair), d.textContent])")
+    check("a dot a pair", sorted(d[0] for d in dots) == list(range(6)), dots)
+    for pair, title in dots:
+        got = float(title.split("effect ")[1].split(",")[0].replace("\u2212", "-"))
+        check(f"effect of pair {pair}", near(got, effects[pair, 6]), title)
+    check("its positions", browser.js("[...document.querySelectorAll('#detail h3')].some((h) => h.textContent.startsWith('By position'))"))
+    colours = browser.js("""(() => { const m = patchbay.maps[0]; return [0, 5, 6].map((c) => { const [x, y] = m.corner(m.layout.cells.indexOf(c));
+        return [...m.canvas.getContext('2d').getImageData(x + 4, y + 5, 1, 1).data].slice(0, 3).concat(m.colour(patchbay.shown(m.sweep, 'restoration', c, false))); }); })()""")
+    check("pixels of the map", all(max(abs(c[k] - c[k + 3]) for k in range(3)) <= 1 for c in colours), colours)
+
+
+def test_keys(browser):
+    browser.js("patchbay.maps[0].canvas.focus()")
+    browser.js("patchbay.state.cell = 0")
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown"):
+        browser.key(key)
+    check("arrows say the cell", browser.js("document.getElementById('said').textContent").startswith("L1H1"),
+          browser.js("document.getElementById('said').textContent"))
+    browser.key("Enter")
+    check("Enter chooses", browser.js("document.getElementById('chosen').textContent") == "L1H1")
+    browser.key("Escape")
+    check("Escape ends", browser.js("document.getElementById('tip').hidden"))
+    check("all can be reached by Tab", browser.js("[...document.querySelectorAll('select, input, canvas, #cells button')].every((e) => e.tabIndex >= 0)"))
+
+
+def test_controls(browser, root):
+    with h5py.File(root / "page.h5") as f:
+        right = f["sweeps/0_patch_z_denoise_all/summary/effect_right"][:].ravel()
+        noise = f["sweeps/1_patch_z_noise_all/summary/restoration"][:].ravel()
+    browser.js("document.querySelector('#controls select[name=over]').value = 'right'; document.querySelector('#controls select[name=over]').dispatchEvent(new Event('change'))")
+    first = browser.js("(() => { const r = document.querySelector('#cells tbody tr'); return [Number(r.dataset.cell), r.children[2].textContent]; })()")
+    best = int(np.abs(right).argmax())
+    check("over the right pairs", first[0] == best and near(float(first[1].replace("\u2212", "-")), right[best]), (first, best))
+    browser.js("document.querySelector('#controls select[name=over]').value = 'all'; document.querySelector('#controls select[name=over]').dispatchEvent(new Event('change'))")
+    browser.js("document.getElementById('flip').click()")
+    check("denoise to noise", browser.js("patchbay.maps[0].sweep.name") == "1_patch_z_noise_all")
+    best = browser.js("Number(document.querySelector('#cells tbody tr').dataset.cell)")
+    shown = browser.js("document.querySelector('#cells tbody tr').children[5].textContent")
+    check("noise shows restoration - 1", near(float(shown.replace("\u2212", "-")), noise[best] - 1), (shown, noise[best] - 1))
+    browser.js("patchbay.choose(0, 0)")
+    browser.js("document.querySelector('[data-sort=effect]').click(); document.querySelector('[data-sort=effect]').click()")
+    order = browser.js("[...document.querySelectorAll('#cells tbody tr')].map((r) => Number(r.dataset.cell))")
+    with h5py.File(root / "page.h5") as f:
+        effect = f["sweeps/0_patch_z_denoise_all/summary/effect"][:].ravel()
+    check("sorted by effect", order == sorted(range(12), key=lambda c: effect[c]) or order == sorted(range(12), key=lambda c: -effect[c]), order)
+    browser.js("document.getElementById('filter').value = 'l1 effect>-10'; document.getElementById('filter').dispatchEvent(new Event('input'))")
+    rows = browser.js("[...document.querySelectorAll('#cells tbody tr')].map((r) => r.children[1].textContent)")
+    check("filtered", sorted(rows) == [f"L1H{h}" for h in range(4)], rows)
+    browser.js("document.getElementById('filter').value = ''; document.getElementById('filter').dispatchEvent(new Event('input'))")
+    browser.js("document.querySelector('#controls select[name=other]').value = '0.1'; document.querySelector('#controls select[name=other]').dispatchEvent(new Event('change'))")
+    scales = browser.js("patchbay.maps.map((m) => m.scale)")
+    check("side by side, one scale", len(scales) == 2 and scales[0] == scales[1], scales)
+    for view in ("layers", "positions"):
+        browser.js(f"patchbay.choose(0, 2); patchbay.state.other = ''; (() => {{ const s = document.querySelector('#controls select[name=view]'); s.value = '{view}'; s.dispatchEvent(new Event('change')); }})()")
+        check(f"map {view}", browser.js("patchbay.maps.length") == 1 and browser.js("patchbay.maps[0].layout.columns[3]") == "\u00b7word3")
+
+
+def test_pairs(browser):
+    browser.js("const n = document.getElementById('pair-number'); n.value = 2; n.dispatchEvent(new Event('change'))")
+    for side in ("clean", "corrupted"):
+        marked = browser.js(f"[...document.querySelectorAll('#tokens-{side} .diff')].map((t) => t.textContent)")
+        check(f"differing tokens of {side}", marked == ["\u00b7word4" if side == "clean" else "\u00b7word8"], marked)
+    check("not a right pair", "not right" in browser.js("document.getElementById('pair').textContent"))
+
+
+def test_looks(browser, path, name):
+    """Nothing is wider than the window; pictures, where they are asked for."""
+    for width in (1280, 400):
+        for dark in (False, True):
+            browser.size(width, dark=dark)
+            over = browser.js("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            check(f"{name}: {width} px: fits", over <= 0, over)
+            paper = browser.js("getComputedStyle(document.body).backgroundColor")
+            check(f"{name}: dark is dark", (sum(int(c) for c in paper[4:-1].split(",")) < 200) == dark, paper)
+            if PICTURES:
+                browser.picture(f"{PICTURES}/{name}-{width}-{'dark' if dark else 'light'}.png")
+    browser.size(1280)
+    check(f"{name}: nothing asked of a network", browser.js("performance.getEntriesByType('resource').length") == 0)
+    check(f"{name}: no errors", not browser.errors(), browser.errors())
+
+
+def make_files(root):
+    with ResultFile(root / "page.h5") as f:
+        f.sweep()
+        f.sweep("patch_z_noise_all")
+        f.sweep("patch_z_denoise_each", ("layer", "head", "position"))
+        f.f["readings/head_scores/induction"] = f.rng.random((3, 4))
+        f.f["activations/clean/pattern"] = f.rng.random((6, 3, 4, 8, 8)).astype("f4")
+    with ResultFile(root / "evil.h5", words=["</script><script>evil = 1</script>", "<img src=x onerror='evil = 1'>", " \u65e5\u672c"] + ["<b>"] * 6,
+                    attributes={"title": "<script>evil = 1</script>"}) as f:
+        f.sweep(effects=np.where(np.arange(12).reshape(3, 4) == 3, np.nan, f.rng.normal(0, 1, (6, 3, 4))))
+        f.sweep("patch_z_denoise_each", ("layer", "head", "position"))
+    with ResultFile(root / "xl.h5", pairs=100, layers=48, heads=25, positions=30, seed=1) as f:
+        f.sweep()
+        paths = f.rng.normal(0, 1, (100, 6, 2, 6, 2))
+        f.sweep("path_head_to_q_denoise_freeze_all", tuple((n, np.arange(s, dtype="i4")) for n, s in
+                (("sender_layer", 6), ("sender_head", 2), ("receiver_layer", 6), ("receiver_head", 2))), effects=paths,
+                attributes={"receiver": "q"})
+
+
+def main():
+    program = find_browser()
+    if not program:
+        print("the page: skipped: no chromium (make deps installs it)")
+        print("0 passed, 0 failed, 1 skipped")
+        sys.exit(0)
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        make_files(root)
+        pages = {n: report(root / n, root / f"{n}.h5") for n in ("page", "evil", "xl")}
+        pages["both"] = report(root / "both", root / "page.h5", root / "xl.h5", more=("--compare",))
+        browser = Browser(program, root / "browser")
+        try:
+            browser.size(1280)
+            browser.open(pages["page"])
+            test_hover_and_click(browser, root)
+            test_keys(browser)
+            test_controls(browser, root)
+            test_pairs(browser)
+            for n, path in pages.items():
+                browser.open(path)
+                test_looks(browser, path, n)
+                if n == "evil":
+                    check("nothing of the file's runs", browser.js("typeof evil") == "undefined")
+            browser.js("patchbay.choose(1, 1)")
+            check("paths in the browser", browser.js("patchbay.maps[0].layout.rows.length") == 12)
+            check("no errors at the end", not browser.errors(), browser.errors())
+        finally:
+            browser.close()
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
