@@ -431,7 +431,11 @@ $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/libpatchbay.a
 
 .PHONY: bench
 bench: build $(BENCH_BIN) ## measure this machine: each operation and the sweep
-	@set -e; for b in $(BENCH_BIN); do $$b; done
+	@set -e; for b in $(filter $(BUILD)/bench/bench_%,$(BENCH_BIN)); do $$b; done
+
+.PHONY: bench-merge
+bench-merge: build $(BUILD)/bench/make_shards ## merging 1,000 chunks of 100 pairs (1 GB): time and memory
+	BUILD=$(BUILD) PYTHON=$(or $(PYTHON),python3) bench/merge.sh
 
 .PHONY: bench-gpu
 bench-gpu: build $(BUILD)/bench/bench_gpu ## the sweep on a GPU at GPT-2 small's and XL's shapes; without one it says why

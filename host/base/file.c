@@ -241,7 +241,8 @@ enum pb_status pb_sync_parent(const char *path, struct pb_error *err)
 	enum pb_status status;
 
 	if (directory == NULL)
-		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the name of the output %s", path);
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the name of the output %s",
+			       path);
 	status = sync_path(directory, O_DIRECTORY, err);
 	free(directory);
 	return status;

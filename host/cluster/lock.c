@@ -64,7 +64,13 @@ static bool look(const char *path, struct found *found)
 
 static enum pb_status fail_errno(struct pb_error *err, const char *path)
 {
-	return pb_fail(err, PB_ERR_IO, "cannot make the lock: %s: %s", path, strerror(errno));
+	const int code = errno;
+	/* a place where nothing can be written is a wrong output */
+	const bool wrong = code == ENOENT || code == ENOTDIR || code == EACCES || code == EPERM ||
+			   code == EROFS || code == ENAMETOOLONG;
+
+	return pb_fail(err, wrong ? PB_ERR_INPUT : PB_ERR_IO, "cannot make the lock: %s: %s", path,
+		       strerror(code));
 }
 
 /* A new file with the owner's text, on the disk; *now: the file system's time. */

@@ -115,8 +115,8 @@ static void index_text(const struct pb_h5_shape *shape, size_t at, char *out, si
 	}
 	out[0] = '\0';
 	for (d = 0; d < shape->rank && used < size; d++)
-		used += (size_t)snprintf(out + used, size - used, "%s%zu", d > 0 ? ", " : "",
-					 index[d]);
+		used +=
+		    (size_t)snprintf(out + used, size - used, "%s%zu", d > 0 ? ", " : "", index[d]);
 }
 
 /* ---- tolerance ------------------------------------------------------------------------------- */
@@ -202,8 +202,9 @@ static enum pb_status compare_values(const struct pair *p, struct walk *w, struc
 	PB_TRY(pb_dataset_walk(p->a, w->path, compare_block, w, err));
 	index_text(&w->shape, w->at, index, sizeof index);
 	if (w->n_differ > 0)
-		status = pb_fail(err, PB_ERR_CHECK, "%zu of %zu values differ, the first at [%s]: %s",
-				 w->n_differ, w->shape.count, index, w->values);
+		status =
+		    pb_fail(err, PB_ERR_CHECK, "%zu of %zu values differ, the first at [%s]: %s",
+			    w->n_differ, w->shape.count, index, w->values);
 cleanup:
 	pb_h5_drop(first);
 	return status;
@@ -279,8 +280,7 @@ cleanup:
 enum pb_status pb_against(struct pb_report *r, const char *path, const char *other,
 			  double tolerance, struct pb_error *err)
 {
-	struct pair p = {
-	    .a = -1, .b = -1, .tolerance = tolerance, .path_a = path, .path_b = other};
+	struct pair p = {.a = -1, .b = -1, .tolerance = tolerance, .path_a = path, .path_b = other};
 	enum pb_status status;
 
 	PB_TRY(pb_h5_file_open(&p.a, path, false, PB_ERR_CHECK, err));

@@ -153,6 +153,7 @@ static enum pb_status fill_file(struct pb_assembly *a, const char *path, struct 
 	PB_TRY(pb_assembly_create(a, err));
 	for (c = 0; c < a->e->n_chunks; c++)
 		PB_TRY(pb_assembly_add_part(a, c, err));
+	pb_warn_of_processors(a->e, (const char *const *)a->isa);
 	PB_TRY(pb_checks_judge(&a->figures, err));
 	PB_TRY(close_raw(a, err));
 	PB_TRY(write_computed(a, err));

@@ -70,7 +70,7 @@ enum pb_status pb_provenance_write(hid_t file, const struct pb_experiment *e, in
 /* Of a merge: its command and its shards; and which chunks are missing, and how many pairs or
  * prompts that are, where not all are there. */
 enum pb_status pb_source_write(hid_t file, const struct pb_part_source *source,
-				struct pb_error *err);
+			       struct pb_error *err);
 /* What a file that is made from results says of the program: versions, command, time. */
 enum pb_status pb_program_write(hid_t file, const char *command, struct pb_error *err);
 

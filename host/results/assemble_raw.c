@@ -51,8 +51,8 @@ static enum pb_status add_base_side(struct pb_assembly *a, const struct pb_part 
 				goto cleanup;
 			}
 		}
-		PB_TRY(pb_growing_add(&a->base[side][f], v->first_pair, v->n_pairs, data, mask,
-				      err));
+		PB_TRY(
+		    pb_growing_add(&a->base[side][f], v->first_pair, v->n_pairs, data, mask, err));
 	}
 	memcpy(a->logit_diff[side] + v->first_pair, base->logit_diff,
 	       v->n_pairs * sizeof *base->logit_diff);

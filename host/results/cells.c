@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "patchbay/base.h"
+#include "results/cells_file.h"
 #include "results/layout.h"
 
-#define BLOCK_BYTES ((size_t)64 << 20) /* of one array of a block, where one head allows it */
+#define BLOCK_BYTES ((size_t)24 << 20) /* of one array of a block, where one cell allows it */
 
 struct pb_split pb_split_of(const struct pb_grid *grid, size_t n_most)
 {
@@ -101,6 +102,16 @@ static void scatter(const struct pb_grid *grid, const struct pb_box *box, const 
 	}
 }
 
+static bool has_positions(const struct pb_grid *grid)
+{
+	size_t i;
+
+	for (i = 0; i < grid->n_axes; i++)
+		if (pb_axis_is_position(grid->axes[i].kind))
+			return true;
+	return false;
+}
+
 enum pb_status pb_cells_read(const struct pb_experiment *e, const struct pb_grid *grid,
 			     const struct pb_box *box, bool from_end, hid_t dataset,
 			     const char *name, size_t first, size_t n, double *out,
@@ -110,13 +121,10 @@ enum pb_status pb_cells_read(const struct pb_experiment *e, const struct pb_grid
 	size_t n_cells = 1, i, c;
 	struct pb_box from, to;
 	double *values = NULL;
-	bool positions = false;
 
-	for (i = 0; i < grid->n_axes; i++) {
+	for (i = 0; i < grid->n_axes; i++)
 		n_cells *= box->n[i];
-		positions = positions || pb_axis_is_position(grid->axes[i].kind);
-	}
-	if (!from_end || !positions)
+	if (!from_end || !has_positions(grid))
 		return read_box(dataset, name, grid, box, first, n, out, err);
 	PB_TRY(pb_alloc((void **)&values, n_cells, sizeof *values, name, err));
 	for (i = first; i < first + n; i++, out += n_cells) {
@@ -157,9 +165,16 @@ enum pb_status pb_cells_walk(const struct pb_experiment *e, size_t sweep, hid_t 
 	enum pb_status status;
 	const struct pb_grid *grid = &e->grids[sweep];
 	const char *name = pb_metric_infos[metric].name;
-	const size_t n_pairs = e->pairs->n, column = n_pairs * sizeof(double);
-	const struct pb_split split = pb_split_of(grid, BLOCK_BYTES / (column > 0 ? column : 1));
-	const bool from_end = !pb_pairs_equal_length(e->pairs);
+	const size_t n_pairs = e->pairs->n;
+	const size_t column = n_pairs * sizeof(double);
+	const size_t most = BLOCK_BYTES / (column > 0 ? column : 1);
+	const bool from_end = has_positions(grid) && !pb_pairs_equal_length(e->pairs);
+	const bool turn = !from_end && grid->n_cells > most;
+	const struct pb_split split = pb_split_of(grid, most);
+	const size_t width = !turn      ? split.n_cells
+			     : most < 8 ? 8
+					: most / 8 * 8; /* as stats.c sums */
+	struct pb_cells_file file = {.fd = -1};
 	struct pb_block b = {0};
 	struct pb_box box;
 	hid_t dataset = H5Dopen2(group, name, H5P_DEFAULT);
@@ -168,14 +183,24 @@ enum pb_status pb_cells_walk(const struct pb_experiment *e, size_t sweep, hid_t 
 		status = pb_h5_fail(err, PB_ERR_INTERNAL, "missing dataset: %s", name);
 		goto cleanup;
 	}
-	PB_TRY(block_new(&b, n_pairs, split.n_cells, err));
+	PB_TRY(block_new(&b, n_pairs, width, err));
+	if (turn)
+		PB_TRY(pb_cells_file_make(&file, e->output, dataset, name, n_pairs, grid->n_cells,
+					  width, err));
 	for (; b.first_cell < grid->n_cells; b.first_cell += b.n_cells) {
-		b.n_cells = pb_split_box(&split, grid, b.first_cell, &box);
-		PB_TRY(pb_cells_read(e, grid, &box, from_end, dataset, name, 0, n_pairs, b.values,
-				     err));
+		if (turn) {
+			b.n_cells = grid->n_cells - b.first_cell;
+			b.n_cells = b.n_cells < width ? b.n_cells : width;
+			PB_TRY(pb_cells_file_read(&file, b.first_cell, b.values, err));
+		} else {
+			b.n_cells = pb_split_box(&split, grid, b.first_cell, &box);
+			PB_TRY(pb_cells_read(e, grid, &box, from_end, dataset, name, 0, n_pairs,
+					     b.values, err));
+		}
 		PB_TRY(visit(context, &b, err));
 	}
 cleanup:
+	pb_cells_file_close(&file);
 	free(b.values);
 	free(b.scratch);
 	pb_h5_drop(dataset);

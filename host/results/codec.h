@@ -9,8 +9,8 @@
 struct pb_codec {
 	bool writing;
 	unsigned char *data;
-	size_t size, capacity; /* reading: of the whole; writing: so far, and room */
-	size_t at;             /* reading */
+	size_t size, capacity;  /* reading: of the whole; writing: so far, and room */
+	size_t at;              /* reading */
 	struct pb_arena *arena; /* reading: for arrays of structs */
 };
 
@@ -27,8 +27,8 @@ enum pb_status pb_codec_structs(struct pb_codec *c, void **array, size_t n, size
 /* PB_ERR_CHECK: the bytes say what is never written. */
 enum pb_status pb_codec_fail(const char *what, struct pb_error *err);
 
-/* A field of any integer type (a flag too), in functions with c, err and PB_TRY's cleanup. What does not fit the
- * field is PB_ERR_CHECK. */
+/* A field of any integer type (a flag too), in functions with c, err and PB_TRY's cleanup. What
+ * does not fit the field is PB_ERR_CHECK. */
 #define PB_CODEC_NUMBER(field)                                                                     \
 	do {                                                                                       \
 		uint64_t word_ = (uint64_t)(field);                                                \

@@ -16,6 +16,7 @@ enum pb_status pb_draws_new(struct pb_draws *d, size_t n_pairs, size_t n_cells, 
 	if (!pb_size_mul(PB_STATS_RESAMPLES, n_cells, &n))
 		return pb_fail(err, PB_ERR_MEMORY, "too many cells to resample: %zu", n_cells);
 	PB_TRY(pb_stats_plan_new(&d->plan, n_pairs, seed, err));
+	PB_TRY(pb_stats_plan_keep(&d->plan, err));
 	PB_TRY(pb_alloc((void **)&d->sums, n, sizeof(double), "resamples", err));
 	PB_TRY(
 	    pb_alloc((void **)&d->weights, PB_STATS_RESAMPLES, sizeof(double), "resamples", err));

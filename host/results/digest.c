@@ -218,7 +218,9 @@ static enum pb_status hash_value(hid_t attribute, hid_t object, const char *name
 	unsigned char *numbers = NULL;
 	char *text = NULL;
 
-	if (kind == H5T_STRING && n == 1 && H5Tis_variable_str(type) > 0) {
+	/* the fixed texts that HDF5's dimension scales have are ASCII, our own are not */
+	if (kind == H5T_STRING && n == 1 &&
+	    (H5Tis_variable_str(type) > 0 || H5Tget_cset(type) == H5T_CSET_UTF8)) {
 		PB_TRY(pb_h5_get_text(object, name, &text, err));
 		PB_TRY(pb_sha256_add(sha, text, strlen(text) + 1, err));
 	} else if ((kind == H5T_INTEGER || kind == H5T_FLOAT) && n > 0) {

@@ -219,6 +219,7 @@ static enum pb_status collect(struct content *x, struct pb_error *err)
 		}
 	for (c = 0; c < x->e->n_chunks; c++)
 		PB_TRY(add_part(x, c, place, err));
+	pb_warn_of_processors(x->e, (const char *const *)x->isa);
 cleanup:
 	free(place);
 	return status;

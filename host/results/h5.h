@@ -54,6 +54,13 @@ bool pb_h5_address(hid_t object, uint64_t *address);
 
 enum pb_status pb_h5_put_text(hid_t object, const char *name, const char *value,
 			      struct pb_error *err);
+/* The same for files that only patchbay reads: in the object's header, which has a checksum, where
+ * it fits. (Variable-length texts lie in a heap that has none, and HDF5 1.10 crashes where it is
+ * damaged.) */
+enum pb_status pb_h5_put_text_inline(hid_t object, const char *name, const char *value,
+				     struct pb_error *err);
+typedef enum pb_status pb_h5_put_text_fn(hid_t object, const char *name, const char *value,
+					 struct pb_error *err);
 enum pb_status pb_h5_put_int(hid_t object, const char *name, int64_t value, struct pb_error *err);
 enum pb_status pb_h5_put_uint(hid_t object, const char *name, uint64_t value, struct pb_error *err);
 enum pb_status pb_h5_put_double(hid_t object, const char *name, double value, struct pb_error *err);

@@ -70,6 +70,26 @@ cleanup:
 	return status;
 }
 
+#define INLINE_MOST 60000 /* an attribute in a header is smaller than 64 KB */
+
+enum pb_status pb_h5_put_text_inline(hid_t object, const char *name, const char *value,
+				     struct pb_error *err)
+{
+	const size_t size = strlen(value) + 1;
+	enum pb_status status = PB_OK;
+	hid_t type;
+
+	if (size > INLINE_MOST)
+		return pb_h5_put_text(object, name, value, err);
+	type = H5Tcopy(H5T_C_S1);
+	if (type < 0 || H5Tset_size(type, size) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0)
+		status = pb_h5_fail(err, PB_ERR_INTERNAL, "cannot make the text type");
+	else
+		status = put(object, name, type, type, value, err);
+	pb_h5_drop(type);
+	return status;
+}
+
 enum pb_status pb_h5_put_int(hid_t object, const char *name, int64_t value, struct pb_error *err)
 {
 	return put(object, name, H5T_STD_I64LE, H5T_NATIVE_INT64, &value, err);
@@ -109,8 +129,7 @@ static enum pb_status open_scalar(hid_t *attribute, hid_t object, const char *na
 		space = H5Aget_space(*attribute);
 	}
 	if (type < 0 || space < 0 || H5Tget_class(type) != wanted ||
-	    H5Sget_simple_extent_npoints(space) != 1 ||
-	    (wanted == H5T_STRING && H5Tis_variable_str(type) <= 0)) {
+	    H5Sget_simple_extent_npoints(space) != 1) {
 		status =
 		    pb_h5_fail(err, PB_ERR_CHECK, "attribute is not what it should be: %s", name);
 		pb_h5_drop(*attribute);
@@ -121,14 +140,39 @@ static enum pb_status open_scalar(hid_t *attribute, hid_t object, const char *na
 	return status;
 }
 
+static enum pb_status get_inline(hid_t attribute, hid_t type, const char *name, char **value,
+				 struct pb_error *err)
+{
+	const size_t size = H5Tget_size(type);
+	enum pb_status status;
+	char *text = NULL;
+
+	if (size == 0 || size > INLINE_MOST)
+		return pb_fail(err, PB_ERR_CHECK, "attribute is not what it should be: %s", name);
+	PB_TRY(pb_alloc((void **)&text, size + 1, 1, name, err));
+	if (H5Aread(attribute, type, text) < 0) {
+		status = pb_h5_fail(err, PB_ERR_CHECK, "cannot read attribute: %s", name);
+		free(text);
+		return status;
+	}
+	*value = text;
+cleanup:
+	return status;
+}
+
 enum pb_status pb_h5_get_text(hid_t object, const char *name, char **value, struct pb_error *err)
 {
 	enum pb_status status;
-	hid_t attribute = -1, type = -1;
+	hid_t attribute = -1, type = -1, stored = -1;
 	char *text = NULL;
 
 	*value = NULL;
 	PB_TRY(open_scalar(&attribute, object, name, H5T_STRING, err));
+	stored = H5Aget_type(attribute);
+	if (stored >= 0 && H5Tis_variable_str(stored) == 0) {
+		status = get_inline(attribute, stored, name, value, err);
+		goto cleanup;
+	}
 	PB_TRY(pb_h5_text_type(&type, err));
 	if (H5Aread(attribute, type, &text) < 0) {
 		status = pb_h5_fail(err, PB_ERR_CHECK, "cannot read attribute: %s", name);
@@ -140,6 +184,7 @@ enum pb_status pb_h5_get_text(hid_t object, const char *name, char **value, stru
 		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: attribute %s", name);
 cleanup:
 	(void)H5free_memory(text);
+	pb_h5_drop(stored);
 	pb_h5_drop(type);
 	pb_h5_drop(attribute);
 	return status;

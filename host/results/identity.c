@@ -42,16 +42,17 @@ enum pb_status pb_experiment_hash(const struct pb_experiment *e, char hex[PB_SHA
 	return pb_identity_hash(&identity, hex, err);
 }
 
-enum pb_status pb_identity_write(hid_t file, const struct pb_experiment *e, struct pb_error *err)
+enum pb_status pb_identity_write(hid_t file, const struct pb_experiment *e,
+				 pb_h5_put_text_fn *put_text, struct pb_error *err)
 {
 	enum pb_status status;
 	char hex[PB_SHA256_HEX];
 
 	PB_TRY(pb_experiment_hash(e, hex, err));
-	PB_TRY(pb_h5_put_text(file, "experiment_sha256", hex, err));
-	PB_TRY(pb_h5_put_text(file, "identity", e->identity, err));
-	PB_TRY(pb_h5_put_text(file, "model_sha256", e->model_sha256, err));
-	PB_TRY(pb_h5_put_text(file, "pairs_sha256", e->pairs_sha256, err));
+	PB_TRY(put_text(file, "experiment_sha256", hex, err));
+	PB_TRY(put_text(file, "identity", e->identity, err));
+	PB_TRY(put_text(file, "model_sha256", e->model_sha256, err));
+	PB_TRY(put_text(file, "pairs_sha256", e->pairs_sha256, err));
 	PB_TRY(pb_h5_put_int(file, "schema_version", PB_SCHEMA_VERSION, err));
 	PB_TRY(pb_h5_put_int(file, "chunk_pairs", (int64_t)e->chunk_pairs, err));
 cleanup:
@@ -72,6 +73,17 @@ enum pb_status pb_identity_read(struct pb_identity *out, hid_t file, struct pb_e
 	return PB_OK;
 cleanup:
 	pb_identity_free(out);
+	return status;
+}
+
+enum pb_status pb_identity_check(const struct pb_identity *identity, struct pb_error *err)
+{
+	char hex[PB_SHA256_HEX];
+	enum pb_status status = pb_identity_hash(identity, hex, err);
+
+	if (status == PB_OK && strcmp(hex, identity->experiment_sha256) != 0)
+		status = pb_fail(err, PB_ERR_CHECK,
+				 "its SHA-256 is not that of its identity, model and pairs");
 	return status;
 }
 

@@ -13,10 +13,15 @@ struct pb_identity {
 	char *experiment_sha256, *identity, *model_sha256, *pairs_sha256;
 	int64_t schema_version, chunk_pairs;
 };
-enum pb_status pb_identity_write(hid_t file, const struct pb_experiment *e, struct pb_error *err);
+enum pb_status pb_identity_write(hid_t file, const struct pb_experiment *e,
+				 pb_h5_put_text_fn *put_text, struct pb_error *err);
 /* PB_ERR_CHECK when one of the attributes is missing. */
 enum pb_status pb_identity_read(struct pb_identity *out, hid_t file, struct pb_error *err);
 void pb_identity_free(struct pb_identity *identity);
+
+/* PB_ERR_CHECK where its SHA-256 is not that of its texts and numbers: it is damaged, not another.
+ */
+enum pb_status pb_identity_check(const struct pb_identity *identity, struct pb_error *err);
 
 /* The SHA-256 that belongs to an identity. */
 enum pb_status pb_identity_hash(const struct pb_identity *identity, char hex[PB_SHA256_HEX],

@@ -43,12 +43,13 @@ static enum pb_status compare_experiment(const struct merge *m, hid_t file, cons
 	bool same;
 
 	PB_TRY(pb_identity_read(&identity, file, err));
+	PB_TRY(pb_identity_check(&identity, err));
 	PB_TRY(pb_identity_compare(&identity, &m->snapshot.e, &same, difference, sizeof difference,
 				   err));
 	if (!same)
 		status = pb_fail(err, PB_ERR_INPUT,
-				 "shards of different experiments: %s (there) and %s (here): %s", path,
-				 m->shards[0].path, difference);
+				 "shards of different experiments: %s (there) and %s (here): %s",
+				 path, m->shards[0].path, difference);
 cleanup:
 	pb_identity_free(&identity);
 	return status;
@@ -135,11 +136,12 @@ static enum pb_status fill_chunks(struct merge *m, struct pb_error *err)
 			size_t *whose = &m->shard_of[m->shards[i].chunks[k]];
 
 			if (*whose != SIZE_MAX)
-				return pb_fail(err, PB_ERR_INPUT,
-					       "shards overlap: chunk %zu is in %s and in %s: leave "
-					       "one of them out",
-					       m->shards[i].chunks[k], m->shards[*whose].path,
-					       m->shards[i].path);
+				return pb_fail(
+				    err, PB_ERR_INPUT,
+				    "shards overlap: chunk %zu is in %s and in %s: leave "
+				    "one of them out",
+				    m->shards[i].chunks[k], m->shards[*whose].path,
+				    m->shards[i].path);
 			*whose = i;
 		}
 cleanup:
@@ -166,8 +168,9 @@ static char *absent_shards(const struct merge *m)
 	}
 	list = absent != NULL ? pb_chunk_list(absent, n) : NULL;
 	if (list != NULL)
-		text = n == 0 ? strdup("")
-			      : pb_format(" (shard%s %s of %zu)", n == 1 ? "" : "s", list, n_shards);
+		text = n == 0
+			   ? strdup("")
+			   : pb_format(" (shard%s %s of %zu)", n == 1 ? "" : "s", list, n_shards);
 	free(list);
 	free(absent);
 	return text;
@@ -210,21 +213,21 @@ cleanup:
 	return status;
 }
 
-/* What makes bits differ, within the tolerances that the run checks. */
-static void warn_of_differences(const struct merge *m)
+/* What makes bits differ, within the tolerances that the run checks. (Of processors the assembly
+ * warns, which sees each chunk's.) */
+static void warn_of_threads(const struct merge *m)
 {
 	size_t i;
 
 	for (i = 1; i < m->n; i++) {
 		const struct pb_shard_file *a = &m->shards[0], *b = &m->shards[i];
 
-		if (strcmp(a->experiment_bytes, b->experiment_bytes) == 0 &&
-		    a->n_threads == b->n_threads)
+		if (a->n_threads == b->n_threads)
 			continue;
-		if (a->n_threads != b->n_threads)
-			pb_warn("%s was computed by %d threads and %s by %d: values may differ in "
-				"their last bits from those of one run",
-				a->path, a->n_threads, b->path, b->n_threads);
+		pb_warn("%s was computed by %d threads and %s by %d: values may differ in their "
+			"last bits from those of one run",
+			a->path, a->n_threads, b->path, b->n_threads);
+		return;
 	}
 }
 
@@ -261,9 +264,9 @@ cleanup:
 
 static enum pb_status place(struct merge *m, struct pb_error *err)
 {
-	struct pb_part_source source = pb_part_source_shards(
-	    &m->e, m->shards, m->n, m->shard_of,
-	    m->options->command != NULL ? m->options->command : "");
+	struct pb_part_source source =
+	    pb_part_source_shards(&m->e, m->shards, m->n, m->shard_of,
+				  m->options->command != NULL ? m->options->command : "");
 	struct pb_error inner = {0};
 	enum pb_status status = pb_result_place(&m->e, &source, &inner);
 
@@ -280,7 +283,8 @@ static enum pb_status merge(struct merge *m, struct pb_error *err)
 	enum pb_status status;
 	size_t i;
 
-	PB_TRY(pb_alloc((void **)&m->shards, m->options->n_parts, sizeof *m->shards, "shards", err));
+	PB_TRY(
+	    pb_alloc((void **)&m->shards, m->options->n_parts, sizeof *m->shards, "shards", err));
 	for (i = 0; i < m->options->n_parts; i++) {
 		m->n = i + 1;
 		PB_TRY(read_shard(m, i, err));
@@ -293,7 +297,7 @@ static enum pb_status merge(struct merge *m, struct pb_error *err)
 	PB_TRY(settle_output(m, err));
 	if (m->complete)
 		goto cleanup;
-	warn_of_differences(m);
+	warn_of_threads(m);
 	PB_TRY(place(m, err));
 	pb_info("%s: merged from %zu shard%s, %zu of %zu chunks", m->options->output, m->n,
 		m->n == 1 ? "" : "s", m->e.n_chunks - m->n_missing, m->e.n_chunks);

@@ -104,7 +104,8 @@ static bool is_asked_for(hid_t file, const struct pb_experiment *e, char *differ
 	if (pb_h5_has(file, "missing_chunks") &&
 	    pb_h5_get_text(file, "missing_chunks", &missing, NULL) == PB_OK)
 		snprintf(difference, size,
-			 "it is a partial merge of this experiment: chunks %s are missing", missing);
+			 "it is a partial merge of this experiment: chunks %s are missing",
+			 missing);
 	free(missing);
 	if (pb_is_shard(file) && (pb_h5_get_int(file, "shard", &shard, NULL) != PB_OK ||
 				  pb_h5_get_int(file, "n_shards", &n_shards, NULL) != PB_OK))
@@ -114,11 +115,9 @@ static bool is_asked_for(hid_t file, const struct pb_experiment *e, char *differ
 			 "it is shard %jd of %jd of this experiment, not the whole",
 			 (intmax_t)shard, (intmax_t)n_shards);
 	else if (e->n_shards > 0 && n_shards < 0)
-		snprintf(difference, size,
-			 "it is all of this experiment, not shard %zu of %zu", e->shard,
-			 e->n_shards);
-	else if (e->n_shards > 0 &&
-		 ((size_t)shard != e->shard || (size_t)n_shards != e->n_shards))
+		snprintf(difference, size, "it is all of this experiment, not shard %zu of %zu",
+			 e->shard, e->n_shards);
+	else if (e->n_shards > 0 && ((size_t)shard != e->shard || (size_t)n_shards != e->n_shards))
 		snprintf(difference, size,
 			 "it is of this experiment: shard there %jd of %jd, here %zu of %zu",
 			 (intmax_t)shard, (intmax_t)n_shards, e->shard, e->n_shards);
@@ -214,7 +213,8 @@ static enum pb_status state_of_parts(const struct pb_experiment *e, enum pb_outp
 		*state = PB_OUTPUT_PARTS;
 		if (pb_h5_file_open(&file, path, false, PB_ERR_CHECK, &inner) != PB_OK)
 			continue; /* pb_part_done removes it */
-		if (pb_identity_read(&there, file, &inner) == PB_OK)
+		if (pb_identity_read(&there, file, &inner) == PB_OK &&
+		    pb_identity_check(&there, &inner) == PB_OK)
 			status = pb_identity_compare(&there, e, &same, text, sizeof text, err);
 		pb_identity_free(&there);
 		(void)pb_h5_file_close(&file, path, NULL);

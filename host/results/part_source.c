@@ -35,6 +35,48 @@ bool pb_part_source_has(const struct pb_part_source *source, size_t chunk)
 	return source->shards == NULL || source->shard_of[chunk] != SIZE_MAX;
 }
 
+/* ", x86-64-v4 (chunks 0-3)" of the processor of a chunk, appended; the chunks are marked as told.
+ */
+static char *add_processor(char *text, size_t *chunks, const char *const *isa, size_t first,
+			   size_t n_chunks, bool *told)
+{
+	char *list, *more;
+	size_t n = 0, c;
+
+	for (c = first; c < n_chunks; c++)
+		if (strcmp(isa[c], isa[first]) == 0) {
+			chunks[n++] = c;
+			told[c] = true;
+		}
+	list = pb_chunk_list(chunks, n);
+	more = pb_format("%s%s%s (chunk%s %s)", text != NULL ? text : "", text != NULL ? ", " : "",
+			 isa[first], n == 1 ? "" : "s", list != NULL ? list : "?");
+	free(list);
+	free(text);
+	return more;
+}
+
+void pb_warn_of_processors(const struct pb_experiment *e, const char *const *isa)
+{
+	size_t *chunks = calloc(e->n_chunks, sizeof *chunks), n = 0, c;
+	bool *told = calloc(e->n_chunks, sizeof *told);
+	char *text = NULL;
+
+	for (c = 0; chunks != NULL && told != NULL && c < e->n_chunks; c++) {
+		if (told[c] || isa[c][0] == '\0')
+			continue;
+		text = add_processor(text, chunks, isa, c, e->n_chunks, told);
+		n++;
+	}
+	if (n > 1)
+		pb_warn("%s: chunks were computed by different processors: %s: values may differ "
+			"in their last bits from those of one run",
+			e->output, text != NULL ? text : "?");
+	free(text);
+	free(told);
+	free(chunks);
+}
+
 bool pb_part_source_is_whole(const struct pb_part_source *source)
 {
 	size_t c;
@@ -83,7 +125,8 @@ static enum pb_status open_shard(struct pb_part_source *source, size_t shard, st
 	if (source->file >= 0 && source->open == shard)
 		return PB_OK;
 	pb_part_source_close(source);
-	status = pb_h5_file_open(&source->file, source->shards[shard].path, false, PB_ERR_CHECK, err);
+	status =
+	    pb_h5_file_open(&source->file, source->shards[shard].path, false, PB_ERR_CHECK, err);
 	source->open = shard;
 	return status;
 }

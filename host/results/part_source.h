@@ -25,6 +25,9 @@ bool pb_part_source_has(const struct pb_part_source *source, size_t chunk);
 /* Read a part; a missing one is absent in all its values, and says that it is missing. */
 enum pb_status pb_part_source_read(struct pb_part_source *source, size_t chunk,
 				   struct pb_part *part, struct pb_error *err);
+/* Warn where chunks were computed by different processors or GPUs: isa [n_chunks] names those, ""
+ * where a chunk is missing. */
+void pb_warn_of_processors(const struct pb_experiment *e, const char *const *isa);
 void pb_part_source_close(struct pb_part_source *source);
 
 #endif

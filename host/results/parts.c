@@ -62,8 +62,8 @@ static enum pb_status write_figures(hid_t file, const struct pb_experiment *e,
 	enum pb_status status;
 	const struct pb_chunk_values *v = part->values;
 
-	PB_TRY(pb_identity_write(file, e, err));
-	PB_TRY(pb_h5_put_text(file, "patchbay_version", PB_VERSION, err));
+	PB_TRY(pb_identity_write(file, e, pb_h5_put_text_inline, err));
+	PB_TRY(pb_h5_put_text_inline(file, "patchbay_version", PB_VERSION, err));
 	PB_TRY(pb_h5_put_int(file, "chunk", (int64_t)v->chunk, err));
 	PB_TRY(pb_h5_put_int(file, "first_pair", (int64_t)v->first_pair, err));
 	PB_TRY(pb_h5_put_int(file, "n_pairs", (int64_t)v->n_pairs, err));
@@ -74,8 +74,8 @@ static enum pb_status write_figures(hid_t file, const struct pb_experiment *e,
 	    pb_h5_put_double(file, "attribution_deviation", v->checks.attribution_deviation, err));
 	PB_TRY(pb_h5_put_double(file, "seconds", v->seconds, err));
 	PB_TRY(pb_h5_put_int(file, "finished", part->finished, err));
-	PB_TRY(pb_h5_put_text(file, "isa", part->isa, err));
-	PB_TRY(pb_h5_put_text(file, "content_sha256", hex, err));
+	PB_TRY(pb_h5_put_text_inline(file, "isa", part->isa, err));
+	PB_TRY(pb_h5_put_text_inline(file, "content_sha256", hex, err));
 cleanup:
 	return status;
 }
@@ -129,6 +129,7 @@ static enum pb_status check_identity(hid_t group, const struct pb_experiment *e,
 	bool same;
 
 	PB_TRY(pb_identity_read(&there, group, err));
+	PB_TRY(pb_identity_check(&there, err));
 	PB_TRY(pb_identity_compare(&there, e, &same, difference, sizeof difference, err));
 	if (!same)
 		status = pb_fail(err, PB_ERR_INPUT,

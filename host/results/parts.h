@@ -44,7 +44,8 @@ struct pb_part {
  * damaged. */
 enum pb_status pb_part_read(struct pb_part *out, const struct pb_experiment *e, size_t chunk,
 			    struct pb_error *err);
-/* The same from an open group that holds what a part file does; `name` stands for it in messages. */
+/* The same from an open group that holds what a part file does; `name` stands for it in messages.
+ */
 enum pb_status pb_part_read_group(struct pb_part *out, const struct pb_experiment *e, size_t chunk,
 				  hid_t group, const char *name, struct pb_error *err);
 void pb_part_free(struct pb_part *part);

@@ -11,7 +11,8 @@
 #define PB_COMMIT "unknown"
 #endif
 
-static enum pb_status put_time(hid_t file, const char *name, int64_t seconds, struct pb_error *err)
+static enum pb_status put_time(hid_t file, const char *name, int64_t seconds,
+			       pb_h5_put_text_fn *put_text, struct pb_error *err)
 {
 	const time_t when = (time_t)seconds;
 	struct tm utc;
@@ -20,10 +21,10 @@ static enum pb_status put_time(hid_t file, const char *name, int64_t seconds, st
 	if (gmtime_r(&when, &utc) == NULL ||
 	    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
 		return pb_fail(err, PB_ERR_INTERNAL, "cannot write the time: attribute %s", name);
-	return pb_h5_put_text(file, name, text, err);
+	return put_text(file, name, text, err);
 }
 
-static enum pb_status put_slurm(hid_t file, struct pb_error *err)
+static enum pb_status put_slurm(hid_t file, pb_h5_put_text_fn *put_text, struct pb_error *err)
 {
 	static const struct {
 		const char *variable, *attribute;
@@ -40,7 +41,7 @@ static enum pb_status put_slurm(hid_t file, struct pb_error *err)
 		const char *value = getenv(ids[i].variable);
 
 		if (value != NULL)
-			PB_TRY(pb_h5_put_text(file, ids[i].attribute, value, err));
+			PB_TRY(put_text(file, ids[i].attribute, value, err));
 	}
 cleanup:
 	return status;
@@ -49,6 +50,8 @@ cleanup:
 enum pb_status pb_provenance_write(hid_t file, const struct pb_experiment *e, int64_t started,
 				   double seconds, struct pb_error *err)
 {
+	/* shards are read by merge alone */
+	pb_h5_put_text_fn *put_text = e->n_shards > 0 ? pb_h5_put_text_inline : pb_h5_put_text;
 	enum pb_status status;
 	const struct {
 		const char *name, *value;
@@ -79,16 +82,16 @@ enum pb_status pb_provenance_write(hid_t file, const struct pb_experiment *e, in
 	free(whole);
 	if (title == NULL)
 		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the file's title");
-	PB_TRY(pb_h5_put_text(file, "title", title, err));
-	PB_TRY(pb_identity_write(file, e, err));
+	PB_TRY(put_text(file, "title", title, err));
+	PB_TRY(pb_identity_write(file, e, put_text, err));
 	for (i = 0; i < sizeof texts / sizeof *texts; i++)
-		PB_TRY(pb_h5_put_text(file, texts[i].name,
-				      texts[i].value != NULL ? texts[i].value : "", err));
+		PB_TRY(put_text(file, texts[i].name, texts[i].value != NULL ? texts[i].value : "",
+				err));
 	PB_TRY(pb_h5_put_uint(file, "seed", e->seed, err));
 	PB_TRY(pb_h5_put_int(file, "n_threads", e->n_threads, err));
-	PB_TRY(put_slurm(file, err));
-	PB_TRY(put_time(file, "started", started, err));
-	PB_TRY(put_time(file, "finished", (int64_t)time(NULL), err));
+	PB_TRY(put_slurm(file, put_text, err));
+	PB_TRY(put_time(file, "started", started, put_text, err));
+	PB_TRY(put_time(file, "finished", (int64_t)time(NULL), put_text, err));
 	PB_TRY(pb_h5_put_double(file, "seconds_computing", seconds, err));
 cleanup:
 	free(title);
@@ -166,7 +169,7 @@ enum pb_status pb_program_write(hid_t file, const char *command, struct pb_error
 	PB_TRY(pb_h5_put_text(file, "patchbay_version", PB_VERSION, err));
 	PB_TRY(pb_h5_put_text(file, "git_commit", PB_COMMIT, err));
 	PB_TRY(pb_h5_put_text(file, "command", command, err));
-	PB_TRY(put_time(file, "finished", (int64_t)time(NULL), err));
+	PB_TRY(put_time(file, "finished", (int64_t)time(NULL), pb_h5_put_text, err));
 cleanup:
 	return status;
 }

@@ -128,8 +128,8 @@ static enum pb_status read_missing(struct pb_result *r, struct pb_error *err)
 	r->n_missing_chunks = (size_t)chunks;
 	r->n_missing = (size_t)items;
 	pb_warn("%s: a partial merge: %zu %s of chunk%s %s are missing", r->path, r->n_missing,
-		pb_is_evaluation(r->file) ? "prompts" : "pairs", r->n_missing_chunks == 1 ? "" : "s",
-		r->missing_chunks);
+		pb_is_evaluation(r->file) ? "prompts" : "pairs",
+		r->n_missing_chunks == 1 ? "" : "s", r->missing_chunks);
 cleanup:
 	return status;
 }

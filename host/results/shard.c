@@ -91,7 +91,8 @@ enum pb_status pb_shard_read_part(struct pb_part *part, const struct pb_experime
 	if (group_path == NULL || name == NULL)
 		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: the name of a part");
 	else if ((group = H5Gopen2(file, group_path, H5P_DEFAULT)) < 0)
-		status = pb_h5_fail(err, PB_ERR_CHECK, "damaged part: %s: it cannot be opened", name);
+		status =
+		    pb_h5_fail(err, PB_ERR_CHECK, "damaged part: %s: it cannot be opened", name);
 	else
 		status = pb_part_read_group(part, e, chunk, group, name, err);
 	pb_h5_drop(group);
@@ -121,14 +122,16 @@ static enum pb_status read_chunks(struct pb_shard_file *out, hid_t file, struct 
 		const uintmax_t chunk = strtoumax(names[i], &end, 10);
 
 		if (*end != '\0' || end == names[i] || chunk >= out->n_chunks_all)
-			return pb_fail(err, PB_ERR_CHECK, "it holds what is no chunk: %s", names[i]);
+			return pb_fail(err, PB_ERR_CHECK, "it holds what is no chunk: %s",
+				       names[i]);
 		out->chunks[i] = (size_t)chunk;
 	}
 	out->n_chunks = n;
 	qsort(out->chunks, n, sizeof *out->chunks, by_number);
 	for (i = 1; i < n; i++)
 		if (out->chunks[i] == out->chunks[i - 1])
-			return pb_fail(err, PB_ERR_CHECK, "it holds chunk %zu twice", out->chunks[i]);
+			return pb_fail(err, PB_ERR_CHECK, "it holds chunk %zu twice",
+				       out->chunks[i]);
 cleanup:
 	pb_h5_names_free(names, n);
 	pb_h5_drop(group);
@@ -153,7 +156,6 @@ enum pb_status pb_shard_file_read(struct pb_shard_file *out, hid_t file, const c
 				  struct pb_error *err)
 {
 	size_t complete = 0, threads = 0, held = 0;
-	hid_t dataset = -1;
 	enum pb_status status;
 
 	*out = (struct pb_shard_file){.path = strdup(path)};
@@ -179,13 +181,7 @@ enum pb_status pb_shard_file_read(struct pb_shard_file *out, hid_t file, const c
 				 out->n_chunks, held);
 		goto cleanup;
 	}
-	dataset = H5Dopen2(file, "experiment", H5P_DEFAULT);
-	if (dataset < 0)
-		status = pb_h5_fail(err, PB_ERR_CHECK, "missing dataset: experiment");
-	else
-		status = pb_h5_get_text(dataset, "sha256", &out->experiment_bytes, err);
 cleanup:
-	pb_h5_drop(dataset);
 	if (status != PB_OK)
 		pb_shard_file_free(out);
 	return status;
@@ -196,7 +192,6 @@ void pb_shard_file_free(struct pb_shard_file *shard)
 	free(shard->path);
 	free(shard->chunks);
 	free(shard->host);
-	free(shard->experiment_bytes);
 	*shard = (struct pb_shard_file){0};
 }
 
@@ -263,7 +258,7 @@ static enum pb_status write_attributes(hid_t file, const struct pb_experiment *e
 {
 	enum pb_status status;
 
-	PB_TRY(pb_h5_put_text(file, "kind", PB_KIND_SHARD, err));
+	PB_TRY(pb_h5_put_text_inline(file, "kind", PB_KIND_SHARD, err));
 	PB_TRY(pb_h5_put_int(file, "shard", (int64_t)e->shard, err));
 	PB_TRY(pb_h5_put_int(file, "n_shards", (int64_t)e->n_shards, err));
 	PB_TRY(pb_h5_put_int(file, "n_chunks", (int64_t)e->n_chunks, err));
@@ -297,7 +292,7 @@ static enum pb_status seal(hid_t file, const struct pb_experiment *e, const char
 	PB_TRY(pb_h5_group_create(&group, file, "checks", err));
 	PB_TRY(pb_objects_list(&objects, file, err));
 	PB_TRY(pb_digest_attributes(file, &objects, hex, err));
-	status = pb_h5_put_text(group, "attributes_sha256", hex, err);
+	status = pb_h5_put_text_inline(group, "attributes_sha256", hex, err);
 cleanup:
 	pb_objects_free(&objects);
 	pb_h5_drop(group);

@@ -18,7 +18,6 @@ struct pb_shard_file {
 	size_t n_chunks, *chunks; /* those that it holds, rising */
 	size_t n_chunks_all;      /* of the experiment */
 	char *host;               /* that finished it */
-	char *experiment_bytes;   /* SHA-256 of its snapshot */
 	int n_threads;
 };
 /* Read it from an open shard. PB_ERR_CHECK where it does not hold together, or is not complete. */

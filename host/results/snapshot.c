@@ -494,7 +494,7 @@ static enum pb_status write_bytes(hid_t group, const struct pb_codec *c, struct 
 		goto cleanup;
 	}
 	PB_TRY(pb_h5_put_int(dataset, "version", SNAPSHOT_VERSION, err));
-	PB_TRY(pb_h5_put_text(dataset, "sha256", hex, err));
+	PB_TRY(pb_h5_put_text_inline(dataset, "sha256", hex, err));
 	status = pb_h5_dataset_close(&dataset, DATASET, err);
 cleanup:
 	pb_h5_drop(dataset);
@@ -567,7 +567,8 @@ static enum pb_status finish(struct pb_snapshot *x, struct pb_error *err)
 	enum pb_status status = PB_OK;
 	size_t s;
 
-	if (n == 0 || e->chunk_pairs == 0 || e->n_chunks != n / e->chunk_pairs + (n % e->chunk_pairs != 0))
+	if (n == 0 || e->chunk_pairs == 0 ||
+	    e->n_chunks != n / e->chunk_pairs + (n % e->chunk_pairs != 0))
 		return pb_codec_fail("its chunks", err);
 	if (e->evaluation != NULL && e->n_cells != x->prompts.n_cells)
 		return pb_codec_fail("its cells", err);

@@ -19,8 +19,8 @@ struct pb_snapshot {
 
 /* The dataset `experiment` of a group: bytes with a SHA-256 as an attribute. */
 enum pb_status pb_snapshot_write(hid_t group, const struct pb_experiment *e, struct pb_error *err);
-/* PB_ERR_CHECK where the bytes are damaged, or say what no experiment is; PB_ERR_INPUT where another
- * version of the program wrote them. Every size is checked before it is used. */
+/* PB_ERR_CHECK where the bytes are damaged, or say what no experiment is; PB_ERR_INPUT where
+ * another version of the program wrote them. Every size is checked before it is used. */
 enum pb_status pb_snapshot_read(struct pb_snapshot *out, hid_t group, struct pb_error *err);
 /* Only whether the bytes are what was written. */
 enum pb_status pb_snapshot_check(hid_t group, struct pb_error *err);

@@ -11,15 +11,8 @@
 
 #include "patchbay/base.h"
 #include "results/stats.h"
-
-#define LANES 8
-/* A tile's row of eight lanes, summed two at a time: what a register of the baseline processor
- * holds. Wider vector types would be split by the compiler through memory. */
-typedef double two __attribute__((vector_size(16), aligned(8)));
-union row {
-	two pairs[LANES / 2];
-	double lane[LANES];
-};
+#include "results/stats_stream.h"
+#include "results/stats_tile.h"
 
 /* What one thread needs for a tile. */
 struct tile {
@@ -184,24 +177,12 @@ static void bootstrap(struct tile *t, const struct pb_stats_plan *plan, double *
 /* table[g][m]: the sum of the four pairs of group g, those whose bit is set in m negated. */
 static void signed_sums(struct tile *t, const struct pb_stats_plan *plan)
 {
-	size_t g, k, m, w;
+	size_t g;
 
 	memset(t->table, 0, plan->n_groups * 16 * LANES * sizeof(double));
-	for (g = 0; g < plan->n_groups; g++) {
-		double *row = t->table + g * 16 * LANES;
-
-		for (k = 0; k < 4; k++) {
-			const size_t pair = 4 * g + k, bit = (size_t)1 << k;
-
-			for (m = 0; m < bit; m++)
-				for (w = 0; w < LANES; w++) {
-					double x = pair < plan->n ? t->values[pair * LANES + w] : 0;
-
-					row[(m | bit) * LANES + w] = row[m * LANES + w] - x;
-					row[m * LANES + w] += x;
-				}
-		}
-	}
+	for (g = 0; g < plan->n_groups; g++)
+		signed_sums_of(t->values + 4 * g * LANES, plan->n - 4 * g,
+			       t->table + g * 16 * LANES);
 }
 
 /* |sum| under one flip (masks: a byte a group). */
@@ -223,28 +204,6 @@ static inline union row flipped_sum(const double *table, size_t n_groups, const 
 	for (w = 0; w < LANES; w++)
 		sum.lane[w] = fabs(sum.lane[w]);
 	return sum;
-}
-
-/* What cells are compared by. With S the flipped sum and Q the sum of squares, which flips leave
- * alone, u = S^2 / (n Q) gives t^2 = (n - 1) u / (1 - u). The statistic is t^2 / (1 + t^2) =
- * (n - 1) u / (1 + (n - 2) u): the order of |t|, but finite and exact where all effects are equal
- * (t infinite). It is 0 where all effects are 0 and for cells of fewer than two pairs. */
-struct statistic {
-	double scale[LANES]; /* 1 / (n Q), or 0 */
-	double a[LANES], b[LANES];
-};
-
-static inline union row evaluate(const struct statistic *s, const union row *sum)
-{
-	union row out;
-	size_t w;
-
-	for (w = 0; w < LANES; w++) {
-		double u = sum->lane[w] * sum->lane[w] * s->scale[w];
-
-		out.lane[w] = s->a[w] * u / (1.0 + s->b[w] * u);
-	}
-	return out;
 }
 
 /* p_value[w] and observed[w] of the tile's cells; t->largest is raised. */
@@ -343,6 +302,8 @@ enum pb_status pb_stats_add(struct pb_stats *stats, size_t first_cell, size_t n_
 	size_t f;
 	int i;
 
+	if (plan->drawn == NULL)
+		return pb_stats_stream_add(stats, first_cell, n_block, values, err);
 	PB_TRY(tile_new(&tiles, n_threads, plan, true, err));
 #pragma omp parallel for schedule(dynamic) num_threads(n_threads)
 	for (size_t first = 0; first < n_block; first += LANES) {
@@ -377,6 +338,9 @@ enum pb_status pb_stats_interval(const struct pb_stats_plan *plan, size_t n_bloc
 	const int n_threads = omp_get_max_threads();
 	struct tile *tiles = NULL;
 
+	if (plan->drawn == NULL)
+		return pb_stats_stream_interval(plan, n_block, values, n, mean, ci_low, ci_high,
+						err);
 	PB_TRY(tile_new(&tiles, n_threads, plan, false, err));
 #pragma omp parallel for schedule(dynamic) num_threads(n_threads)
 	for (size_t first = 0; first < n_block; first += LANES) {

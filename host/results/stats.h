@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "patchbay/status.h"
+#include "patchbay/base.h"
 
 #define PB_STATS_RESAMPLES 1000
 #define PB_STATS_FLIPS 10000   /* random flips, when 2^n are too many */
@@ -29,9 +29,21 @@ struct pb_stats_plan {
 	uint8_t *identity; /* [n_groups] zeros */
 	uint16_t *drawn;   /* [PB_STATS_RESAMPLES, n]: how often each pair was drawn */
 	double smallest_p; /* attainable with all n pairs: 2^(1-n), or 1 / (1 + N); NaN for n = 0 */
+	uint64_t seed;
 };
+/* Of more pairs than this the draws are not kept (flips, identity and drawn are NULL): they are
+ * made again, some at a time, wherever they are used. */
+#define PB_STATS_KEPT ((size_t)4096)
 enum pb_status pb_stats_plan_new(struct pb_stats_plan *plan, size_t n, uint64_t seed,
 				 struct pb_error *err);
+/* Keep the draws of a plan that has none; or let them go (more than PB_STATS_EXHAUSTIVE pairs). The
+ * figures are the same to the bit. */
+enum pb_status pb_stats_plan_keep(struct pb_stats_plan *plan, struct pb_error *err);
+void pb_stats_plan_drop(struct pb_stats_plan *plan);
+/* How often resample r draws each of the n pairs, into drawn [n]; and the stream that flip f comes
+ * from: four bits a group, sixteen groups a word. */
+void pb_stats_draw(const struct pb_stats_plan *plan, size_t r, uint16_t *drawn);
+void pb_stats_flip_rng(const struct pb_stats_plan *plan, size_t f, struct pb_rng *rng);
 void pb_stats_plan_free(struct pb_stats_plan *plan);
 
 /* Figures of every cell; arrays of n_cells. With n pairs in a cell: n = 0 leaves all but n NaN;

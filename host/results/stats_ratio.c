@@ -87,8 +87,10 @@ enum pb_status pb_stats_ratio(const struct pb_stats_plan *plan, size_t n_block,
 	enum pb_status status;
 	const int n_threads = omp_get_max_threads();
 	struct column *columns = NULL;
+	struct pb_stats_plan kept = *plan;
 	int i;
 
+	PB_TRY(pb_stats_plan_keep(&kept, err));
 	PB_TRY(pb_alloc((void **)&columns, (size_t)n_threads, sizeof *columns, "statistics", err));
 	for (i = 0; i < n_threads; i++) {
 		PB_TRY(pb_alloc((void **)&columns[i].above, plan->n, sizeof(double), "statistics",
@@ -106,9 +108,11 @@ enum pb_status pb_stats_ratio(const struct pb_stats_plan *plan, size_t n_block,
 		ratio[c] = column_ratio(k, NULL, least);
 		ci_low[c] = ci_high[c] = NAN;
 		if (k->n >= 2 && !isnan(ratio[c]))
-			interval(k, plan, &ci_low[c], &ci_high[c]);
+			interval(k, &kept, &ci_low[c], &ci_high[c]);
 	}
 cleanup:
+	if (plan->drawn == NULL)
+		pb_stats_plan_free(&kept);
 	columns_free(columns, n_threads);
 	return status;
 }

@@ -89,12 +89,20 @@ cleanup:
 	return status;
 }
 
+/* Where the model is right about all pairs, both subsets have the same figures: those of all. */
+static int subset_of(const struct summary *s, int subset)
+{
+	return s->shared->plan[1].n == s->shared->plan[0].n ? 0 : subset;
+}
+
 static enum pb_status summarise(void *context, const struct pb_block *b, struct pb_error *err)
 {
+	struct summary *s = context;
 	enum pb_status status;
 
-	PB_TRY(summarise_block(context, b, 0, err));
-	PB_TRY(summarise_block(context, b, 1, err));
+	PB_TRY(summarise_block(s, b, 0, err));
+	if (subset_of(s, 1) == 1)
+		PB_TRY(summarise_block(s, b, 1, err));
 cleanup:
 	return status;
 }
@@ -137,8 +145,8 @@ static enum pb_status mean_of_block(void *context, const struct pb_block *b, str
 /* What a field of the schema is of a subset of the pairs, [n_cells]. */
 static const void *values_of(const struct summary *s, int subset, enum pb_summary_field field)
 {
-	const struct pb_stats_cells *c = &s->stats[subset].cells;
-	const struct restored *r = &s->restored[subset];
+	const struct pb_stats_cells *c = &s->stats[subset_of(s, subset)].cells;
+	const struct restored *r = &s->restored[subset_of(s, subset)];
 	const void *const values[PB_N_SUMMARY_FIELDS] = {
 	    [PB_SUMMARY_EFFECT] = c->mean,
 	    [PB_SUMMARY_STDERR] = c->std_error,
@@ -297,7 +305,7 @@ static enum pb_status write_of_sets(const struct summary *s, size_t sweep, hid_t
 	enum pb_status status = PB_OK;
 	const struct pb_set_sources *sources = &s->sweep->set_sources;
 	const double *const effects[PB_N_SUBSETS] = {s->stats[0].cells.mean,
-						     s->stats[1].cells.mean};
+						     s->stats[subset_of(s, 1)].cells.mean};
 
 	if (sources->all_pairs)
 		PB_TRY(pb_interaction_write(s->shared, sweep, s->group, out, err));

@@ -25,13 +25,9 @@ static enum pb_status check_experiment(hid_t file, struct pb_error *err)
 {
 	enum pb_status status;
 	struct pb_identity identity = {0};
-	char hex[PB_SHA256_HEX];
 
 	PB_TRY(pb_identity_read(&identity, file, err));
-	PB_TRY(pb_identity_hash(&identity, hex, err));
-	if (strcmp(hex, identity.experiment_sha256) != 0)
-		status = pb_fail(err, PB_ERR_CHECK,
-				 "its SHA-256 is not that of its identity, model and pairs");
+	status = pb_identity_check(&identity, err);
 cleanup:
 	pb_identity_free(&identity);
 	return status;
@@ -81,10 +77,10 @@ static enum pb_status verify_file(struct pb_report *r, const struct pb_result *r
 	struct pb_error why = {0};
 
 	if (result->n_missing_chunks > 0) {
-		status = pb_fail(&why, PB_ERR_CHECK,
-				 "a partial merge: %zu %s of chunk%s %s are missing",
-				 result->n_missing, result->evaluation ? "prompts" : "pairs",
-				 result->n_missing_chunks == 1 ? "" : "s", result->missing_chunks);
+		(void)pb_fail(&why, PB_ERR_CHECK,
+			      "a partial merge: %zu %s of chunk%s %s are missing",
+			      result->n_missing, result->evaluation ? "prompts" : "pairs",
+			      result->n_missing_chunks == 1 ? "" : "s", result->missing_chunks);
 		pb_report_wrong(r, "complete", &why);
 		why = (struct pb_error){0};
 	} else {
@@ -177,10 +173,10 @@ static enum pb_status verify_here(const struct job *job, FILE *out, struct pb_er
 	}
 	if (report.n_wrong == 0)
 		return PB_OK;
-	status = pb_fail(err, PB_ERR_CHECK, "%s%s%s: %zu thing%s wrong, the first: %s", job->path,
-			 job->other != NULL ? " against " : "",
-			 job->other != NULL ? job->other : "", report.n_wrong,
-			 report.n_wrong == 1 ? " is" : "s are", report.first.message);
+	status =
+	    pb_fail(err, PB_ERR_CHECK, "%s%s%s: %zu thing%s wrong, the first: %s", job->path,
+		    job->other != NULL ? " against " : "", job->other != NULL ? job->other : "",
+		    report.n_wrong, report.n_wrong == 1 ? " is" : "s are", report.first.message);
 cleanup:
 	return status;
 }

@@ -158,9 +158,10 @@ enum pb_status pb_result_figures(struct pb_check_figures *f, const struct pb_res
 	for (i = 0; i < r->n_chunks; i++)
 		missing += f->resid_pre_pairs[i] < 0;
 	if (missing != r->n_missing_chunks) {
-		status = pb_fail(err, PB_ERR_CHECK,
-				 "%zu chunks have no checks, and the file says that %zu are missing",
-				 missing, r->n_missing_chunks);
+		status =
+		    pb_fail(err, PB_ERR_CHECK,
+			    "%zu chunks have no checks, and the file says that %zu are missing",
+			    missing, r->n_missing_chunks);
 		goto cleanup;
 	}
 	PB_TRY(pb_h5_read(r->file, "checks/logit_largest", H5T_NATIVE_DOUBLE, r->n_chunks,

@@ -245,8 +245,8 @@ Test(lock, of_a_slurm_job_that_is_gone_is_taken_over)
 	    {"41 RUNNING\\n41 PENDING\\n", 0, false},
 	    {"42 RUNNING\\n43 PENDING\\n", 0, true}, /* an array whose first task is over */
 	};
-	char *text = owner_with("machine: elsewhere", "slurm_job: 41"), *bin, tools[] =
-	    "/tmp/pb_squeue_XXXXXX", command[64], *path = strdup(getenv("PATH"));
+	char *text = owner_with("machine: elsewhere", "slurm_job: 41"), *bin,
+	     tools[] = "/tmp/pb_squeue_XXXXXX", command[64], *path = strdup(getenv("PATH"));
 	struct place p;
 
 	place_new(&p);
@@ -357,11 +357,12 @@ Test(lock, needs_a_folder_that_is_there)
 	cr_assert(strstr(err.message, "output directory missing") != NULL, "%s", err.message);
 }
 
-/* ---- which shard ------------------------------------------------------------------------------ */
+/* ---- which shard ------------------------------------------------------------------------------
+ */
 
 struct array_row {
 	const char *text, *id, *min, *max, *step, *count;
-	size_t shard, n; /* n 0: refused, */
+	size_t shard, n;   /* n 0: refused, */
 	const char *words; /* with these */
 };
 

@@ -90,7 +90,7 @@ Test(shards, a_merge_has_the_datasets_of_one_process)
 	for (int equal = 0; equal < 2; equal++) {
 		struct sharded x;
 
-		sharded_new(&x, 9, true, equal == 1, counts[equal]);
+		sharded_new(&x, 9, equal == 0, equal == 1, counts[equal]);
 		OK(&x.merged, merge(&x, 0, x.n, false, false));
 		check_same(&x);
 		cr_assert(!fixture_has(&x.merged, ".lock"));
@@ -159,7 +159,8 @@ Test(shards, every_chunk_is_of_one_shard)
 	}
 }
 
-/* ---- what lies at a shard's name -------------------------------------------------------------- */
+/* ---- what lies at a shard's name --------------------------------------------------------------
+ */
 
 Test(shards, other_numbers_are_another_output)
 {
@@ -181,15 +182,16 @@ Test(shards, other_numbers_are_another_output)
 	f->e.n_shards = 0;
 	OK(f, pb_output_state(&f->e, &state, difference, sizeof difference, &f->err));
 	cr_assert_eq(state, PB_OUTPUT_OTHER);
-	cr_assert(strstr(difference, "it is shard 1 of 2 of this experiment, not the whole") != NULL,
+	cr_assert(strstr(difference, "it is shard 1 of 2 of this experiment, not the whole") !=
+		      NULL,
 		  "%s", difference);
 	/* a whole is no shard */
 	f->e.output = x.whole.output;
 	f->e.n_shards = 2;
 	OK(f, pb_output_state(&f->e, &state, difference, sizeof difference, &f->err));
 	cr_assert_eq(state, PB_OUTPUT_OTHER);
-	cr_assert(strstr(difference, "it is all of this experiment, not shard 1 of 2") != NULL, "%s",
-		  difference);
+	cr_assert(strstr(difference, "it is all of this experiment, not shard 1 of 2") != NULL,
+		  "%s", difference);
 	/* parts of a chunk that another number of shards gave it */
 	f->e.output = f->output;
 	OK(f, pb_parts_prepare(&f->e, &f->err));
@@ -203,7 +205,8 @@ Test(shards, other_numbers_are_another_output)
 	sharded_free(&x);
 }
 
-/* ---- refusals --------------------------------------------------------------------------------- */
+/* ---- refusals ---------------------------------------------------------------------------------
+ */
 
 Test(shards, overlaps_gaps_and_others_are_refused)
 {
@@ -300,7 +303,8 @@ Test(shards, a_damaged_shard_is_named_with_its_chunk)
 	sharded_free(&x);
 }
 
-/* ---- partial merges --------------------------------------------------------------------------- */
+/* ---- partial merges ---------------------------------------------------------------------------
+ */
 
 Test(shards, a_partial_merge_says_what_it_lacks)
 {
@@ -309,7 +313,8 @@ Test(shards, a_partial_merge_says_what_it_lacks)
 	double *clean, *values, *all;
 	char *text;
 
-	sharded_new(&x, 9, true, false, 3); /* five chunks; shard 1 has chunks 1 and 4: pairs 2, 3, 8 */
+	sharded_new(&x, 9, true, false,
+		    3); /* five chunks; shard 1 has chunks 1 and 4: pairs 2, 3, 8 */
 	free(x.paths[1]);
 	x.paths[1] = x.paths[2];
 	x.paths[2] = NULL;
@@ -332,13 +337,13 @@ Test(shards, a_partial_merge_says_what_it_lacks)
 	}
 	cr_assert(has_dataset(f, "base/clean/logit_diff_mask"));
 	cr_assert(has_dataset(f, "sweeps/0_patch_z_denoise_all/logit_diff_mask"));
-	cr_assert_eq((int)read_attribute(f, "sweeps/0_patch_z_denoise_all/summary",
-					 "n_pairs_total"),
-		     6);
+	cr_assert_eq(
+	    (int)read_attribute(f, "sweeps/0_patch_z_denoise_all/summary", "n_pairs_total"), 6);
 	/* all that is there is right; that it is not all is the one thing wrong */
 	text = verify_text(f, PB_ERR_CHECK);
 	cr_assert(strstr(f->err.message, "1 thing is wrong") != NULL, "%s", f->err.message);
-	cr_assert(strstr(text, "WRONG  complete: a partial merge: 3 pairs of chunks 1, 4 are missing"));
+	cr_assert(
+	    strstr(text, "WRONG  complete: a partial merge: 3 pairs of chunks 1, 4 are missing"));
 	free(text);
 	free(clean);
 	free(values);
@@ -357,7 +362,8 @@ Test(shards, a_partial_merge_makes_room_for_the_whole)
 	sharded_free(&x);
 }
 
-/* ---- the stored experiment -------------------------------------------------------------------- */
+/* ---- the stored experiment --------------------------------------------------------------------
+ */
 
 Test(shards, a_stored_experiment_is_read_back_and_damage_is_found)
 {
@@ -377,7 +383,8 @@ Test(shards, a_stored_experiment_is_read_back_and_damage_is_found)
 	cr_assert_eq(snapshot.e.sweeps[FIXTURE_RECEIVERS].receivers[1].kind, PB_RECEIVER_MLP);
 	pb_snapshot_free(&snapshot);
 	dataset = H5Dopen2(file, "experiment", H5P_DEFAULT);
-	OK(&x.merged, pb_h5_write_rows(dataset, "experiment", H5T_NATIVE_UINT8, 40, 1, &byte, &err));
+	OK(&x.merged,
+	   pb_h5_write_rows(dataset, "experiment", H5T_NATIVE_UINT8, 40, 1, &byte, &err));
 	OK(&x.merged, pb_h5_dataset_close(&dataset, "experiment", &err));
 	cr_assert_eq(pb_snapshot_read(&snapshot, file, &err), PB_ERR_CHECK);
 	cr_assert(strstr(err.message, "checksum") != NULL, "%s", err.message);
@@ -385,7 +392,8 @@ Test(shards, a_stored_experiment_is_read_back_and_damage_is_found)
 	sharded_free(&x);
 }
 
-/* ---- against ---------------------------------------------------------------------------------- */
+/* ---- against ----------------------------------------------------------------------------------
+ */
 
 Test(shards, against_finds_one_value)
 {

@@ -451,3 +451,67 @@ Test(stats, false_alarms_are_rare_and_strong_effects_found)
 	summary_free(&s);
 	free(x);
 }
+
+/* ---- draws that are not kept ------------------------------------------------------------------
+ */
+
+/* Effects with a strong cell, one of zeros, and cells that lack some, one, most or all pairs. */
+static double *streamed_values(size_t n, size_t cells)
+{
+	double *values = calloc(n * cells, sizeof *values);
+
+	cr_assert(values != NULL);
+	for (size_t i = 0; i < n * cells; i++) {
+		const size_t cell = i % cells;
+		struct pb_rng rng;
+
+		pb_rng_seed(&rng, 5, n, i, 0);
+		values[i] = cell == 9 ? 0 : pb_rng_unit(&rng) - 0.5 + (cell == 2 ? 0.3 : 0);
+		if ((cell == 4 && i % 3 == 0) || cell == 6 || (cell == 7 && i >= cells) ||
+		    (cell == 8 && i / cells == n - 1))
+			values[i] = NAN;
+	}
+	return values;
+}
+
+static void check_equal(const char *what, size_t n, const double *a, const double *b, size_t cells)
+{
+	for (size_t c = 0; c < cells; c++)
+		cr_assert(a[c] == b[c] || (isnan(a[c]) && isnan(b[c])),
+			  "%s of cell %zu of %zu pairs: %.17g and %.17g", what, c, n, a[c], b[c]);
+}
+
+Test(stats, figures_of_draws_that_are_not_kept_are_the_same)
+{
+	static const size_t sizes[] = {14, 63, 64, 65, 131, 700};
+	enum { CELLS = 11 };
+
+	for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+		struct pb_stats_plan plan;
+		struct pb_stats stats[2];
+		struct pb_stats_cells *a = &stats[0].cells, *b = &stats[1].cells;
+		double *values = streamed_values(sizes[k], CELLS);
+
+		cr_assert_eq(pb_stats_plan_new(&plan, sizes[k], 17, &err), PB_OK);
+		for (int i = 0; i < 2; i++) {
+			if (i == 1)
+				pb_stats_plan_drop(&plan);
+			cr_assert_eq(pb_stats_begin(&stats[i], &plan, CELLS, &err), PB_OK);
+			cr_assert_eq(pb_stats_add(&stats[i], 0, CELLS, values, &err), PB_OK);
+			cr_assert_eq(pb_stats_end(&stats[i], &err), PB_OK);
+		}
+		cr_assert_eq(memcmp(a->n, b->n, CELLS * sizeof *a->n), 0);
+		check_equal("mean", sizes[k], a->mean, b->mean, CELLS);
+		check_equal("standard error", sizes[k], a->std_error, b->std_error, CELLS);
+		check_equal("low", sizes[k], a->ci_low, b->ci_low, CELLS);
+		check_equal("high", sizes[k], a->ci_high, b->ci_high, CELLS);
+		check_equal("p", sizes[k], a->p_value, b->p_value, CELLS);
+		check_equal("p_fwer", sizes[k], a->p_fwer, b->p_fwer, CELLS);
+		check_equal("q", sizes[k], a->q_bh, b->q_bh, CELLS);
+		cr_assert(isfinite(b->ci_low[2]) && b->p_fwer[2] < 1);
+		pb_stats_free(&stats[0]);
+		pb_stats_free(&stats[1]);
+		pb_stats_plan_free(&plan);
+		free(values);
+	}
+}
