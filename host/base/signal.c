@@ -8,12 +8,15 @@
 
 #include "patchbay/base.h"
 
-#define EXIT_STOPPED 75 /* pb_exit_status(PB_ERR_STOPPED) */
+/* pb_exit_status() of them */
+#define EXIT_STOPPED 75
+#define EXIT_INPUT 2
 
 static volatile sig_atomic_t signal_seen;
 /* Seconds of the monotonic clock; 0: none. Atomics without locks are safe in a handler. */
 static _Atomic long asked_at_ns, leave_at;
 static atomic_uint grace_seconds;
+static atomic_bool no_hope;
 static bool installed;
 
 static long now_ns(void)
@@ -50,13 +53,17 @@ static void request_stop(int number)
 
 static void leave(int number)
 {
-	static const char text[] = "patchbay: ended in the middle of its work: the time to stop in "
+	static const char over[] = "patchbay: ended in the middle of its work: the time to stop in "
 				   "was over (--grace, --time-limit): the same command continues\n";
-	ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
+	static const char vain[] = "patchbay: the time limit is too short for a chunk: nothing was "
+				   "done in all of it: give more time, or a smaller engine.chunk\n";
+	bool hopeless = signal_seen == 0 && atomic_load(&no_hope);
+	ssize_t written = hopeless ? write(STDERR_FILENO, vain, sizeof vain - 1)
+				   : write(STDERR_FILENO, over, sizeof over - 1);
 
 	(void)number;
 	(void)written;
-	_exit(EXIT_STOPPED);
+	_exit(hopeless ? EXIT_INPUT : EXIT_STOPPED);
 }
 
 static void catch (int number, void (*handler)(int))
@@ -89,6 +96,11 @@ int pb_stop_signal(double *at)
 	if (at)
 		*at = 1e-9 * (double)atomic_load(&asked_at_ns);
 	return signal_seen;
+}
+
+void pb_leave_hopeless(bool hopeless)
+{
+	atomic_store(&no_hope, hopeless);
 }
 
 void pb_leave_within(double seconds)

@@ -142,7 +142,11 @@ bool pb_stopping_allows(struct pb_stopping *s, double units)
 void pb_stopping_chunk(struct pb_stopping *s, double units)
 {
 	s->chunk_at = pb_seconds();
+	/* of several processes another one may have done something */
+	pb_leave_hopeless(s->full && s->n_done == 0 && s->team->size == 1 && s->why == PB_STOP_NOT);
 	s->units = units;
+	s->step_at = s->chunk_at;
+	s->step_longest = 0.0;
 	s->done = s->first_step_at = s->first_step_done = 0.0;
 }
 
@@ -165,6 +169,9 @@ bool pb_stopping_step(struct pb_stopping *s, double n)
 	bool asked = pb_stopping_asked(s);
 
 	s->done += n;
+	if (now - s->step_at > s->step_longest)
+		s->step_longest = now - s->step_at;
+	s->step_at = now;
 	if (s->first_step_at == 0.0) {
 		s->first_step_at = now;
 		s->first_step_done = s->done;
@@ -175,7 +182,7 @@ bool pb_stopping_step(struct pb_stopping *s, double n)
 	if (asked) { /* what may be lost is little where nothing is known yet */
 		s->dropped = left < 0.0 || now + left + LEAST_SECONDS > end_of(s);
 	} else if (s->n_done == 0) { /* a guess by its own waves is not worth the only chunk */
-		s->dropped = now + LEAST_SECONDS > end_of(s);
+		s->dropped = now + s->step_longest + LEAST_SECONDS > end_of(s);
 	} else {
 		s->dropped = now + left + LEAST_SECONDS > end_of(s);
 	}
@@ -190,6 +197,7 @@ void pb_stopping_chunk_done(struct pb_stopping *s)
 	double seconds = pb_seconds() - s->chunk_at;
 
 	s->n_done++;
+	pb_leave_hopeless(false);
 	s->slowest = seconds > s->slowest ? seconds : s->slowest;
 	if (s->units > 0.0 && seconds / s->units > s->unit_slowest)
 		s->unit_slowest = seconds / s->units;

@@ -38,7 +38,7 @@ struct pb_stopping {
 	size_t n_done;
 
 	/* the chunk in flight */
-	double chunk_at, units, done, first_step_at, first_step_done;
+	double chunk_at, units, done, first_step_at, first_step_done, step_at, step_longest;
 };
 
 /* `output` is the result file's name, `whole` that of the file it is a shard of (NULL: none). The
