@@ -80,37 +80,47 @@ cleanup:
 	return status;
 }
 
+enum pb_status pb_part_write_into(hid_t object, const struct pb_experiment *e,
+				  const struct pb_part *part, struct pb_error *err)
+{
+	struct pb_part_arrays a = {0};
+	char hex[PB_SHA256_HEX];
+	enum pb_status status;
+	size_t i;
+
+	PB_TRY(pb_part_arrays_list(&a, e, part->values, err));
+	pb_part_arrays_pack(&a, &part->values->checks);
+	PB_TRY(pb_part_content_hash(e, part, &a, hex, err));
+	PB_TRY(write_figures(object, e, part, hex, err));
+	for (i = 0; i < a.n; i++)
+		PB_TRY(write_array(object, &a.items[i], err));
+cleanup:
+	pb_part_arrays_free(&a);
+	return status;
+}
+
 static enum pb_status write_part(const struct pb_experiment *e,
 				 const struct pb_chunk_values *values, const char *path,
 				 struct pb_error *err)
 {
-	enum pb_status status;
 	const struct pb_part part = {
 	    .values = (struct pb_chunk_values *)(uintptr_t)values, /* read only */
 	    .isa = (char *)(uintptr_t)(values->isa != NULL ? values->isa : ""),
 	    .finished = (int64_t)time(NULL)};
-	struct pb_part_arrays a = {0};
 	struct pb_aside aside = {0};
-	char hex[PB_SHA256_HEX];
 	hid_t file = -1;
-	size_t i;
+	enum pb_status status;
 
 	pb_h5_begin();
-	PB_TRY(pb_part_arrays_list(&a, e, values, err));
-	pb_part_arrays_pack(&a, &values->checks);
-	PB_TRY(pb_part_content_hash(e, &part, &a, hex, err));
 	PB_TRY(pb_aside_begin(&aside, path, err));
 	PB_TRY(pb_h5_file_create(&file, aside.temp_path, err));
-	PB_TRY(write_figures(file, e, &part, hex, err));
-	for (i = 0; i < a.n; i++)
-		PB_TRY(write_array(file, &a.items[i], err));
+	PB_TRY(pb_part_write_into(file, e, &part, err));
 	PB_TRY(pb_h5_file_close(&file, path, err));
 	status = pb_aside_commit(&aside, err);
 cleanup:
 	if (file >= 0)
 		(void)pb_h5_file_close(&file, "", NULL);
 	pb_aside_end(&aside);
-	pb_part_arrays_free(&a);
 	return status;
 }
 

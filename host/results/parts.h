@@ -48,6 +48,9 @@ enum pb_status pb_part_read(struct pb_part *out, const struct pb_experiment *e, 
  */
 enum pb_status pb_part_read_group(struct pb_part *out, const struct pb_experiment *e, size_t chunk,
 				  hid_t group, const char *name, struct pb_error *err);
+/* Write what a part file holds into an open file or group. */
+enum pb_status pb_part_write_into(hid_t object, const struct pb_experiment *e,
+				  const struct pb_part *part, struct pb_error *err);
 void pb_part_free(struct pb_part *part);
 
 /* Remove the parts, the files that dead processes left half written, and the folder. */
