@@ -43,7 +43,7 @@ check "patchbay --version" has_version
 # Each option of a verb's --help is in the manual, and no other.
 manual_has_options() {
 	local verb options
-	options=$(for verb in run eval submit prompts info verify top compare doctor; do "$prefix/bin/patchbay" $verb --help; done |
+	options=$(for verb in run eval submit prompts info merge verify top compare doctor; do "$prefix/bin/patchbay" $verb --help; done |
 		grep -oE '^ .*--[a-z-]+' | grep -oE -e '--[a-z-]+' | sort -u)
 	[ -n "$options" ] && diff <(echo "$options") <(sed 's/\\-/-/g' "$prefix/share/man/man1/patchbay.1" |
 		grep -oE '^\.BR? .*--[a-z-]+' | grep -oE -e '--[a-z-]+' | grep -vx -e --version | sort -u)
