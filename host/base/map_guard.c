@@ -131,6 +131,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
 	}
 	/* not a map of ours: what would have happened without a handler, when it returns */
 	(void)signal(number, SIG_DFL);
+	(void)raise(number); /* where it was sent, the instruction does not fail again */
 }
 
 void pb_map_guard(void)

@@ -61,7 +61,7 @@ expect 2 "missing argument" "$patchbay" top
 expect 2 "options contradict: --csv and --json" "$patchbay" top --csv --json x.h5
 expect 2 "did you mean --sweep?" "$patchbay" top --swep 0 x.h5
 expect 2 "not a result file: $model/config.json" "$patchbay" top "$model/config.json"
-for verb in run submit prompts info verify top compare doctor; do
+for verb in run submit prompts info merge verify top compare doctor; do
 	succeed "$patchbay" $verb --help
 done
 succeed "$patchbay" --help
