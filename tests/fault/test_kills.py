@@ -102,7 +102,7 @@ class Series:
         call, kind, which = next(DECK)
         # each part that is there already has had its calls
         share = 1 - self.parts_there() / max(1, self.counts["rename"])
-        n = 1 + round((self.counts[call] - 1) * share)
+        n = max(1, round(self.counts[call] * share))
         k = n if which == "last" else self.rng.randint(1, n)
         log = f"{self.folder}.journal"
         done = self.job.start(self.out, env=environment(

@@ -196,13 +196,6 @@ class Recording:
         self.job.finish(f"{name}, --force", out, "--force")
 
 
-def readable(path):
-    try:
-        return contents(path)
-    except Exception:  # whatever h5py says to a torn file
-        return {}
-
-
 LOST = Counter()
 
 
