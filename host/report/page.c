@@ -55,6 +55,8 @@ static void put_title(struct pb_report_content *c, FILE *out)
 		proven ? "\xe2\x9c\x93 the run\xe2\x80\x99s own checks passed"
 		       : "\xe2\x9c\x97 not all of the run\xe2\x80\x99s own checks passed");
 	for (i = 0; i < c->n_subjects; i++) {
+		if (c->subjects[i].comparison)
+			continue;
 		fputs(" <span class=\"badge\">", out);
 		pb_xml_text(c->subjects[i].texts[PB_TEXT_MODEL_PATH], out);
 		fputs("</span>", out);
@@ -187,12 +189,11 @@ static void put_reproduce(struct pb_report_content *c, FILE *out)
 
 		if (c->n_subjects > 1)
 			element(out, "h3", s->label);
-		fputs(
-		    "<p>One command made the file; with the configuration below it makes the same "
-		    "values again:</p>\n",
-		    out);
+		fputs("<p>One command made the file, and makes the same values again:</p>\n", out);
 		element(out, "pre", s->texts[PB_TEXT_COMMAND]);
-		fputs("<details><summary>Configuration</summary>", out);
+		if (s->comparison)
+			continue;
+		fputs("<details><summary>Its configuration, with all defaults</summary>", out);
 		element(out, "pre", s->texts[PB_TEXT_CONFIG]);
 		fputs("</details>\n", out);
 	}

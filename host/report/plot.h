@@ -29,7 +29,8 @@ double pb_plot_bottom(const struct pb_style *style);
  * the band of its interval. */
 void pb_plot_curve(const struct pb_plot *plot, size_t n, const double *x, const double *y,
 		   const double *low, const double *high, uint32_t colour);
-/* A line of a legend, from the right end at `row`. */
+/* A line of a legend, right of the frame, which leaves it this room. */
+double pb_plot_legend_room(const struct pb_style *style);
 void pb_plot_legend(const struct pb_plot *plot, size_t row, const char *text, uint32_t colour);
 
 /* Rows of a horizontal chart: a label, a value with its interval. */

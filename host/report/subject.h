@@ -104,6 +104,8 @@ void pb_subject_close(struct pb_subject *s);
 bool pb_subject_has_pairs(const struct pb_subject *s);
 /* Whether all checks passed. */
 bool pb_subject_proven(const struct pb_subject *s);
+/* What comes after the last slash. */
+const char *pb_last_part(const char *path);
 /* The text of a token id, NULL where the file does not know it. */
 const char *pb_subject_token(const struct pb_subject *s, int32_t id);
 /* A token for people: white space is seen (" the" as "·the"), an unknown one is "#17". */
