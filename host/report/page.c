@@ -159,10 +159,11 @@ static void put_figure(const struct pb_report_content *c, const struct pb_figure
 
 /* Maps of many places are left to the files, and to what the page draws itself. */
 #define MARKS_MOST 6000
+#define MARKS_OF_ALL 9000 /* some 170 bytes each */
 
 static void put_figures(const struct pb_report_content *c, FILE *out)
 {
-	size_t room = 5 * MARKS_MOST, i;
+	size_t room = MARKS_OF_ALL, i;
 
 	for (i = 0; i < c->figures.n; i++) {
 		const struct pb_figure *f = &c->figures.items[i];

@@ -61,20 +61,51 @@ static void put_cell(FILE *out, const struct pb_shown_sweep *w, size_t cell)
 	fputc('\n', out);
 }
 
+#define ROWS_MOST 200000 /* of a sweep; the strongest of a larger one */
+
+/* The strongest cells, in their own order: flags by cell. */
+static enum pb_status choose_rows(const struct pb_shown_sweep *w, uint8_t **chosen,
+				  struct pb_error *err)
+{
+	enum pb_status status;
+	const double *effect = w->columns[0][PB_SHOWN_EFFECT];
+	struct pb_ranked *order = NULL;
+	size_t i;
+
+	PB_TRY(pb_alloc((void **)chosen, w->grid.n_cells, 1, "a table", err));
+	PB_TRY(pb_alloc((void **)&order, w->grid.n_cells, sizeof *order, "a table", err));
+	for (i = 0; i < w->grid.n_cells; i++)
+		order[i] = (struct pb_ranked){isfinite(effect[i]) ? fabs(effect[i]) : -1, i};
+	pb_rank(order, w->grid.n_cells);
+	for (i = 0; i < ROWS_MOST; i++)
+		(*chosen)[order[i].cell] = 1;
+cleanup:
+	free(order);
+	return status;
+}
+
 static enum pb_status write_sweep(const struct pb_report_content *c, size_t number, size_t sweep,
 				  struct pb_error *err)
 {
 	enum pb_status status;
 	const struct pb_shown_sweep *w = &c->subjects[number].sweeps[sweep];
+	uint8_t *chosen = NULL;
 	FILE *out = NULL;
 	size_t i;
 
+	if (w->grid.n_cells > ROWS_MOST) {
+		PB_TRY(choose_rows(w, &chosen, err));
+		pb_warn("%s: its table has the %d strongest of %zu cells", w->info->name, ROWS_MOST,
+			w->grid.n_cells);
+	}
 	PB_TRY(pb_folder_open(c->temp, &out, err, "tables/%zu-%.150s.csv", number, w->info->name));
 	put_header(out, w);
 	for (i = 0; i < w->grid.n_cells; i++)
-		put_cell(out, w, i);
+		if (chosen == NULL || chosen[i])
+			put_cell(out, w, i);
 	status = pb_folder_close(&out, c->temp, err);
 cleanup:
+	free(chosen);
 	return status;
 }
 
