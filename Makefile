@@ -430,7 +430,7 @@ format: ## clang-format over the C sources
 DEMO      := build/demo/box-demo.h5
 DEMO_GRID := build/demo/dfa-grid.h5
 .PHONY: demo
-demo: build ## where the bundled model fails on a grid of automata; then every head patched on the box task, the file checked and shown
+demo: build ## where the bundled model fails on a grid of automata; then every head patched on the box task, the file checked, shown and reported
 	@mkdir -p $(dir $(DEMO))
 	@# A result of other inputs is in the way only here, where it is ours to remove.
 	@for f in $(DEMO) $(DEMO_GRID); do \
@@ -443,6 +443,8 @@ demo: build ## where the bundled model fails on a grid of automata; then every h
 	@echo "$$(grep -c '^ok' build/demo/verify.txt) items verified: build/demo/verify.txt"
 	@tail -n 1 build/demo/verify.txt
 	$(BUILD)/patchbay info $(DEMO)
+	$(BUILD)/patchbay report $(DEMO_GRID) -o build/demo/grid-report --force
+	$(BUILD)/patchbay report $(DEMO) -o build/demo/report --force
 
 SMOLLM2  := build/models/SmolLM2-135M-Instruct.Q4_1.gguf
 DEMO_IOI := build/demo/ioi-smollm2.h5

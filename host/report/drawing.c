@@ -182,6 +182,6 @@ const char *pb_text_fit(struct pb_drawing *d, const char *text, double size, dou
 		return "";
 	}
 	memcpy(cut, text, kept);
-	memcpy(cut + kept, "\xe2\x80\xa6", 3);
+	(void)pb_utf8_put(0x2026, cut + kept); /* the NUL behind it is there */
 	return cut;
 }

@@ -19,7 +19,6 @@ struct pb_figure {
 	char *file;            /* name without its ending */
 	char *caption;         /* what it shows, a sentence or two */
 	size_t subject, sweep; /* whose; SIZE_MAX: of none, of several */
-	bool interactive;      /* the page draws it itself, from data */
 	struct pb_drawing drawing;
 };
 struct pb_figure_list {
@@ -71,21 +70,21 @@ enum pb_status pb_heat_draw(struct pb_figure_list *list, const struct pb_heat *h
  * ------------------------------ */
 
 /* Maps of sweeps by layer, head, position, pattern entry, path (figure_sweep.c). */
-enum pb_status pb_figures_of_sweeps(struct pb_figure_list *list, struct pb_subject *subject,
+enum pb_status pb_figures_of_sweeps(struct pb_figure_list *list, struct pb_subject *s,
 				    size_t number, struct pb_error *err);
 /* Attributions, logit lens, scores of heads, patterns (figure_readings.c). */
-enum pb_status pb_figures_of_readings(struct pb_figure_list *list, struct pb_subject *subject,
+enum pb_status pb_figures_of_readings(struct pb_figure_list *list, struct pb_subject *s,
 				      size_t number, struct pb_error *err);
 /* The heads of the largest |effect| in the first sweep that has heads, layer * n_heads + head: how
  * many, at most `most` (figure_readings.c). */
-size_t pb_strongest_heads(const struct pb_subject *subject, size_t most, size_t *heads);
+size_t pb_strongest_heads(const struct pb_subject *s, size_t most, size_t *heads);
 /* Grids of task sizes: of an evaluation, of a run (figure_cells.c). */
-enum pb_status pb_figures_of_evaluation(struct pb_figure_list *list, struct pb_subject *subject,
+enum pb_status pb_figures_of_evaluation(struct pb_figure_list *list, struct pb_subject *s,
 					size_t number, struct pb_error *err);
-enum pb_status pb_figures_of_cells(struct pb_figure_list *list, struct pb_subject *subject,
-				   size_t number, struct pb_error *err);
+enum pb_status pb_figures_of_cells(struct pb_figure_list *list, struct pb_subject *s, size_t number,
+				   struct pb_error *err);
 /* A comparison of models (figure_compare.c). */
-enum pb_status pb_figures_of_comparison(struct pb_figure_list *list, struct pb_subject *subject,
+enum pb_status pb_figures_of_comparison(struct pb_figure_list *list, struct pb_subject *s,
 					size_t number, struct pb_error *err);
 
 #endif

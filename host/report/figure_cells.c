@@ -107,7 +107,7 @@ static enum pb_status draw_curves(struct pb_figure_list *list, struct cells *c,
 		return pb_fail(err, PB_ERR_MEMORY, "out of memory: a grid");
 	p.d = &(*figure)->drawing;
 	p.x = pb_plot_left(style);
-	p.w = style->width - p.x - style->size * (n_curves > 1 ? 9 : 1);
+	p.w = style->width - p.x - (n_curves > 1 ? pb_plot_legend_room(style) : style->size);
 	p.h = style->width * 0.62 - p.y - pb_plot_bottom(style);
 	p.x_low = c->axes.values[last][0];
 	p.x_high = c->axes.values[last][n - 1];
@@ -128,13 +128,7 @@ static enum pb_status draw_curves(struct pb_figure_list *list, struct cells *c,
 			continue;
 		(void)snprintf(legend, sizeof legend, "%s %s", c->axes.names[last - 1],
 			       names[k % n_names]);
-		pb_draw_circle(p.d, p.x + p.w + style->size,
-			       p.y + style->size * (0.7 + 1.35 * (double)k), style->size * 0.3,
-			       pb_category(k));
-		pb_draw_text(p.d, p.x + p.w + style->size * 1.6,
-			     p.y + style->size * (1.0 + 1.35 * (double)k), style->size * 0.9,
-			     PB_START,
-			     pb_text_fit(p.d, legend, style->size * 0.9, style->size * 7));
+		pb_plot_legend(&p, k, legend, pb_category(k));
 	}
 	status = pb_drawing_status(p.d, err);
 cleanup:
@@ -175,6 +169,8 @@ enum pb_status pb_figures_of_evaluation(struct pb_figure_list *list, struct pb_s
 	PB_TRY(read_figure(s, &c.axes, "chance", &chance, err));
 	c.chance = c.axes.n_cells == 1 || c.axes.n == 1 ? chance[0] : NAN;
 	(void)snprintf(file, sizeof file, "%zu-accuracy", number);
+	if (c.axes.n == 0)
+		goto cleanup; /* one cell: a number, which the summary says */
 	PB_TRY(draw_map(list, &c,
 			(struct pb_heat){.quantity = "accuracy", .sequential = true, .vmax = 1},
 			"Accuracy in each cell of the grid; hatched where a cell is not available. "

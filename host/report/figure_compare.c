@@ -12,7 +12,7 @@
 
 struct depth {
 	size_t n_files, n_bins;
-	const char **models, **revisions;
+	const char **models, **revisions, **paths;
 	double *low, *high;                     /* [n_bins] */
 	double *share, *share_low, *share_high; /* [n_files, n_bins] */
 };
@@ -53,7 +53,8 @@ static enum pb_status depth_read(struct depth *d, struct pb_subject *s, struct p
 	dims[1] = d->n_bins;
 	PB_TRY(pb_subject_read_texts(s, "comparison/model", d->n_files, &d->models, err));
 	PB_TRY(pb_subject_read_texts(s, "comparison/revision", d->n_files, &d->revisions, err));
-	if (d->models == NULL || d->revisions == NULL)
+	PB_TRY(pb_subject_read_texts(s, "comparison/path", d->n_files, &d->paths, err));
+	if (d->models == NULL || d->revisions == NULL || d->paths == NULL)
 		return pb_fail(err, PB_ERR_CHECK, "missing dataset: comparison/model");
 	PB_TRY(numbers(s, "depth_low", 1, dims + 1, &d->low, err));
 	PB_TRY(numbers(s, "depth_high", 1, dims + 1, &d->high, err));
@@ -64,16 +65,20 @@ cleanup:
 	return status;
 }
 
-/* "gpt2-xl", or "pythia-70m step3000". */
+/* "gpt2-xl", "pythia-70m step3000"; of two that are called so, with the name of the file. */
 static const char *name_of(struct pb_subject *s, const struct depth *d, size_t file)
 {
-	const char *slash = strrchr(d->models[file], '/');
-	char text[160];
+	const char *model = pb_last_part(d->models[file]), *revision = d->revisions[file];
+	const bool plain = revision[0] == '\0' || strcmp(revision, "main") == 0;
+	char text[256];
+	size_t i, alike = 0;
 
-	(void)snprintf(
-	    text, sizeof text, "%s%s%s", slash != NULL ? slash + 1 : d->models[file],
-	    d->revisions[file][0] != '\0' && strcmp(d->revisions[file], "main") != 0 ? " " : "",
-	    strcmp(d->revisions[file], "main") != 0 ? d->revisions[file] : "");
+	for (i = 0; i < d->n_files; i++)
+		alike += strcmp(d->models[i], d->models[file]) == 0 &&
+			 strcmp(d->revisions[i], revision) == 0;
+	(void)snprintf(text, sizeof text, "%s%s%s%s%s", model, plain ? "" : " ",
+		       plain ? "" : revision, alike > 1 ? " " : "",
+		       alike > 1 ? pb_last_part(d->paths[file]) : "");
 	return pb_arena_strdup(&s->arena, text);
 }
 
@@ -96,7 +101,7 @@ static enum pb_status draw_depth(struct pb_figure_list *list, struct pb_subject 
 	figure->subject = number;
 	p.d = &figure->drawing;
 	p.x = pb_plot_left(style);
-	p.w = style->width - p.x - style->size;
+	p.w = style->width - p.x - pb_plot_legend_room(style);
 	p.h = style->width * 0.62 - p.y - pb_plot_bottom(style);
 	for (k = 0; k < d->n_files * d->n_bins; k++) {
 		pb_range_add(&p.y_low, &p.y_high, d->share[k]);
@@ -172,7 +177,7 @@ enum pb_status pb_figures_of_comparison(struct pb_figure_list *list, struct pb_s
 	PB_TRY(draw_depth(list, s, &d, number, err));
 	PB_TRY(draw_measure(list, s, &d, number, "gini", "Gini coefficient", err));
 	PB_TRY(
-	    draw_measure(list, s, &d, number, "cells_for_80", "heads for 80% of the effect", err));
+	    draw_measure(list, s, &d, number, "cells_for_80", "Heads for 80% of the effect", err));
 cleanup:
 	depth_free(&d);
 	return status;

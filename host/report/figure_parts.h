@@ -5,7 +5,7 @@
 #include "report/figure.h"
 
 /* "q of a head", "logits": what paths of a sweep end at. */
-const char *pb_receiver_title(const struct pb_shown_sweep *sweep);
+const char *pb_receiver_title(const struct pb_shown_sweep *w);
 
 /* A curve over the layers, of a sweep without heads and positions (figure_charts.c). */
 enum pb_status pb_figure_layers(struct pb_figure_list *list, struct pb_subject *s, size_t number,

@@ -152,7 +152,7 @@ cleanup:
 
 static enum pb_status lens(struct context *c, struct pb_error *err)
 {
-	static const char *const names[] = {"clean prompts", "corrupted prompts"};
+	static const char *const names[] = {"clean", "corrupted"};
 	enum pb_status status;
 	const size_t n = c->s->r.n_layers;
 	const struct pb_style *style = c->list->style;
@@ -177,7 +177,7 @@ static enum pb_status lens(struct context *c, struct pb_error *err)
 	figure->subject = c->number;
 	p.d = &figure->drawing;
 	p.x = pb_plot_left(style);
-	p.w = style->width - p.x - style->size;
+	p.w = style->width - p.x - pb_plot_legend_room(style);
 	p.h = style->width * 0.6 - p.y - pb_plot_bottom(style);
 	p.x_low = 0;
 	p.x_high = (double)(n - 1);

@@ -30,7 +30,8 @@ static const char *cell_label(void *context, size_t cell, char *text, size_t siz
 	return text;
 }
 
-static struct pb_panel panel_of(const struct map *m, const struct pb_placing *p, size_t *cells)
+static struct pb_panel panel_of(const struct map *m, const struct pb_placing *p,
+				const size_t *cells)
 {
 	return (struct pb_panel){.n_rows = p->n_rows,
 				 .n_columns = p->n_columns,
@@ -46,7 +47,7 @@ static struct pb_panel panel_of(const struct map *m, const struct pb_placing *p,
 /* Draw panels of this sweep, and note whose they are. `what`: the end of the file's name. */
 static enum pb_status draw(struct map *m, const struct pb_panel *panels, size_t n_panels,
 			   size_t n_columns, const char *what, const char *caption,
-			   bool interactive, struct pb_error *err)
+			   struct pb_error *err)
 {
 	enum pb_status status;
 	const struct pb_heat heat = {.quantity = pb_sweep_quantity(m->w),
@@ -68,7 +69,6 @@ static enum pb_status draw(struct map *m, const struct pb_panel *panels, size_t 
 	PB_TRY(pb_heat_draw(m->list, &heat, text, &figure, err, file));
 	figure->subject = m->number;
 	figure->sweep = m->sweep;
-	figure->interactive = interactive;
 cleanup:
 	free(file);
 	free(text);
@@ -131,7 +131,7 @@ static enum pb_status heads(struct map *m, struct pb_error *err)
 		       "largest; outlined where p_fwer < 0.05, hatched where not applicable"
 		     : "mean over pairs by layer and head; outlined where p_fwer < 0.05, hatched "
 		       "where not applicable",
-		 true, err);
+		 err);
 cleanup:
 	return status;
 }
@@ -170,7 +170,7 @@ static enum pb_status layer_position(struct map *m, const struct pb_position_lab
 			  ? "by layer and position, the head of the largest effect; prompts differ "
 			    "where tokens are bold"
 			  : "by layer and position; prompts differ where tokens are bold",
-		      true, err);
+		      err);
 cleanup:
 	return status;
 }
@@ -200,8 +200,7 @@ static enum pb_status head_position(struct map *m, const struct pb_position_labe
 	panel.row_title = "head";
 	put_positions(&panel, labels);
 	status = draw(m, &panel, 1, 1, "head-position",
-		      "the strongest heads by position; prompts differ where tokens are bold", true,
-		      err);
+		      "the strongest heads by position; prompts differ where tokens are bold", err);
 cleanup:
 	return status;
 }
@@ -257,7 +256,7 @@ static enum pb_status entries(struct map *m, const struct pb_shown_axis *key, st
 	if (n > 0)
 		status = draw(m, panels, n, n > 1 ? 2 : 1, "pattern",
 			      "entries of attention patterns, of the heads with the largest effect",
-			      true, err);
+			      err);
 cleanup:
 	return status;
 }
@@ -296,7 +295,7 @@ static enum pb_status path_matrix(struct map *m, const struct pb_shown_axis *con
 	    draw(m, &panel, 1, 1, "paths",
 		 "paths from senders to receivers, those of the largest effects; hatched where "
 		 "the receiver is not later than the sender",
-		 true, err);
+		 err);
 cleanup:
 	return status;
 }

@@ -11,11 +11,11 @@ struct pb_folder {
 };
 /* Makes the folder aside, with figures/ and tables/ in it. PB_ERR_INPUT where `path` cannot be
  * made, or holds something: a report without `force`, or anything else. */
-enum pb_status pb_folder_begin(struct pb_folder *folder, const char *path, bool force,
+enum pb_status pb_folder_begin(struct pb_folder *f, const char *path, bool force,
 			       struct pb_error *err);
-enum pb_status pb_folder_commit(struct pb_folder *folder, struct pb_error *err);
+enum pb_status pb_folder_commit(struct pb_folder *f, struct pb_error *err);
 /* Removes what was made aside, unless it is in place. */
-void pb_folder_end(struct pb_folder *folder);
+void pb_folder_end(struct pb_folder *f);
 
 /* A file to write below the folder aside: a name as printf makes it. Closed by pb_folder_close,
  * which says whether all could be written. */

@@ -55,6 +55,8 @@ static void put_title(struct pb_report_content *c, FILE *out)
 		proven ? "\xe2\x9c\x93 the run\xe2\x80\x99s own checks passed"
 		       : "\xe2\x9c\x97 not all of the run\xe2\x80\x99s own checks passed");
 	for (i = 0; i < c->n_subjects; i++) {
+		if (c->subjects[i].comparison)
+			continue;
 		fputs(" <span class=\"badge\">", out);
 		pb_xml_text(c->subjects[i].texts[PB_TEXT_MODEL_PATH], out);
 		fputs("</span>", out);
@@ -157,10 +159,11 @@ static void put_figure(const struct pb_report_content *c, const struct pb_figure
 
 /* Maps of many places are left to the files, and to what the page draws itself. */
 #define MARKS_MOST 6000
+#define MARKS_OF_ALL 9000 /* some 170 bytes each */
 
 static void put_figures(const struct pb_report_content *c, FILE *out)
 {
-	size_t room = 5 * MARKS_MOST, i;
+	size_t room = MARKS_OF_ALL, i;
 
 	for (i = 0; i < c->figures.n; i++) {
 		const struct pb_figure *f = &c->figures.items[i];
@@ -187,12 +190,11 @@ static void put_reproduce(struct pb_report_content *c, FILE *out)
 
 		if (c->n_subjects > 1)
 			element(out, "h3", s->label);
-		fputs(
-		    "<p>One command made the file; with the configuration below it makes the same "
-		    "values again:</p>\n",
-		    out);
+		fputs("<p>One command made the file, and makes the same values again:</p>\n", out);
 		element(out, "pre", s->texts[PB_TEXT_COMMAND]);
-		fputs("<details><summary>Configuration</summary>", out);
+		if (s->comparison)
+			continue;
+		fputs("<details><summary>Its configuration, with all defaults</summary>", out);
 		element(out, "pre", s->texts[PB_TEXT_CONFIG]);
 		fputs("</details>\n", out);
 	}

@@ -296,11 +296,11 @@ class HeatMap {
 		const m = this.layout, c = this.canvas.getContext("2d");
 		c.font = "12px sans-serif";
 		const widest = (list) => Math.min(90, Math.max(0, ...list.map((t) => c.measureText(t).width)));
-		this.left = widest(m.rows) + 26;
+		this.left = Math.ceil(widest(m.rows)) + 26; /* whole pixels: no seams between places */
 		const labels = widest(m.columns);
 		const fit = (width - this.left - 12) / m.columns.length;
-		this.w = Math.max(7, Math.min(44, Math.floor(fit)));
-		this.h = Math.max(9, Math.min(26, m.rows.length > 30 ? 14 : Math.max(18, Math.floor(this.w * 0.8))));
+		this.w = Math.max(7, Math.min(52, Math.floor(fit)));
+		this.h = Math.max(9, Math.min(30, m.rows.length > 30 ? 14 : Math.max(18, Math.floor(this.w * 0.7))));
 		this.turned = labels > this.w - 3;
 		this.rolesBand = m.roles.some((r) => r >= 0) ? 8 : 0;
 		this.bottom = (this.turned ? labels + 8 : 18) + this.rolesBand + 20;
@@ -607,13 +607,13 @@ function svg(name, props, ...children) {
 }
 /* Values as dots or bars with a zero line; points: {x label, y, title, on}. */
 function chart(points, options) {
-	const W = 460, H = 190, L = 46, B = 34, T = 8, inner = W - L - 8;
+	const W = 460, H = 190, L = 62, B = 34, T = 8, inner = W - L - 8;
 	const ys = points.map((p) => p.y).filter(Number.isFinite), low = Math.min(0, ...ys), high = Math.max(0, ...ys), range = high - low || 1;
 	const Y = (v) => T + (H - B - T) * (1 - (v - low) / range), X = (i) => L + inner * (i + .5) / points.length;
 	const root = svg("svg", {viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": options.title});
 	const text = (x, y, t, anchor = "middle") => svg("text", {x, y, "text-anchor": anchor, "font-size": 11, fill: "currentColor"}, t);
 	root.append(svg("line", {x1: L, x2: W - 8, y1: Y(0), y2: Y(0), stroke: "currentColor", "stroke-width": .7}));
-	[low, 0, high].forEach((v) => { if (v === 0 || Math.abs(v) > range * .08) root.append(text(L - 4, Y(v) + 4, num(v, 3), "end")); });
+	new Set([low, 0, high]).forEach((v) => { if (v === 0 || Math.abs(v) > range * .08) root.append(text(L - 4, Y(v) + 4, num(v, 3), "end")); });
 	points.forEach((p, i) => {
 		if (!Number.isFinite(p.y)) return;
 		const mark = options.bars

@@ -9,7 +9,7 @@
 #include "tokens/bytes.h"
 
 /* The page stays below 5 MB: what numbers may take, as base64, of all files together. */
-#define BUDGET ((size_t)3400 << 10)
+#define BUDGET ((size_t)3000 << 10)
 #define EXACT_MOST 8000 /* cells of a sweep whose columns are float64 */
 #define FEW 400         /* strongest cells, of a sweep that does not fit */
 

@@ -63,7 +63,7 @@ enum pb_status pb_place_cells(const struct pb_placing *p, struct pb_arena *arena
 
 enum pb_status pb_place_strongest(const struct pb_placing *p,
 				  const struct pb_shown_axis *const axes[2], size_t most,
-				  struct pb_arena *arena, int32_t **place_of_key, size_t *n,
+				  struct pb_arena *arena, int32_t **out_places, size_t *n,
 				  struct pb_error *err)
 {
 	enum pb_status status;
@@ -93,7 +93,7 @@ enum pb_status pb_place_strongest(const struct pb_placing *p,
 	for (k = 0; k < n_keys; k++)
 		if (out[k] == 0)
 			out[k] = (int32_t)(*n)++;
-	*place_of_key = out;
+	*out_places = out;
 cleanup:
 	free(keys);
 	return status;

@@ -21,18 +21,18 @@ struct pb_placing {
 size_t pb_axis_keys(const struct pb_shown_axis *const axes[2]);
 size_t pb_axis_key(const struct pb_shown_axis *const axes[2], size_t cell);
 /* [n_rows, n_columns] in the arena. */
-enum pb_status pb_place_cells(const struct pb_placing *placing, struct pb_arena *arena,
-			      size_t **cells, struct pb_error *err);
+enum pb_status pb_place_cells(const struct pb_placing *p, struct pb_arena *arena, size_t **cells,
+			      struct pb_error *err);
 /* The `most` strongest keys of two axes by the largest |effect| of their cells (as
  * `only` has it), in the order of keys: row_of or column_of of a placing, in the arena; *n: how
  * many. */
-enum pb_status pb_place_strongest(const struct pb_placing *placing,
+enum pb_status pb_place_strongest(const struct pb_placing *p,
 				  const struct pb_shown_axis *const axes[2], size_t most,
-				  struct pb_arena *arena, int32_t **place_of, size_t *n,
+				  struct pb_arena *arena, int32_t **out_places, size_t *n,
 				  struct pb_error *err);
 
 /* Labels of the keys that have a place, [n]: "L3H5" of a layer and a head, "3" of one axis. */
-enum pb_status pb_place_labels(const struct pb_shown_axis *const axes[2], const int32_t *place_of,
+enum pb_status pb_place_labels(const struct pb_shown_axis *const axes[2], const int32_t *places,
 			       size_t n, struct pb_arena *arena, const char ***labels,
 			       struct pb_error *err);
 

@@ -196,16 +196,19 @@ void pb_plot_curve(const struct pb_plot *p, size_t n, const double *x, const dou
 		}
 }
 
+double pb_plot_legend_room(const struct pb_style *style)
+{
+	return style->size * 9;
+}
+
 void pb_plot_legend(const struct pb_plot *p, size_t row, const char *text, uint32_t colour)
 {
-	const double size = p->style->size * 0.9;
-	const double y = p->y + size * (1.2 + 1.35 * (double)row);
-	const double x = p->x + p->w - size * 0.6;
-	const char *kept = pb_text_fit(p->d, text, size, p->w * 0.75);
+	const double size = p->style->size * 0.9, x = p->x + p->w + p->style->size;
+	const double y = p->y + p->style->size * (1.0 + 1.35 * (double)row);
 
-	pb_draw_text(p->d, x, y, size, PB_END, kept);
-	pb_draw_circle(p->d, x - pb_text_points(kept, size) - size * 0.6, y - size * 0.32,
-		       size * 0.3, colour);
+	pb_draw_circle(p->d, x, y - size * 0.35, size * 0.32, colour);
+	pb_draw_text(p->d, x + size * 0.7, y, size, PB_START,
+		     pb_text_fit(p->d, text, size, pb_plot_legend_room(p->style) - 2 * size));
 }
 
 /* ---- bars ---------------------------------------------------------------------------------- */

@@ -16,21 +16,21 @@ void pb_range_add(double *low, double *high, double value);
 /* Room around it; [0, 1] where it is empty. */
 void pb_range_finish(double *low, double *high);
 
-double pb_plot_x(const struct pb_plot *plot, double value);
-double pb_plot_y(const struct pb_plot *plot, double value);
+double pb_plot_x(const struct pb_plot *p, double value);
+double pb_plot_y(const struct pb_plot *p, double value);
 /* The frame with ticks at round numbers and titles; `whole`: x has whole numbers alone. A thin line
  * at zero where the axis has it. */
-void pb_plot_frame(const struct pb_plot *plot, const char *x_title, const char *y_title,
-		   bool whole);
+void pb_plot_frame(const struct pb_plot *p, const char *x_title, const char *y_title, bool whole);
 /* Margins that the titles and ticks take. */
 double pb_plot_left(const struct pb_style *style);
 double pb_plot_bottom(const struct pb_style *style);
 /* A line through n points, without those that are NaN, in a colour; with low and high (NULL: none)
  * the band of its interval. */
-void pb_plot_curve(const struct pb_plot *plot, size_t n, const double *x, const double *y,
+void pb_plot_curve(const struct pb_plot *p, size_t n, const double *x, const double *y,
 		   const double *low, const double *high, uint32_t colour);
-/* A line of a legend, from the right end at `row`. */
-void pb_plot_legend(const struct pb_plot *plot, size_t row, const char *text, uint32_t colour);
+/* A line of a legend, right of the frame, which leaves it this room. */
+double pb_plot_legend_room(const struct pb_style *style);
+void pb_plot_legend(const struct pb_plot *p, size_t row, const char *text, uint32_t colour);
 
 /* Rows of a horizontal chart: a label, a value with its interval. */
 struct pb_bar {

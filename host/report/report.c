@@ -28,9 +28,7 @@ static enum pb_status label_subjects(struct pb_report_content *c, struct pb_erro
 
 	for (i = 0; i < c->n_subjects; i++) {
 		struct pb_subject *s = &c->subjects[i];
-		const char *slash = strrchr(s->r.path, '/');
-		const char *name = slash != NULL ? slash + 1 : s->r.path;
-		char *label = pb_arena_strdup(&s->arena, name);
+		char *label = pb_arena_strdup(&s->arena, pb_last_part(s->r.path));
 		const size_t n = label != NULL ? strlen(label) : 0;
 
 		if (label == NULL)

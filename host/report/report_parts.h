@@ -15,18 +15,18 @@ struct pb_report_content {
 };
 
 /* All figures as files (figure_write.c). */
-enum pb_status pb_report_write_figures(struct pb_report_content *content, struct pb_error *err);
+enum pb_status pb_report_write_figures(struct pb_report_content *c, struct pb_error *err);
 /* CSV tables (tables.c); summary.md (summary.c); index.html (page.c). */
-enum pb_status pb_report_write_tables(struct pb_report_content *content, struct pb_error *err);
-enum pb_status pb_report_write_summary(struct pb_report_content *content, struct pb_error *err);
-enum pb_status pb_report_write_page(struct pb_report_content *content, struct pb_error *err);
+enum pb_status pb_report_write_tables(struct pb_report_content *c, struct pb_error *err);
+enum pb_status pb_report_write_summary(struct pb_report_content *c, struct pb_error *err);
+enum pb_status pb_report_write_page(struct pb_report_content *c, struct pb_error *err);
 
 /* The summary's sentences, each of which `say` is given (summary.c). */
 typedef void (*pb_say)(void *context, const char *sentence);
-enum pb_status pb_report_sentences(struct pb_subject *subject, pb_say say, void *context,
+enum pb_status pb_report_sentences(struct pb_subject *s, pb_say say, void *context,
 				   struct pb_error *err);
 
 /* The page's data, JSON in which no `<` is (page_data.c); freed with free(). */
-enum pb_status pb_report_data(struct pb_report_content *content, char **text, struct pb_error *err);
+enum pb_status pb_report_data(struct pb_report_content *c, char **text, struct pb_error *err);
 
 #endif

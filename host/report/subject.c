@@ -294,6 +294,13 @@ bool pb_subject_proven(const struct pb_subject *s)
 	return s->n_checks > 0;
 }
 
+const char *pb_last_part(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash != NULL ? slash + 1 : path;
+}
+
 /* ---- words --------------------------------------------------------------------------------- */
 
 const char *pb_subject_token(const struct pb_subject *s, int32_t id)

@@ -104,19 +104,20 @@ void pb_subject_close(struct pb_subject *s);
 bool pb_subject_has_pairs(const struct pb_subject *s);
 /* Whether all checks passed. */
 bool pb_subject_proven(const struct pb_subject *s);
+/* What comes after the last slash. */
+const char *pb_last_part(const char *path);
 /* The text of a token id, NULL where the file does not know it. */
 const char *pb_subject_token(const struct pb_subject *s, int32_t id);
 /* A token for people: white space is seen (" the" as "·the"), an unknown one is "#17". */
 const char *pb_subject_token_label(struct pb_subject *s, struct pb_arena *arena, int32_t id);
 
 /* The axis of a kind, NULL without it. */
-const struct pb_shown_axis *pb_sweep_axis(const struct pb_shown_sweep *sweep,
-					  enum pb_axis_kind kind);
+const struct pb_shown_axis *pb_sweep_axis(const struct pb_shown_sweep *w, enum pb_axis_kind kind);
 size_t pb_axis_step(const struct pb_shown_axis *axis, size_t cell);
 /* "restoration", "restoration - 1", "effect (logits)". */
-const char *pb_sweep_quantity(const struct pb_shown_sweep *sweep);
+const char *pb_sweep_quantity(const struct pb_shown_sweep *w);
 /* "patch z, denoise, all positions": what it is, for people; in the arena. */
-const char *pb_sweep_title(struct pb_arena *arena, const struct pb_shown_sweep *sweep);
+const char *pb_sweep_title(struct pb_arena *arena, const struct pb_shown_sweep *w);
 
 /* A dataset of numbers as float64, a fresh array; *values stays NULL where there is none. `rank`
  * and `dims` are what belongs (PB_ERR_CHECK otherwise). */

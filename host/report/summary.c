@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "report/report_parts.h"
+#include "report/subject_read.h"
 #include "results/text.h"
 #include "results/top.h"
 
@@ -72,10 +73,11 @@ static enum pb_status say_sweep(struct pb_subject *s, size_t sweep, pb_say say, 
 			ranking.n_cells);
 	} else {
 		fprintf(out,
-			"of %zu cells, %zu have an effect that is significant after correction "
+			"of %zu cells, %zu %s an effect that is significant after correction "
 			"for all of them (p_fwer < 0.05). The strongest, by mean effect, with "
 			"their %s and its 95%% interval: ",
-			ranking.n_cells, n_significant(w), pb_sweep_quantity(w));
+			ranking.n_cells, n_significant(w), n_significant(w) == 1 ? "has" : "have",
+			pb_sweep_quantity(w));
 		list_cells(w, &ranking, out);
 		fputc('.', out);
 	}
@@ -95,6 +97,114 @@ cleanup:
 	return status;
 }
 
+/* ---- evaluations and comparisons ---------------------------------------------------------------
+ */
+
+/* "states 4, steps 10" of a cell. */
+static void cell_words(const struct pb_eval_axes *axes, size_t cell, char *text, size_t size)
+{
+	size_t a, used = 0, behind = axes->n_cells;
+
+	text[0] = '\0';
+	for (a = 0; a < axes->n; a++) {
+		int n;
+
+		behind /= axes->sizes[a];
+		n = snprintf(text + used, size - used, "%s%s %g", a > 0 ? ", " : "", axes->names[a],
+			     axes->values[a][cell / behind % axes->sizes[a]]);
+		used += n > 0 && (size_t)n < size - used ? (size_t)n : 0;
+	}
+}
+
+/* The cells of the lowest and the highest accuracy: how many there are with one. */
+static size_t extremes(const double *accuracy, size_t n_cells, size_t *worst, size_t *best)
+{
+	size_t n = 0, i;
+
+	*worst = *best = 0;
+	for (i = 0; i < n_cells; i++) {
+		if (!isfinite(accuracy[i]))
+			continue;
+		if (n == 0 || accuracy[i] > accuracy[*best])
+			*best = i;
+		if (n == 0 || accuracy[i] < accuracy[*worst])
+			*worst = i;
+		n++;
+	}
+	return n;
+}
+
+static enum pb_status say_evaluation(struct pb_subject *s, pb_say say, void *context,
+				     struct pb_error *err)
+{
+	static const char *const paths[] = {"summary/accuracy", "summary/accuracy_ci_low",
+					    "summary/accuracy_ci_high"};
+	enum pb_status status;
+	struct pb_eval_axes axes = {0};
+	double *x[3] = {NULL};
+	size_t best, worst, n, i;
+	char where[2][160], text[640];
+
+	PB_TRY(pb_eval_axes_read(&axes, s->r.file, err));
+	for (i = 0; i < 3; i++) {
+		PB_TRY(pb_subject_numbers(s, paths[i], (int)axes.n, axes.sizes, &x[i], err));
+		if (x[i] == NULL) {
+			status = pb_fail(err, PB_ERR_CHECK, "missing dataset: %s", paths[i]);
+			goto cleanup;
+		}
+	}
+	n = extremes(x[0], axes.n_cells, &worst, &best);
+	cell_words(&axes, best, where[0], sizeof where[0]);
+	cell_words(&axes, worst, where[1], sizeof where[1]);
+	(void)snprintf(text, sizeof text,
+		       "%zu of %zu cells of the grid are available; accuracy, with its 95%% Wilson "
+		       "interval, is from %.3g [%.3g, %.3g] (%s) to %.3g [%.3g, %.3g] (%s).",
+		       n, axes.n_cells, x[0][worst], x[1][worst], x[2][worst], where[1], x[0][best],
+		       x[1][best], x[2][best], where[0]);
+	say(context, n > 0 ? text : "No cell of the grid is available.");
+cleanup:
+	for (i = 0; i < 3; i++)
+		free(x[i]);
+	pb_eval_axes_free(&axes);
+	return status;
+}
+
+static enum pb_status say_comparison(struct pb_subject *s, pb_say say, void *context,
+				     struct pb_error *err)
+{
+	static const char *const names[] = {
+	    "gini",         "gini_ci_low",         "gini_ci_high",
+	    "depth_centre", "depth_centre_ci_low", "depth_centre_ci_high"};
+	enum pb_status status;
+	const char **models = NULL;
+	double *x[6] = {NULL};
+	size_t n = 0, i, k;
+	char text[512];
+
+	PB_TRY(pb_result_size(s->r.file, "comparison/model", &n, err));
+	PB_TRY(pb_subject_read_texts(s, "comparison/model", n, &models, err));
+	for (k = 0; k < 6; k++) {
+		(void)snprintf(text, sizeof text, "comparison/%s", names[k]);
+		PB_TRY(pb_subject_numbers(s, text, 1, &n, &x[k], err));
+		if (x[k] == NULL || models == NULL) {
+			status = pb_fail(err, PB_ERR_CHECK, "missing dataset: %s", text);
+			goto cleanup;
+		}
+	}
+	for (i = 0; i < n; i++) {
+		(void)snprintf(
+		    text, sizeof text,
+		    "%.120s: the effect has a Gini coefficient of %.3g [%.3g, %.3g] over the "
+		    "cells, and its centre at relative depth %.3g [%.3g, %.3g].",
+		    pb_last_part(models[i]), x[0][i], x[1][i], x[2][i], x[3][i], x[4][i], x[5][i]);
+		say(context, text);
+	}
+cleanup:
+	for (k = 0; k < 6; k++)
+		free(x[k]);
+	return status;
+}
+
 enum pb_status pb_report_sentences(struct pb_subject *s, pb_say say, void *context,
 				   struct pb_error *err)
 {
@@ -105,10 +215,10 @@ enum pb_status pb_report_sentences(struct pb_subject *s, pb_say say, void *conte
 		say(context,
 		    "Not all of the run's own checks passed: see them below before any number is "
 		    "used.");
-	if (!pb_subject_has_pairs(s)) {
-		say(context, s->texts[PB_TEXT_TITLE]);
-		return PB_OK;
-	}
+	if (s->comparison)
+		return say_comparison(s, say, context, err);
+	if (s->r.evaluation)
+		return say_evaluation(s, say, context, err);
 	say_pairs(s, say, context);
 	for (i = 0; i < s->n_sweeps; i++)
 		PB_TRY(say_sweep(s, i, say, context, err));
@@ -129,6 +239,15 @@ static void put_markdown(void *context, const char *sentence)
 		fputc(*sentence == '\n' ? ' ' : *sentence, out);
 	}
 	fputc('\n', out);
+}
+
+static void put_heading(const struct pb_subject *s, bool first, FILE *out)
+{
+	fprintf(out, "%s# %s%s\n\n", first ? "" : "\n", s->label, s->r.partial ? " (partial)" : "");
+	if (!s->comparison)
+		fprintf(out, "Model `%s`, %s, patchbay %s, experiment `%.12s`.\n\n",
+			s->texts[PB_TEXT_MODEL_PATH], s->texts[PB_TEXT_PRECISION],
+			s->texts[PB_TEXT_VERSION], s->texts[PB_TEXT_EXPERIMENT]);
 }
 
 static void put_table(const struct pb_report_content *c, FILE *out)
@@ -160,10 +279,7 @@ enum pb_status pb_report_write_summary(struct pb_report_content *c, struct pb_er
 	for (i = 0; i < c->n_subjects; i++) {
 		struct pb_subject *s = &c->subjects[i];
 
-		fprintf(out, "%s# %s%s\n\nModel `%s`, %s, patchbay %s, experiment `%.12s`.\n\n",
-			i > 0 ? "\n" : "", s->label, s->r.partial ? " (partial)" : "",
-			s->texts[PB_TEXT_MODEL_PATH], s->texts[PB_TEXT_PRECISION],
-			s->texts[PB_TEXT_VERSION], s->texts[PB_TEXT_EXPERIMENT]);
+		put_heading(s, i == 0, out);
 		PB_TRY(pb_report_sentences(s, put_markdown, out, err));
 	}
 	put_table(c, out);

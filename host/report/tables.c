@@ -1,6 +1,7 @@
 /* Tables as CSV: one row a cell, tidy. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "report/report_parts.h"
 #include "results/text.h"
@@ -12,12 +13,19 @@ static void put_number(FILE *out, double value)
 		fprintf(out, "%.17g", value);
 }
 
-/* Columns of axes; layer, head and pos are TransformerLens's. */
+/* Columns of axes, by the names of TransformerLens's index frames where it has one. */
 static const char *column_name(const struct pb_shown_axis *axis)
 {
-	if (axis->kind == PB_AXIS_POSITION)
+	switch (axis->kind) {
+	case PB_AXIS_POSITION:
 		return axis->from_end ? "pos_from_end" : "pos";
-	return pb_axis_names[axis->kind];
+	case PB_AXIS_QUERY_POSITION:
+		return axis->from_end ? "dest_pos_from_end" : "dest_pos";
+	case PB_AXIS_KEY_POSITION:
+		return axis->from_end ? "src_pos_from_end" : "src_pos";
+	default:
+		return pb_axis_names[axis->kind];
+	}
 }
 
 static void put_header(FILE *out, const struct pb_shown_sweep *w)
@@ -53,20 +61,51 @@ static void put_cell(FILE *out, const struct pb_shown_sweep *w, size_t cell)
 	fputc('\n', out);
 }
 
+#define ROWS_MOST 200000 /* of a sweep; the strongest of a larger one */
+
+/* The strongest cells, in their own order: flags by cell. */
+static enum pb_status choose_rows(const struct pb_shown_sweep *w, uint8_t **chosen,
+				  struct pb_error *err)
+{
+	enum pb_status status;
+	const double *effect = w->columns[0][PB_SHOWN_EFFECT];
+	struct pb_ranked *order = NULL;
+	size_t i;
+
+	PB_TRY(pb_alloc((void **)chosen, w->grid.n_cells, 1, "a table", err));
+	PB_TRY(pb_alloc((void **)&order, w->grid.n_cells, sizeof *order, "a table", err));
+	for (i = 0; i < w->grid.n_cells; i++)
+		order[i] = (struct pb_ranked){isfinite(effect[i]) ? fabs(effect[i]) : -1, i};
+	pb_rank(order, w->grid.n_cells);
+	for (i = 0; i < ROWS_MOST; i++)
+		(*chosen)[order[i].cell] = 1;
+cleanup:
+	free(order);
+	return status;
+}
+
 static enum pb_status write_sweep(const struct pb_report_content *c, size_t number, size_t sweep,
 				  struct pb_error *err)
 {
 	enum pb_status status;
 	const struct pb_shown_sweep *w = &c->subjects[number].sweeps[sweep];
+	uint8_t *chosen = NULL;
 	FILE *out = NULL;
 	size_t i;
 
+	if (w->grid.n_cells > ROWS_MOST) {
+		PB_TRY(choose_rows(w, &chosen, err));
+		pb_warn("%s: its table has the %d strongest of %zu cells", w->info->name, ROWS_MOST,
+			w->grid.n_cells);
+	}
 	PB_TRY(pb_folder_open(c->temp, &out, err, "tables/%zu-%.150s.csv", number, w->info->name));
 	put_header(out, w);
 	for (i = 0; i < w->grid.n_cells; i++)
-		put_cell(out, w, i);
+		if (chosen == NULL || chosen[i])
+			put_cell(out, w, i);
 	status = pb_folder_close(&out, c->temp, err);
 cleanup:
+	free(chosen);
 	return status;
 }
 
@@ -100,6 +139,99 @@ cleanup:
 	return status;
 }
 
+/* ---- evaluations --------------------------------------------------------------------------- */
+
+#define COLUMNS_MOST 128
+
+struct columns {
+	size_t n;
+	const char *names[COLUMNS_MOST]; /* of the group's list */
+	double *values[COLUMNS_MOST];
+};
+
+static void put_cells(FILE *out, const struct pb_eval_axes *axes, const struct columns *c)
+{
+	size_t i, a, k, steps[PB_CELL_AXES];
+
+	fputs("cell", out);
+	for (a = 0; a < axes->n; a++)
+		fprintf(out, ",%s", axes->names[a]);
+	for (k = 0; k < c->n; k++)
+		fprintf(out, ",%s", c->names[k]);
+	fputc('\n', out);
+	for (i = 0; i < axes->n_cells; i++) {
+		size_t rest = i;
+
+		for (a = axes->n; a-- > 0; rest /= axes->sizes[a])
+			steps[a] = rest % axes->sizes[a];
+		fprintf(out, "%zu", i);
+		for (a = 0; a < axes->n; a++)
+			put_number(out, axes->values[a][steps[a]]);
+		for (k = 0; k < c->n; k++)
+			put_number(out, c->values[k][i]);
+		fputc('\n', out);
+	}
+}
+
+/* Whether a link of /summary is a figure by cell: no mask, no scale of the root. */
+static bool is_figure(const struct pb_subject *s, const char *name)
+{
+	return strstr(name, "_mask") == NULL && !pb_h5_exists(s->r.file, name);
+}
+
+static enum pb_status read_columns(struct columns *c, const struct pb_subject *s,
+				   const struct pb_eval_axes *axes, char **all, size_t n_all,
+				   struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	size_t i;
+
+	for (i = 0; i < n_all && c->n < COLUMNS_MOST; i++) {
+		char *path;
+
+		if (!is_figure(s, all[i]))
+			continue;
+		path = pb_format("summary/%s", all[i]);
+		if (path == NULL)
+			return pb_fail(err, PB_ERR_MEMORY, "out of memory: a table");
+		status =
+		    pb_subject_numbers(s, path, (int)axes->n, axes->sizes, &c->values[c->n], err);
+		free(path);
+		PB_TRY(status);
+		c->names[c->n++] = all[i];
+	}
+cleanup:
+	return status;
+}
+
+static enum pb_status write_cells(const struct pb_report_content *c, size_t number,
+				  struct pb_error *err)
+{
+	enum pb_status status;
+	const struct pb_subject *s = &c->subjects[number];
+	struct pb_eval_axes axes = {0};
+	struct columns columns = {0};
+	char **all = NULL;
+	size_t n_all = 0, i;
+	hid_t group = -1;
+	FILE *out = NULL;
+
+	PB_TRY(pb_eval_axes_read(&axes, s->r.file, err));
+	PB_TRY(pb_h5_group_open(&group, s->r.file, "summary", err));
+	PB_TRY(pb_h5_names(group, &all, &n_all, err));
+	PB_TRY(read_columns(&columns, s, &axes, all, n_all, err));
+	PB_TRY(pb_folder_open(c->temp, &out, err, "tables/%zu-cells.csv", number));
+	put_cells(out, &axes, &columns);
+	status = pb_folder_close(&out, c->temp, err);
+cleanup:
+	for (i = 0; i < columns.n; i++)
+		free(columns.values[i]);
+	pb_h5_names_free(all, n_all);
+	pb_h5_drop(group);
+	pb_eval_axes_free(&axes);
+	return status;
+}
+
 enum pb_status pb_report_write_tables(struct pb_report_content *c, struct pb_error *err)
 {
 	enum pb_status status = PB_OK;
@@ -108,6 +240,8 @@ enum pb_status pb_report_write_tables(struct pb_report_content *c, struct pb_err
 	for (i = 0; i < c->n_subjects; i++) {
 		if (pb_subject_has_pairs(&c->subjects[i]))
 			PB_TRY(write_pairs(c, i, err));
+		if (c->subjects[i].r.evaluation)
+			PB_TRY(write_cells(c, i, err));
 		for (k = 0; k < c->subjects[i].n_sweeps; k++)
 			PB_TRY(write_sweep(c, i, k, err));
 	}

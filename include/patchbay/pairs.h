@@ -35,7 +35,7 @@ struct pb_pairs {
 	size_t max_length;
 	size_t n_roles; /* roles that any pair names, in order of appearance */
 	const char **roles;
-	int32_t bos;           /* the id prepended to text prompts, -1: none */
+	int32_t bos; /* the id prepended to text prompts, -1: none */
 	/* [n_tokens] every id of the prompts, answers, foils and candidates, rising, and its text
 	 * (pb_pairs_name_tokens); 0: not known */
 	size_t n_tokens;

@@ -28,9 +28,10 @@ struct pb_report_options {
 };
 
 /* Write it: aside, then put in place when it is whole. PB_ERR_INPUT: a file that is none of these,
- * files of different experiments without `compare`, a folder with something else in it, a bad style;
- * PB_ERR_CHECK: a damaged file; PB_ERR_IO: it could not be written. Then the folder is as it was. */
-enum pb_status pb_report_make(const struct pb_report_options *options, struct pb_error *err);
+ * files of different experiments without `compare`, a folder with something else in it, a bad
+ * style; PB_ERR_CHECK: a damaged file; PB_ERR_IO: it could not be written. Then the folder is as it
+ * was. */
+enum pb_status pb_report_make(const struct pb_report_options *given, struct pb_error *err);
 
 #ifdef __cplusplus
 }
