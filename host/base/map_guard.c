@@ -7,7 +7,6 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,18 +17,18 @@
 
 struct entry {
 	struct entry *next; /* never changes */
-	_Atomic(uintptr_t) begin;
-	_Atomic(size_t) size; /* 0: unused */
+	uintptr_t begin;
+	size_t size; /* 0: unused */
 	char path[];
 };
 
-static _Atomic(struct entry *) entries;
+static struct entry *entries;
 static pthread_mutex_t writers = PTHREAD_MUTEX_INITIALIZER;
 
 static struct entry *unused_entry(const char *path)
 {
-	for (struct entry *e = atomic_load(&entries); e; e = e->next)
-		if (atomic_load(&e->size) == 0 && strcmp(e->path, path) == 0)
+	for (struct entry *e = __atomic_load_n(&entries, __ATOMIC_SEQ_CST); e; e = e->next)
+		if (__atomic_load_n(&e->size, __ATOMIC_SEQ_CST) == 0 && strcmp(e->path, path) == 0)
 			return e;
 	return NULL;
 }
@@ -41,11 +40,11 @@ static struct entry *new_entry(const char *path)
 
 	if (!e)
 		return NULL;
-	atomic_init(&e->begin, 0);
-	atomic_init(&e->size, 0);
+	e->begin = 0;
+	e->size = 0;
 	memcpy(e->path, path, length);
-	e->next = atomic_load(&entries);
-	atomic_store(&entries, e);
+	e->next = __atomic_load_n(&entries, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&entries, e, __ATOMIC_SEQ_CST);
 	return e;
 }
 
@@ -59,8 +58,8 @@ enum pb_status pb_map_guard_add(const void *data, size_t size, const char *path,
 	if (!e)
 		e = new_entry(path);
 	if (e) {
-		atomic_store(&e->begin, (uintptr_t)data);
-		atomic_store(&e->size, size);
+		__atomic_store_n(&e->begin, (uintptr_t)data, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&e->size, size, __ATOMIC_SEQ_CST);
 	}
 	(void)pthread_mutex_unlock(&writers);
 	return e ? PB_OK : pb_fail(err, PB_ERR_MEMORY, "out of memory: the map of %s", path);
@@ -69,9 +68,10 @@ enum pb_status pb_map_guard_add(const void *data, size_t size, const char *path,
 void pb_map_guard_remove(const void *data)
 {
 	(void)pthread_mutex_lock(&writers);
-	for (struct entry *e = atomic_load(&entries); e; e = e->next)
-		if (atomic_load(&e->size) > 0 && atomic_load(&e->begin) == (uintptr_t)data)
-			atomic_store(&e->size, 0);
+	for (struct entry *e = __atomic_load_n(&entries, __ATOMIC_SEQ_CST); e; e = e->next)
+		if (__atomic_load_n(&e->size, __ATOMIC_SEQ_CST) > 0 &&
+		    __atomic_load_n(&e->begin, __ATOMIC_SEQ_CST) == (uintptr_t)data)
+			__atomic_store_n(&e->size, 0, __ATOMIC_SEQ_CST);
 	(void)pthread_mutex_unlock(&writers);
 }
 
@@ -120,9 +120,9 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
 	uintptr_t at = (uintptr_t)info->si_addr;
 
 	(void)context;
-	for (struct entry *e = atomic_load(&entries); e; e = e->next) {
-		uintptr_t begin = atomic_load(&e->begin);
-		size_t size = atomic_load(&e->size);
+	for (struct entry *e = __atomic_load_n(&entries, __ATOMIC_SEQ_CST); e; e = e->next) {
+		uintptr_t begin = __atomic_load_n(&e->begin, __ATOMIC_SEQ_CST);
+		size_t size = __atomic_load_n(&e->size, __ATOMIC_SEQ_CST);
 
 		if (size > 0 && at >= begin && at - begin < size) {
 			tell(e, size);

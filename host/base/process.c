@@ -15,8 +15,6 @@
 
 #define SAID_MOST ((size_t)64 << 10)
 
-extern char **environ;
-
 /* The environment and one setting more, which goes first so that it counts. */
 static enum pb_status environment_with(const char *setting, char ***out, struct pb_error *err)
 {

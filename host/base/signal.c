@@ -1,7 +1,6 @@
 /* Stop requests: they are noted here and heeded elsewhere (engine/stopping.c). What is not heeded
  * in time ends the process all the same, which loses no more than a power cut would. */
 #include <signal.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,10 +12,10 @@
 #define EXIT_INPUT 2
 
 static volatile sig_atomic_t signal_seen;
-/* Seconds of the monotonic clock; 0: none. Atomics without locks are safe in a handler. */
-static _Atomic long asked_at_ns, leave_at;
-static atomic_uint grace_seconds;
-static atomic_bool no_hope;
+/* Seconds of the monotonic clock; 0: none. Atomic, without locks: safe in a handler. */
+static long asked_at_ns, leave_at;
+static unsigned grace_seconds;
+static bool no_hope;
 static bool installed;
 
 static long now_ns(void)
@@ -31,19 +30,19 @@ static long now_ns(void)
 static void leave_in(unsigned seconds)
 {
 	long now = now_ns() / 1000000000L, at = now + (long)seconds,
-	     before = atomic_load(&leave_at);
+	     before = __atomic_load_n(&leave_at, __ATOMIC_SEQ_CST);
 
 	if (before != 0 && before <= at)
 		return;
-	atomic_store(&leave_at, at);
+	__atomic_store_n(&leave_at, at, __ATOMIC_SEQ_CST);
 	(void)alarm(seconds > 0 ? seconds : 1);
 }
 
 static void request_stop(int number)
 {
 	if (signal_seen == 0) {
-		atomic_store(&asked_at_ns, now_ns());
-		leave_in(atomic_load(&grace_seconds));
+		__atomic_store_n(&asked_at_ns, now_ns(), __ATOMIC_SEQ_CST);
+		leave_in(__atomic_load_n(&grace_seconds, __ATOMIC_SEQ_CST));
 	}
 	signal_seen = number;
 	/* The second Ctrl-C finds the default action and ends the process at once. */
@@ -57,7 +56,7 @@ static void leave(int number)
 				   "was over (--grace, --time-limit): the same command continues\n";
 	static const char vain[] = "patchbay: the time limit is too short for a chunk: nothing was "
 				   "done in all of it: give more time, or a smaller engine.chunk\n";
-	bool hopeless = signal_seen == 0 && atomic_load(&no_hope);
+	bool hopeless = signal_seen == 0 && __atomic_load_n(&no_hope, __ATOMIC_SEQ_CST);
 	ssize_t written = hopeless ? write(STDERR_FILENO, vain, sizeof vain - 1)
 				   : write(STDERR_FILENO, over, sizeof over - 1);
 
@@ -79,7 +78,7 @@ void pb_signals_install(unsigned grace)
 {
 	static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1};
 
-	atomic_store(&grace_seconds, grace);
+	__atomic_store_n(&grace_seconds, grace, __ATOMIC_SEQ_CST);
 	catch (SIGALRM, leave);
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
 		catch (numbers[i], request_stop);
@@ -94,13 +93,13 @@ bool pb_stop_requested(void)
 int pb_stop_signal(double *at)
 {
 	if (at)
-		*at = 1e-9 * (double)atomic_load(&asked_at_ns);
+		*at = 1e-9 * (double)__atomic_load_n(&asked_at_ns, __ATOMIC_SEQ_CST);
 	return signal_seen;
 }
 
 void pb_leave_hopeless(bool hopeless)
 {
-	atomic_store(&no_hope, hopeless);
+	__atomic_store_n(&no_hope, hopeless, __ATOMIC_SEQ_CST);
 }
 
 void pb_leave_within(double seconds)

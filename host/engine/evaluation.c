@@ -166,8 +166,7 @@ static void print_plan(struct pb_running *r, FILE *out)
 		"time        about %.3g s at this machine's %.0f GFLOP/s\n",
 		r->prompts.n, r->prompts.max_length, p->n_chunks, p->n_chunks == 1 ? "" : "s",
 		p->chunk_pairs, p->flops * 1e-9, p->n_rows, (double)p->peak_bytes / 1048576.0,
-		(double)p->memory / 1048576.0, r->room.rows_most, seconds(r),
-		r->gemm_rate * 1e-9);
+		(double)p->memory / 1048576.0, r->room.rows_most, seconds(r), r->gemm_rate * 1e-9);
 }
 
 static enum pb_status prepare(struct pb_running *r, struct pb_error *err)

@@ -55,6 +55,8 @@ enum pb_status pb_stopping_begin(struct pb_stopping *s, struct pb_team *team, co
 	if (left.limited) {
 		s->deadline = s->started + left.seconds;
 		s->full = left.seconds >= FULL * left.whole;
+		/* until something is done; of several processes another one may have */
+		pb_leave_hopeless(s->full && team->size == 1);
 		pb_leave_within(left.seconds);
 	}
 cleanup:
@@ -75,6 +77,8 @@ static void ask(struct pb_stopping *s, enum pb_stop_why why, double at)
 		return;
 	s->why = why;
 	s->asked_at = at;
+	if (why != PB_STOP_TIME)
+		pb_leave_hopeless(false);
 	pb_leave_within(s->grace);
 }
 
@@ -142,8 +146,6 @@ bool pb_stopping_allows(struct pb_stopping *s, double units)
 void pb_stopping_chunk(struct pb_stopping *s, double units)
 {
 	s->chunk_at = pb_seconds();
-	/* of several processes another one may have done something */
-	pb_leave_hopeless(s->full && s->n_done == 0 && s->team->size == 1 && s->why == PB_STOP_NOT);
 	s->units = units;
 	s->step_at = s->chunk_at;
 	s->step_longest = 0.0;

@@ -392,6 +392,6 @@ enum pb_status pb_gpu_model_check(const char *name, struct pb_error *err);
 /* What the planned sweep would take there at best, and of what that is made up. */
 /* Returns its seconds at best; out NULL: nothing is printed. */
 double pb_gpu_model_print(const char *name, const struct pb_arch *arch, const struct pb_plan *plan,
-			enum pb_precision precision, size_t longest, FILE *out);
+			  enum pb_precision precision, size_t longest, FILE *out);
 
 #endif

@@ -131,7 +131,8 @@ int pb_stop_signal(double *at);
 /* End the process with status 75 so many seconds from now, unless it has ended by then. The
  * earliest such end counts. Does nothing before pb_signals_install. */
 void pb_leave_within(double seconds);
-/* Such an end, unless a signal brought it about, would come at each new start: it has status 2 then. */
+/* Such an end, unless a signal brought it about, would come at each new start: it has status 2
+ * then. */
 void pb_leave_hopeless(bool hopeless);
 
 /* ---- SHA-256 ------------------------------------------------------------------------- */

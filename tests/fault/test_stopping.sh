@@ -76,12 +76,11 @@ succeed "$patchbay" run run.yaml -o twice.h5 -q --set engine.chunk=8
 # ---- the grace -----------------------------------------------------------------------------------
 # Nothing is known of the only chunk when the signal comes: it is given up at the next wave.
 begun=$(date +%s%N)
-timeout -s USR1 0.4 "$patchbay" run run.yaml -o grace.h5 -q "${one_chunk[@]}" --grace 1 2>told
+timeout -s USR1 0.4 "$patchbay" run run.yaml -o grace.h5 -q "${one_chunk[@]}" --grace 15 2>told
 status=$?
 took=$((($(date +%s%N) - begun) / 1000000))
 is_true "a chunk that will not be done is dropped (${took} ms)" grep -q "stopped after 0 of 1 chunks, by SIGUSR1" told
-# a machine that does not let it run at all has no bound; 1 s of grace and 0.4 s are far below
-is_true "within the grace" test $took -lt 6000
+is_true "within the grace" test $took -lt 15500
 succeed "$patchbay" run run.yaml -o grace.h5 -q "${one_chunk[@]}"
 "$patchbay" run run.yaml -o reference_one.h5 -q "${one_chunk[@]}" || exit 1
 same grace.h5 reference_one.h5
