@@ -208,19 +208,34 @@ cleanup:
 	return status;
 }
 
+/* The folder could be written when the run began: where it cannot now, it is the disk that changed.
+ */
+static enum pb_status still_writable(const struct pb_experiment *e, struct pb_error *err)
+{
+	struct pb_aside aside = {0};
+	struct pb_error inner = {0};
+	enum pb_status status = pb_aside_begin(&aside, e->output, &inner);
+
+	pb_aside_end(&aside);
+	if (status == PB_ERR_INPUT)
+		status = PB_ERR_IO;
+	return status == PB_OK ? PB_OK : pb_fail(err, status, "%s", inner.message);
+}
+
 enum pb_status pb_result_assemble(const struct pb_experiment *e, struct pb_error *err)
 {
 	struct pb_part_source source = pb_part_source_folder(e);
 	struct pb_error inner = {0};
-	enum pb_status status = pb_result_place(e, &source, &inner);
+	enum pb_status status;
 
+	PB_TRY(still_writable(e, err));
+	status = pb_result_place(e, &source, &inner);
 	if (status == PB_OK)
 		return pb_parts_remove(e, err);
-	/* the folder could be written when the run began: it is the disk that changed */
-	if (inner.status == PB_ERR_INPUT)
-		inner.status = PB_ERR_IO;
 	if (status == PB_ERR_CHECK)
 		return pb_fail(err, status, "%s\n%s was not written; its parts stay in %s.parts",
 			       inner.message, e->output, e->output);
 	return pb_h5_fail_file(err, &inner, "cannot make file", e->output);
+cleanup:
+	return status;
 }

@@ -69,8 +69,9 @@ def gone_wrong(name, job, out, call, kind, done):
     last = text[text.rfind("patchbay: "):]
     ok = check(f"{name}: status 1", status == 1 or (kind == "EACCES" and status == 2), status)
     ok &= check(f"{name}: names the file", "/out." in last, text[-400:])
-    if kind in CAUSES:
-        ok &= check(f"{name}: says why", CAUSES[kind] in last, text[-400:])
+    if kind in CAUSES:  # HDF5 may say of an attribute that it cannot read only that it is not there
+        ok &= check(f"{name}: says why", CAUSES[kind] in last or (
+            call == "pread" and "damaged" in last), text[-400:])
     if os.path.exists(out):
         ok &= job.compare(f"{name}: a final file is a whole one", out)
     if call != "unlink":
