@@ -122,8 +122,9 @@ def pixels(path):
 
 def test_heat_map(root):
     """Each head has the colour of its value, outlined by p_fwer, hatched where not applicable."""
-    effects = np.zeros((6, 3, 4))
-    effects[:, 1, 2], effects[:, 2, 0], effects[:, 0, 3], effects[:, 2, 3] = 4, -2, np.nan, .3
+    effects = np.random.default_rng(3).normal(0, .02, (6, 3, 4))
+    for cell, value in (((1, 2), 4), ((2, 0), -2), ((0, 3), np.nan), ((2, 3), .3)):
+        effects[(slice(None), *cell)] += value
     with ResultFile(root / "heat.h5") as f:
         f.sweep(effects=effects)
         f.sweep("patch_z_noise_all", effects=-effects)
