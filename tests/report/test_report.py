@@ -416,12 +416,15 @@ def test_damage(root):
         check(f"{name}: refused", good, (result.returncode, result.stderr))
         left = [p.name for p in root.iterdir() if p.name.startswith("damaged") and p != path]
         check(f"{name}: nothing left", not left, left)
+    if SANITIZED:
+        skip("damaged bytes", "HDF5's own crashes, which a child process takes, would count as reports")
+        return
     # Bytes of the middle overwritten: any result but a crash.
     with ResultFile(root / "bytes.h5") as f:
         f.sweep()
     whole = (root / "bytes.h5").read_bytes()
     rng = np.random.default_rng(1)
-    for i in range(4 if SANITIZED else 12):
+    for _ in range(12):
         data = bytearray(whole)
         at = int(rng.integers(100, len(data) - 600))
         data[at:at + 400] = rng.integers(0, 256, 400, dtype="u1").tobytes()
