@@ -122,8 +122,9 @@ def pixels(path):
 
 def test_heat_map(root):
     """Each head has the colour of its value, outlined by p_fwer, hatched where not applicable."""
-    effects = np.zeros((6, 3, 4))
-    effects[:, 1, 2], effects[:, 2, 0], effects[:, 0, 3] = 4, -2, np.nan
+    effects = np.random.default_rng(3).normal(0, .02, (6, 3, 4))
+    for cell, value in (((1, 2), 4), ((2, 0), -2), ((0, 3), np.nan), ((2, 3), .3)):
+        effects[(slice(None), *cell)] += value
     with ResultFile(root / "heat.h5") as f:
         f.sweep(effects=effects)
         f.sweep("patch_z_noise_all", effects=-effects)
@@ -415,12 +416,15 @@ def test_damage(root):
         check(f"{name}: refused", good, (result.returncode, result.stderr))
         left = [p.name for p in root.iterdir() if p.name.startswith("damaged") and p != path]
         check(f"{name}: nothing left", not left, left)
+    if SANITIZED:
+        skip("damaged bytes", "HDF5's own crashes, which a child process takes, would count as reports")
+        return
     # Bytes of the middle overwritten: any result but a crash.
     with ResultFile(root / "bytes.h5") as f:
         f.sweep()
     whole = (root / "bytes.h5").read_bytes()
     rng = np.random.default_rng(1)
-    for i in range(4 if SANITIZED else 12):
+    for _ in range(12):
         data = bytearray(whole)
         at = int(rng.integers(100, len(data) - 600))
         data[at:at + 400] = rng.integers(0, 256, 400, dtype="u1").tobytes()
@@ -485,7 +489,10 @@ def main():
         for test in (test_heat_map, test_png, test_kinds, test_numbers, test_hostile_text, test_odd_sizes,
                      test_partial_and_several, test_other_files, test_damage, test_folders, test_size_and_speed):
             start = time.monotonic()
-            test(root)
+            try:
+                test(root)
+            except Exception as error:  # the other tests still say what they find
+                check(test.__name__, False, f"{type(error).__name__}: {error}")
             print(f"{test.__name__}: {time.monotonic() - start:.1f} s", flush=True)
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     sys.exit(1 if failed else 0)
