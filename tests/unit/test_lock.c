@@ -246,9 +246,11 @@ Test(lock, of_a_slurm_job_that_is_gone_is_taken_over)
 	    {"42 RUNNING\\n43 PENDING\\n", 0, true}, /* an array whose first task is over */
 	};
 	char *text = owner_with("machine: elsewhere", "slurm_job: 41"), *bin,
-	     tools[] = "/tmp/pb_squeue_XXXXXX", command[64], *path = strdup(getenv("PATH"));
+	     tools[] = "/tmp/pb_squeue_XXXXXX", command[64], *path = getenv("PATH");
 	struct place p;
 
+	path = strdup(path != NULL ? path : "/bin:/usr/bin");
+	cr_assert(path != NULL);
 	place_new(&p);
 	bin = mkdtemp(tools);
 	cr_assert(bin != NULL);

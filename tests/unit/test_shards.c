@@ -323,8 +323,8 @@ Test(shards, a_partial_merge_says_what_it_lacks)
 	text_is(f, "/", "missing_chunks", "1, 4");
 	cr_assert_eq((int)read_attribute(f, "/", "n_missing"), 3);
 	clean = read_doubles(f, "base/clean/logit_diff", 9);
-	all = read_doubles(&x.whole, "sweeps/0_patch_z_denoise_all/logit_diff", 9 * 12);
-	values = read_doubles(f, "sweeps/0_patch_z_denoise_all/logit_diff", 9 * 12);
+	all = read_doubles(&x.whole, "sweeps/0_patch_z_denoise_all/logit_diff", 108);
+	values = read_doubles(f, "sweeps/0_patch_z_denoise_all/logit_diff", 108);
 	for (size_t i = 0; i < 9; i++) {
 		const bool missing = i == 2 || i == 3 || i == 8;
 
