@@ -110,12 +110,13 @@ static void make_layout(struct layout *l, const struct pb_heat *heat, const stru
 static void hatch(struct pb_drawing *d, double x, double y, double w, double h)
 {
 	const double step = fmax(2.2, fmin(w, h) / 3);
-	double t;
+	const int n = (int)((w + h - 0.1) / step);
+	int i;
 
-	for (t = step; t < w + h - 0.1; t += step) {
-		const double x0 = fmax(0, t - h), y0 = fmin(t, h), x1 = fmin(t, w),
-			     y1 = fmax(0, t - w);
-		struct pb_mark *mark = pb_draw_line(d, x + x0, y + y0, x + x1, y + y1, 0.3);
+	for (i = 1; i <= n; i++) {
+		const double t = i * step;
+		struct pb_mark *mark = pb_draw_line(d, x + fmax(0, t - h), y + fmin(t, h),
+						    x + fmin(t, w), y + fmax(0, t - w), 0.3);
 
 		mark->stroke = 0x999999;
 	}
@@ -178,7 +179,8 @@ static void draw_place(struct pb_drawing *d, const struct pb_heat *heat, const s
 		       const struct pb_panel *p, size_t place, double x0, double y0)
 {
 	const double x = x0 + l->w * (double)(place % p->n_columns);
-	const double y = y0 + l->h * (double)(place / p->n_columns);
+	const size_t row = place / p->n_columns;
+	const double y = y0 + l->h * (double)row;
 	const double value = value_at(p, place);
 	const uint32_t fill = isnan(value) ? 0xffffff : colour_of(heat, l, value);
 	struct pb_mark *mark = pb_draw_rect(d, x, y, l->w, l->h, fill);
@@ -201,14 +203,14 @@ static void outline(struct pb_drawing *d, const struct layout *l, const struct p
 	size_t i;
 
 	for (i = 0; p->p_fwer != NULL && i < p->n_rows * p->n_columns; i++) {
-		const size_t cell = cell_at(p, i);
+		const size_t cell = cell_at(p, i), row = i / p->n_columns;
 		struct pb_mark *mark;
 
 		if (cell == PB_NO_CELL || !(p->p_fwer[cell] < SIGNIFICANT))
 			continue;
 		mark = pb_draw_rect(d, x0 + l->w * (double)(i % p->n_columns) + width / 2,
-				    y0 + l->h * (double)(i / p->n_columns) + width / 2,
-				    l->w - width, l->h - width, PB_NO_COLOUR);
+				    y0 + l->h * (double)row + width / 2, l->w - width, l->h - width,
+				    PB_NO_COLOUR);
 		mark->stroke = 0x000000;
 		mark->line_width = width;
 	}
@@ -351,10 +353,12 @@ enum pb_status pb_heat_draw(struct pb_figure_list *list, const struct pb_heat *h
 	height = l.panel_h * (double)l.n_rows + l.bar_h +
 		 (heat->panels[0].column_roles != NULL ? l.letters * 1.6 : 0);
 	PB_TRY(pb_figure_add(list, &figure, height, caption, err, "%s", file));
-	for (k = 0; k < heat->n_panels; k++)
+	for (k = 0; k < heat->n_panels; k++) {
+		const size_t row = k / l.n_columns;
+
 		draw_panel(&figure->drawing, heat, &l, &heat->panels[k],
-			   l.panel_w * (double)(k % l.n_columns),
-			   l.panel_h * (double)(k / l.n_columns));
+			   l.panel_w * (double)(k % l.n_columns), l.panel_h * (double)row);
+	}
 	draw_bar(&figure->drawing, heat, &l, l.panel_h * (double)l.n_rows + l.style->size * 0.4);
 	draw_legend(&figure->drawing, heat, &l, height - l.letters * 1.3);
 	*out = figure;

@@ -70,7 +70,7 @@ static json_t *pack_doubles(struct packer *p, const double *values, size_t n)
 
 static json_t *pack_floats(struct packer *p, const double *values, size_t n)
 {
-	float *floats = malloc((n > 0 ? n : 1) * sizeof *floats);
+	float *floats = calloc(n > 0 ? n : 1, sizeof *floats);
 	json_t *object = NULL;
 	size_t i;
 
@@ -156,7 +156,7 @@ static json_t *pack_pairs(struct packer *p, const struct pb_subject *s)
 		set(p, pairs, "roleNames", text_list(p, s->role_names, s->n_roles));
 	}
 	set(p, pairs, "tokens", token_texts(p, s));
-	right = malloc(s->r.n_pairs * sizeof *right);
+	right = calloc(s->r.n_pairs, sizeof *right);
 	for (i = 0; right != NULL && i < s->r.n_pairs; i++)
 		right[i] = s->r.right[i];
 	if (right != NULL)
@@ -196,12 +196,12 @@ static bool is_needed(int column)
 static size_t columns_size(size_t n_cells, bool big)
 {
 	return big ? 5 * packed_size(n_cells, sizeof(float))
-		   : 2 * PB_N_SHOWN * packed_size(n_cells, sizeof(double));
+		   : (size_t)2 * PB_N_SHOWN * packed_size(n_cells, sizeof(double));
 }
 
 static double *picked(const double *values, const int32_t *cells, size_t n)
 {
-	double *out = malloc((n > 0 ? n : 1) * sizeof *out);
+	double *out = calloc(n > 0 ? n : 1, sizeof *out);
 	size_t i;
 
 	for (i = 0; out != NULL && i < n; i++)
@@ -235,8 +235,8 @@ static json_t *pack_columns(struct packer *p, const struct pb_shown_sweep *w, in
 static int32_t *few_cells(const struct pb_shown_sweep *w, size_t *n)
 {
 	const double *effect = w->columns[0][PB_SHOWN_EFFECT];
-	struct pb_ranked *order = malloc(w->grid.n_cells * sizeof *order);
-	int32_t *cells = malloc(FEW * sizeof *cells);
+	struct pb_ranked *order = calloc(w->grid.n_cells, sizeof *order);
+	int32_t *cells = calloc(FEW, sizeof *cells);
 	size_t i;
 
 	*n = w->grid.n_cells < FEW ? w->grid.n_cells : FEW;
@@ -355,7 +355,7 @@ static json_t *pack_pattern(struct packer *p, const double *pattern, size_t n, s
 {
 	json_t *object = json_pack("{s:I, s:I, s:I}", "layer", (json_int_t)layer, "head",
 				   (json_int_t)head, "n", (json_int_t)n);
-	uint8_t *bytes = malloc(n * n);
+	uint8_t *bytes = calloc(n, n);
 	size_t i;
 
 	for (i = 0; bytes != NULL && i < n * n; i++)

@@ -63,15 +63,26 @@ static void tick_text(char text[32], double value, double step)
 	(void)snprintf(text, 32, "%.4g", fabs(value) < step * 1e-6 ? 0.0 : value);
 }
 
+/* The ticks of a range are (*first + i) * step, i < the number returned. */
+static int tick_places(double low, double high, double step, double *first)
+{
+	const double n = floor(high / step + 1e-9) - ceil(low / step);
+
+	*first = ceil(low / step);
+	return n >= 0 && n < 1000 ? (int)n + 1 : 0;
+}
+
 static void ticks_x(const struct pb_plot *p, bool whole)
 {
 	const double size = p->style->size * 0.85;
 	const double step = tick_step(p->x_high - p->x_low, (int)fmax(2, p->w / (size * 5)), whole);
-	double v;
+	double first;
+	const int n = tick_places(p->x_low, p->x_high, step, &first);
 	char text[32];
+	int i;
 
-	for (v = ceil(p->x_low / step) * step; v <= p->x_high + step * 1e-9; v += step) {
-		const double x = pb_plot_x(p, v);
+	for (i = 0; i < n; i++) {
+		const double v = (first + i) * step, x = pb_plot_x(p, v);
 
 		pb_draw_line(p->d, x, p->y + p->h, x, p->y + p->h + 2, p->style->line);
 		tick_text(text, v, step);
@@ -84,11 +95,13 @@ static void ticks_y(const struct pb_plot *p)
 	const double size = p->style->size * 0.85;
 	const double step =
 	    tick_step(p->y_high - p->y_low, (int)fmax(2, p->h / (size * 2.4)), false);
-	double v;
+	double first;
+	const int n = tick_places(p->y_low, p->y_high, step, &first);
 	char text[32];
+	int i;
 
-	for (v = ceil(p->y_low / step) * step; v <= p->y_high + step * 1e-9; v += step) {
-		const double y = pb_plot_y(p, v);
+	for (i = 0; i < n; i++) {
+		const double v = (first + i) * step, y = pb_plot_y(p, v);
 
 		pb_draw_line(p->d, p->x - 2, y, p->x, y, p->style->line);
 		tick_text(text, v, step);

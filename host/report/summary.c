@@ -103,15 +103,15 @@ cleanup:
 /* "states 4, steps 10" of a cell. */
 static void cell_words(const struct pb_eval_axes *axes, size_t cell, char *text, size_t size)
 {
-	size_t a, used = 0, behind = axes->n_cells;
+	size_t steps[PB_CELL_AXES], a, used = 0;
 
+	for (a = axes->n; a-- > 0; cell /= axes->sizes[a])
+		steps[a] = cell % axes->sizes[a];
 	text[0] = '\0';
 	for (a = 0; a < axes->n; a++) {
-		int n;
+		const int n = snprintf(text + used, size - used, "%s%s %g", a > 0 ? ", " : "",
+				       axes->names[a], axes->values[a][steps[a]]);
 
-		behind /= axes->sizes[a];
-		n = snprintf(text + used, size - used, "%s%s %g", a > 0 ? ", " : "", axes->names[a],
-			     axes->values[a][cell / behind % axes->sizes[a]]);
 		used += n > 0 && (size_t)n < size - used ? (size_t)n : 0;
 	}
 }
