@@ -195,9 +195,10 @@ void pb_batch_write_end(const struct pb_batch *b, FILE *out)
 		fputs(")\n\"$patchbay\" merge \"$output\" \"${shards[@]}\" || exit\n", out);
 	}
 	fputs("\"$patchbay\" verify \"$output\" || exit\n", out);
-	if (strcmp(b->verb, "run") == 0)
-		fputs("exec \"$patchbay\" top \"$output\"\n", out);
-	else
-		fputs("exec \"$patchbay\" info \"$output\"\n", out);
+	fprintf(out, "\"$patchbay\" %s \"$output\" || exit\n",
+		strcmp(b->verb, "run") == 0 ? "top" : "info");
+	fputs("\"$patchbay\" report --force \"$output\" -o \"${output%.h5}-report\" ||\n"
+	      "\techo \"the result is there and right; there is no report of it\" >&2\n",
+	      out);
 	free(name);
 }

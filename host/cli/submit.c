@@ -279,7 +279,7 @@ static enum pb_status go(const struct pb_batch *b, const char *script, const cha
 	(void)fflush(stdout);
 	status = give(end_script, job, &last, err);
 	if (status == PB_OK)
-		printf("job %s: when it is done, merge, verify and top\n", last);
+		printf("job %s: when it is done, merge, verify, top and report\n", last);
 cleanup:
 	free(job);
 	free(last);
@@ -431,7 +431,7 @@ enum pb_status pb_verb_submit(int argc, char **argv, struct pb_error *err)
 	    .verb = "submit",
 	    .operands = "CONFIG",
 	    .summary = "Write a SLURM script that fits the run of CONFIG, show it, and with --go "
-		       "submit it, and after it\na job that merges, verifies and ranks.",
+		       "submit it, and after it\na job that merges, verifies, ranks and reports.",
 	    .n_operands_min = 1,
 	    .n_operands_max = 1,
 	    .options = options,

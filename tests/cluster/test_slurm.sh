@@ -139,6 +139,7 @@ done
 check "the dependent merge" ends_well "$merge"
 check "the merged file is that of one process" same reference.h5 out.h5
 check "the merge job ranks" grep -q L1H "patchbay-merge.$merge.log"
+check "and reports" test -s out-report/index.html
 
 # ---- several processes of one run --------------------------------------------------------------
 job=$(CONFIG=short.yaml OUTPUT=node.h5 sbatch --parsable "${here[@]}" --ntasks=2 "$root/configs/slurm/node.sbatch")
