@@ -222,6 +222,16 @@ static enum pb_status visit_pairs(struct pb_codec *c, struct pb_pairs *pairs, st
 	for (i = 0; i < pairs->n_roles; i++)
 		PB_CODEC_TEXT(pairs->roles[i]);
 	PB_CODEC_NUMBER(pairs->bos);
+	PB_CODEC_NUMBER(pairs->n_tokens);
+	PB_CODEC_ARRAY(pairs->token_ids, pairs->n_tokens);
+	PB_CODEC_STRUCTS(pairs->token_texts, pairs->n_tokens);
+	for (i = 0; i < pairs->n_tokens; i++) {
+		PB_CODEC_TEXT(pairs->token_texts[i]);
+		if (pairs->token_texts[i] == NULL) {
+			status = pb_codec_fail("the text of a token", err);
+			goto cleanup;
+		}
+	}
 	PB_CODEC_NUMBER(pairs->n);
 	PB_CODEC_STRUCTS(pairs->items, pairs->n);
 	for (i = 0; i < pairs->n; i++) {

@@ -165,7 +165,7 @@ chmod +x bin/patchbay bin/scontrol
 signalled() {
 	local pid
 	rm -f began requeued
-	CONFIG=c OUTPUT=o SLURM_JOB_ID=7 bash "$root/configs/slurm/gpu.sbatch" >said 2>&1 &
+	CONFIG=c OUTPUT=o PATCHBAY=patchbay SLURM_JOB_ID=7 bash "$root/configs/slurm/gpu.sbatch" >said 2>&1 &
 	pid=$!
 	for _ in $(seq 100); do [ -e began ] || sleep 0.05; done
 	[ -z "$1" ] || kill -s "$1" $pid
