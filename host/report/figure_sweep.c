@@ -326,11 +326,8 @@ cleanup:
 /* ---- which of them -----------------------------------------------------------------------------
  */
 
-static enum pb_status of_sweep(struct map *m, struct pb_error *err)
+static void take_axes(struct map *m)
 {
-	const struct pb_shown_axis *key = pb_sweep_axis(m->w, PB_AXIS_KEY_POSITION);
-	enum pb_status status = PB_OK;
-
 	m->layer = pb_sweep_axis(m->w, PB_AXIS_LAYER);
 	m->head = pb_sweep_axis(m->w, PB_AXIS_HEAD);
 	if (m->head == NULL)
@@ -339,6 +336,14 @@ static enum pb_status of_sweep(struct map *m, struct pb_error *err)
 	m->position = pb_sweep_axis(m->w, PB_AXIS_POSITION);
 	if (m->position == NULL)
 		m->position = pb_sweep_axis(m->w, PB_AXIS_QUERY_POSITION);
+}
+
+static enum pb_status of_sweep(struct map *m, struct pb_error *err)
+{
+	const struct pb_shown_axis *key = pb_sweep_axis(m->w, PB_AXIS_KEY_POSITION);
+	enum pb_status status = PB_OK;
+
+	take_axes(m);
 	if (m->w->grid.sweep.intervention == PB_PATH)
 		return paths(m, err);
 	if (m->layer != NULL && m->head != NULL)
@@ -357,6 +362,62 @@ cleanup:
 	return status;
 }
 
+/* ---- both directions ------------------------------------------------------------------------- */
+
+/* Where the names of two sweeps are the same but for "denoise" and "noise". */
+static bool is_opposite(const struct pb_shown_sweep *denoise, const struct pb_shown_sweep *noise)
+{
+	const char *a = pb_result_sweep_words(denoise->info),
+		   *b = pb_result_sweep_words(noise->info);
+	const char *found = strstr(a, "_denoise_");
+	size_t n;
+
+	if (found == NULL || denoise->info->noise || !noise->info->noise)
+		return false;
+	n = (size_t)(found - a);
+	return strncmp(a, b, n) == 0 && strncmp(b + n, "_noise_", 7) == 0 &&
+	       strcmp(found + 9, b + n + 7) == 0;
+}
+
+/* Layer x head of a sweep and of its opposite beside each other, with one scale. */
+static enum pb_status both_directions(struct map *m, struct pb_shown_sweep *other,
+				      struct pb_error *err)
+{
+	enum pb_status status;
+	struct pb_shown_sweep *first = m->w;
+	struct pb_panel panels[2];
+
+	PB_TRY(head_panel(m, 0, &panels[0], err));
+	m->w = other;
+	take_axes(m);
+	PB_TRY(head_panel(m, 0, &panels[1], err));
+	m->w = first;
+	panels[0].title = "denoise: restoration";
+	panels[1].title = "noise: restoration \xe2\x88\x92 1";
+	status = draw(m, panels, 2, 2, "directions",
+		      "both directions with one scale, mean over pairs by layer and head; outlined "
+		      "where p_fwer < 0.05, hatched where not applicable",
+		      err);
+cleanup:
+	m->w = first;
+	return status;
+}
+
+static enum pb_status directions(struct map *m, struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	size_t k;
+
+	take_axes(m);
+	if (m->layer == NULL || m->head == NULL || m->alpha != NULL || !m->w->by_restoration)
+		return PB_OK;
+	for (k = 0; k < m->s->n_sweeps; k++)
+		if (is_opposite(m->w, &m->s->sweeps[k]) && m->s->sweeps[k].by_restoration)
+			PB_TRY(both_directions(m, &m->s->sweeps[k], err));
+cleanup:
+	return status;
+}
+
 enum pb_status pb_figures_of_sweeps(struct pb_figure_list *list, struct pb_subject *s,
 				    size_t number, struct pb_error *err)
 {
@@ -368,6 +429,8 @@ enum pb_status pb_figures_of_sweeps(struct pb_figure_list *list, struct pb_subje
 		    .list = list, .s = s, .w = &s->sweeps[i], .number = number, .sweep = i};
 
 		status = of_sweep(&m, err);
+		if (status == PB_OK)
+			status = directions(&m, err);
 		pb_arena_free(&m.arena);
 	}
 	return status;

@@ -199,10 +199,12 @@ static void draw_place(struct pb_drawing *d, const struct pb_heat *heat, const s
 static void outline(struct pb_drawing *d, const struct layout *l, const struct pb_panel *p,
 		    double x0, double y0)
 {
-	const double width = fmin(fmax(l->style->line * 1.6, l->h * 0.07), l->h * 0.2);
+	const double least = fmin(l->w, l->h);
+	const double width = fmin(fmax(l->style->line * 1.6, least * 0.07), least * 0.2);
 	size_t i;
 
-	for (i = 0; p->p_fwer != NULL && i < p->n_rows * p->n_columns; i++) {
+	/* Places of a fraction of a point would be nothing but their outlines. */
+	for (i = 0; p->p_fwer != NULL && least > 1 && i < p->n_rows * p->n_columns; i++) {
 		const size_t cell = cell_at(p, i), row = i / p->n_columns;
 		struct pb_mark *mark;
 

@@ -151,6 +151,14 @@ def test_heat_map(root):
             check(f"{name}: outlines", outlined == want == 2, (outlined, want))
             check(f"{name}: hatching", text.count('stroke="#999999"') > 0)
             check(f"{name}: quantity", ("restoration \u2212 1" in text) == (shift != 0))
+    both = ET.parse(out / "figures/0-0_patch_z_denoise_all-directions.svg").getroot()
+    with h5py.File(root / "heat.h5") as f:
+        shown = [f[f"sweeps/{n}/summary/restoration"][:].ravel() - k for k, n in enumerate(("0_patch_z_denoise_all", "1_patch_z_noise_all"))]
+    fills = [r.get("fill") for r in both.iter(f"{SVG}rect") if r.get("data-cell") and "not applicable" not in r.findtext(f"{SVG}title")]
+    values = [v for part in shown for v in part if not np.isnan(v)]
+    most = max(map(abs, values))
+    far = [max(abs(a - b) for a, b in zip(rgb(c), colour(v / most))) for c, v in zip(fills, values)]
+    check("both directions, one scale", len(fills) == len(values) and max(far) <= 1, far)
     other = report(root / "vmax", root / "heat.h5", more=("--vmax", "10", "--style", "page"))
     fill = cells_of(other / "figures/0-0_patch_z_denoise_all-heads.svg")[6][0]
     with h5py.File(root / "heat.h5") as f:
@@ -223,7 +231,7 @@ def test_kinds(root):
         strongest = np.nanargmax(np.abs(f["sweeps/2_path_head_to_q_denoise_freeze_all/summary/effect"][:]))
     a, b, c, d = np.unravel_index(strongest, (3, 4, 3, 4))
     graph = (out / "figures/0-2_path_head_to_q_denoise_freeze_all-graph.svg").read_text()
-    check("the strongest path is drawn", f"L{a}H{b} to L{c}H{d}.q" in graph, (a, b, c, d))
+    check("the strongest path is drawn", f"L{a}H{b} to L{c}H{d}.q" in graph and f">L{c}H{d}<" in graph, (a, b, c, d))
     sets = (out / "figures/0-5_zero_sets_z_noise_all-sets.svg").read_text()
     check("sets by name, random ones behind", "&lt;b&gt;&amp;" in sets and "#c8c8c8" in sets and ">r0<" not in sets)
     data = page_data(out)["files"][0]
