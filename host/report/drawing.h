@@ -33,6 +33,7 @@ struct pb_mark {
 	enum pb_anchor anchor;
 	double turn; /* degrees, clockwise */
 	bool bold;
+	bool crisp;        /* a place of a map: its edges do not mix with what is beside it */
 	const char *title; /* what hovering says, in SVG; NULL: nothing */
 	const char *data;  /* attribute data-cell in SVG; NULL: none */
 };

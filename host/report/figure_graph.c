@@ -155,18 +155,22 @@ static size_t place_nodes(struct graph *g, double left, double width, double top
 static void draw_arrow(struct pb_drawing *d, const struct node *from, const struct node *to,
 		       double size, double width, uint32_t colour, const char *title)
 {
-	const double dx = to->x - from->x, dy = to->y - from->y, length = hypot(dx, dy);
-	const double x = to->x - dx / length * size * 1.5, y = to->y - dy / length * size * 0.9;
-	const double ux = dx / length, uy = dy / length, tip = size * 0.6 + width;
+	const double length = hypot(to->x - from->x, to->y - from->y);
+	const double ux = (to->x - from->x) / length, uy = (to->y - from->y) / length;
+	const double x = to->x - ux * size * 1.5, y = to->y - uy * size * 0.9;
+	const double tip = size * 0.6 + width, back_x = x - ux * tip, back_y = y - uy * tip;
 	const double head[6] = {x,
 				y,
-				x - ux * tip - uy * tip * 0.5,
-				y - uy * tip + ux * tip * 0.5,
-				x - ux * tip + uy * tip * 0.5,
-				y - uy * tip - ux * tip * 0.5};
-	struct pb_mark *mark =
-	    pb_draw_line(d, from->x, from->y, x - ux * tip * 0.8, y - uy * tip * 0.8, width);
+				back_x - uy * tip * 0.5,
+				back_y + ux * tip * 0.5,
+				back_x + uy * tip * 0.5,
+				back_y - ux * tip * 0.5};
+	struct pb_mark *mark;
 
+	/* No run has a path from a head to itself; a file may say so. */
+	if (!(length > 0))
+		return;
+	mark = pb_draw_line(d, from->x, from->y, x - ux * tip * 0.8, y - uy * tip * 0.8, width);
 	mark->stroke = colour;
 	pb_mark_title(d, mark, "%s", title);
 	mark = pb_draw_path(d, head, 3, 0);

@@ -185,6 +185,7 @@ static void draw_place(struct pb_drawing *d, const struct pb_heat *heat, const s
 	const uint32_t fill = isnan(value) ? 0xffffff : colour_of(heat, l, value);
 	struct pb_mark *mark = pb_draw_rect(d, x, y, l->w, l->h, fill);
 
+	mark->crisp = true;
 	if (p->n_rows * p->n_columns <= TITLES_MOST) {
 		say(d, mark, p, place);
 		if (cell_at(p, place) != PB_NO_CELL)
@@ -246,7 +247,8 @@ static void label_columns(struct pb_drawing *d, const struct layout *l, const st
 			if (p->column_roles[c] >= 0)
 				pb_draw_rect(d, x0 + l->w * (double)c, y + 1.5, l->w,
 					     l->style->size * 0.5,
-					     pb_category((size_t)p->column_roles[c]));
+					     pb_category((size_t)p->column_roles[c]))
+				    ->crisp = true;
 		y += l->style->size * 0.8;
 	}
 	for (c = 0; c < p->n_columns; c += l->column_step) {
@@ -308,7 +310,8 @@ static void draw_bar(struct pb_drawing *d, const struct pb_heat *heat, const str
 
 	for (i = 0; i < BAR_STEPS; i++)
 		pb_draw_rect(d, x + w * i / BAR_STEPS, y, w / BAR_STEPS + 0.2, h,
-			     colour_of(heat, l, low + (l->vmax - low) * (i + 0.5) / BAR_STEPS));
+			     colour_of(heat, l, low + (l->vmax - low) * (i + 0.5) / BAR_STEPS))
+		    ->crisp = true;
 	frame = pb_draw_rect(d, x, y, w, h, PB_NO_COLOUR);
 	frame->stroke = PB_INK;
 	frame->line_width = l->style->line;
