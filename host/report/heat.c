@@ -7,7 +7,8 @@
 #include "report/palette.h"
 
 #define SIGNIFICANT 0.05
-#define TITLES_MOST 4000 /* places: beyond, hovering would make files of megabytes */
+#define PLACES_MOST 1000000 /* no eye tells more, and no viewer opens them */
+#define TITLES_MOST 4000    /* places: beyond, hovering would make files of megabytes */
 
 struct layout {
 	const struct pb_style *style;
@@ -351,9 +352,17 @@ enum pb_status pb_heat_draw(struct pb_figure_list *list, const struct pb_heat *h
 	enum pb_status status;
 	struct pb_figure *figure;
 	struct layout l;
+	size_t places = 0, k;
 	double height;
-	size_t k;
 
+	for (k = 0; k < heat->n_panels; k++)
+		places += heat->panels[k].n_rows * heat->panels[k].n_columns;
+	if (places > PLACES_MOST)
+		return pb_fail(
+		    err, PB_ERR_INPUT,
+		    "a map of %zu places cannot be drawn: %s: sweep a part of the layers, "
+		    "heads or positions",
+		    places, file);
 	make_layout(&l, heat, list->style);
 	height = l.panel_h * (double)l.n_rows + l.bar_h +
 		 (heat->panels[0].column_roles != NULL ? l.letters * 1.6 : 0);

@@ -309,6 +309,14 @@ def test_odd_sizes(root):
             check(f"{name}: {svg.name}: numbers", not bad, bad)
 
 
+def test_too_large(root):
+    """A map that nobody could see is an error, not a figure of gigabytes."""
+    with ResultFile(root / "wide.h5", pairs=1, layers=2, heads=1) as f:
+        f.sweep(axes=("layer", ("head", np.arange(600000, dtype="i4"))), effects=np.zeros((1, 2, 600000)))
+    result = run(root / "wide.h5", "-o", root / "wide", "--formats", "svg")
+    check("too large", result.returncode == 2 and "1200000 places" in result.stderr and not (root / "wide").exists(), result.stderr)
+
+
 def test_partial_and_several(root):
     with ResultFile(root / "partial.h5", complete=0) as f:
         f.sweep()
@@ -494,7 +502,7 @@ def test_size_and_speed(root):
 def main():
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        for test in (test_heat_map, test_png, test_kinds, test_numbers, test_hostile_text, test_odd_sizes,
+        for test in (test_heat_map, test_png, test_kinds, test_numbers, test_hostile_text, test_odd_sizes, test_too_large,
                      test_partial_and_several, test_other_files, test_damage, test_folders, test_size_and_speed):
             start = time.monotonic()
             try:
