@@ -8,13 +8,14 @@
 
 #define SIGNIFICANT 0.05
 #define PLACES_MOST 1000000 /* no eye tells more, and no viewer opens them */
+#define VALUES_LEAST 3.8    /* points of a letter */
 #define TITLES_MOST 4000    /* places: beyond, hovering would make files of megabytes */
 
 struct layout {
 	const struct pb_style *style;
 	double left, right, top, bottom; /* margins of a panel */
 	double w, h;                     /* of a place */
-	double letters, column_letters;  /* sizes of labels */
+	double letters, values;          /* sizes of labels, of values in places (0: none) */
 	double panel_w, panel_h;         /* with margins */
 	double bar_h;                    /* colour bar and legend below all */
 	bool turned;                     /* column labels stand upright */
@@ -93,6 +94,12 @@ static void make_layout(struct layout *l, const struct pb_heat *heat, const stru
 	if (first->n_rows > 40)
 		rows = fmin(rows, fmax(style->width * 0.9 / (double)first->n_rows, 2.5));
 	l->h = rows;
+	/* All usual values fit, or none is written. */
+	l->values = fmin(fmin(l->letters, l->h * 0.55), (l->w - 0.8) / pb_text_points("\xe2\x88\x92"
+										      "0.00",
+										      1));
+	if (l->values < VALUES_LEAST)
+		l->values = 0;
 	l->row_step = step_for(first->n_rows, l->h, l->letters);
 	label = widest(first->column_labels, first->n_columns, 1, l->letters);
 	l->turned = label > 0.9 * l->w && label > style->size * 1.6;
@@ -156,24 +163,22 @@ static uint32_t colour_of(const struct pb_heat *heat, const struct layout *l, do
 	return heat->sequential ? pb_sequential(value / l->vmax) : pb_diverging(value / l->vmax);
 }
 
-/* The value within its place, where it fits. */
+/* The value within its place. */
 static void write_value(struct pb_drawing *d, const struct layout *l, double x, double y,
 			double value, uint32_t fill)
 {
-	const double size = fmin(l->letters, l->h * 0.55);
-	char text[24];
+	const double size = l->values;
+	char number[24], text[64];
 
-	(void)snprintf(text, sizeof text,
+	(void)snprintf(number, sizeof number,
 		       fabs(value) >= 9.95    ? "%.0f"
 		       : fabs(value) >= 0.995 ? "%.1f"
 					      : "%.2f",
 		       value);
-	if (strcmp(text, "-0.00") == 0)
-		(void)snprintf(text, sizeof text, "0.00");
-	if (size < 3.8 || pb_text_points(text, size) > l->w - 0.8)
-		return;
-	pb_draw_text(d, x + l->w / 2, y + l->h / 2 + size * 0.36, size, PB_MIDDLE, text)->fill =
-	    pb_ink_on(fill);
+	(void)pb_minus(strcmp(number, "-0.00") == 0 ? "0.00" : number, text);
+	if (size > 0 && pb_text_points(text, size) <= l->w)
+		pb_draw_text(d, x + l->w / 2, y + l->h / 2 + size * 0.36, size, PB_MIDDLE, text)
+		    ->fill = pb_ink_on(fill);
 }
 
 static void draw_place(struct pb_drawing *d, const struct pb_heat *heat, const struct layout *l,
@@ -306,7 +311,7 @@ static void draw_bar(struct pb_drawing *d, const struct pb_heat *heat, const str
 	const double low = heat->sequential ? 0 : -l->vmax;
 	const double x = l->left;
 	struct pb_mark *frame;
-	char text[32];
+	char number[32], text[64];
 	int i;
 
 	for (i = 0; i < BAR_STEPS; i++)
@@ -317,9 +322,9 @@ static void draw_bar(struct pb_drawing *d, const struct pb_heat *heat, const str
 	frame->stroke = PB_INK;
 	frame->line_width = l->style->line;
 	for (i = 0; i <= 2; i++) {
-		(void)snprintf(text, sizeof text, "%.3g", low + (l->vmax - low) * i / 2);
+		(void)snprintf(number, sizeof number, "%.3g", low + (l->vmax - low) * i / 2);
 		pb_draw_text(d, x + w * i / 2, y + h + l->letters * 1.15, l->letters, PB_MIDDLE,
-			     text);
+			     pb_minus(number, text));
 	}
 	pb_draw_text(d, x + w + size, y + h * 0.9, size, PB_START, heat->quantity);
 }
