@@ -95,9 +95,9 @@ static void make_layout(struct layout *l, const struct pb_heat *heat, const stru
 		rows = fmin(rows, fmax(style->width * 0.9 / (double)first->n_rows, 2.5));
 	l->h = rows;
 	/* All usual values fit, or none is written. */
-	l->values = fmin(fmin(l->letters, l->h * 0.55), (l->w - 0.8) / pb_text_points("\xe2\x88\x92"
-										      "0.00",
-										      1));
+	l->values = fmin(fmin(l->letters, l->h * 0.55), (l->w - 2) / pb_text_points("\xe2\x88\x92"
+										    "0.00",
+										    1));
 	if (l->values < VALUES_LEAST)
 		l->values = 0;
 	l->row_step = step_for(first->n_rows, l->h, l->letters);
