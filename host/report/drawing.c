@@ -133,6 +133,20 @@ void pb_mark_data(struct pb_drawing *d, struct pb_mark *mark, size_t cell)
 	mark->data = keep(d, text);
 }
 
+const char *pb_minus(const char *number, char out[64])
+{
+	size_t k = 0;
+
+	for (; *number != '\0' && k < 60; number++) {
+		if (*number == '-')
+			k += pb_utf8_put(0x2212, out + k);
+		else
+			out[k++] = *number;
+	}
+	out[k] = '\0';
+	return out;
+}
+
 /* ---- widths of texts ----------------------------------------------------------------------- */
 
 /* Of DejaVu Sans at size 1, in hundredths: from the space to the tilde. */
@@ -146,6 +160,8 @@ static double width_of(uint32_t code)
 {
 	if (code >= 32 && code < 127)
 		return widths[code - 32] / 100.0;
+	if (code == 0x2212)
+		return 0.84;
 	return code >= 0x1100 ? 1.0 : 0.65;
 }
 

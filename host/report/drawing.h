@@ -33,6 +33,7 @@ struct pb_mark {
 	enum pb_anchor anchor;
 	double turn; /* degrees, clockwise */
 	bool bold;
+	bool crisp;        /* a place of a map: its edges do not mix with what is beside it */
 	const char *title; /* what hovering says, in SVG; NULL: nothing */
 	const char *data;  /* attribute data-cell in SVG; NULL: none */
 };
@@ -69,6 +70,8 @@ void pb_mark_title(struct pb_drawing *d, struct pb_mark *mark, const char *forma
     __attribute__((format(printf, 3, 4)));
 void pb_mark_data(struct pb_drawing *d, struct pb_mark *mark, size_t cell);
 
+/* A number as it is printed: with a minus sign where it has a hyphen. */
+const char *pb_minus(const char *number, char out[64]);
 /* The width of a text, by the letters of DejaVu Sans, which are wide: what fits by it fits. */
 double pb_text_points(const char *text, double size);
 /* `text` cut to `width` points, with an ellipsis where it is; in the drawing's arena. */

@@ -9,6 +9,7 @@
 #include "report/plot.h"
 
 #define PATHS_MOST 20
+#define LEAST_PART 0.1 /* of the strongest path */
 
 const char *pb_receiver_title(const struct pb_shown_sweep *w)
 {
@@ -77,7 +78,6 @@ static size_t sender_node(struct graph *g, const struct pb_shown_sweep *w, size_
 static size_t receiver_node(struct graph *g, const struct pb_shown_sweep *w, size_t cell,
 			    double last)
 {
-	static const char *const letters[PB_N_RECEIVERS] = {".q", ".k", ".v", "", "", ""};
 	const double layer = value_of(w, PB_AXIS_RECEIVER_LAYER, cell);
 	double head = value_of(w, PB_AXIS_RECEIVER_HEAD, cell);
 	char name[48];
@@ -90,8 +90,7 @@ static size_t receiver_node(struct graph *g, const struct pb_shown_sweep *w, siz
 	if (head < 0)
 		(void)snprintf(name, sizeof name, "M%g", layer);
 	else
-		(void)snprintf(name, sizeof name, "L%gH%g%s", layer, head,
-			       letters[w->grid.sweep.receiver]);
+		(void)snprintf(name, sizeof name, "L%gH%g", layer, head);
 	return node_of(g, layer, name);
 }
 
@@ -108,7 +107,9 @@ static enum pb_status make_graph(struct graph *g, const struct pb_subject *s,
 		if (isfinite(effect[i]) && effect[i] != 0)
 			order[n++] = (struct pb_ranked){fabs(effect[i]), i};
 	pb_rank(order, n);
-	g->n_paths = n < PATHS_MOST ? n : PATHS_MOST;
+	while (g->n_paths < n && g->n_paths < PATHS_MOST &&
+	       order[g->n_paths].size >= LEAST_PART * order[0].size)
+		g->n_paths++;
 	for (i = 0; i < g->n_paths; i++) {
 		g->paths[i].cell = order[i].cell;
 		g->paths[i].from = sender_node(g, w, order[i].cell);
@@ -154,18 +155,22 @@ static size_t place_nodes(struct graph *g, double left, double width, double top
 static void draw_arrow(struct pb_drawing *d, const struct node *from, const struct node *to,
 		       double size, double width, uint32_t colour, const char *title)
 {
-	const double dx = to->x - from->x, dy = to->y - from->y, length = hypot(dx, dy);
-	const double x = to->x - dx / length * size * 1.5, y = to->y - dy / length * size * 0.9;
-	const double ux = dx / length, uy = dy / length, tip = size * 0.6 + width;
+	const double length = hypot(to->x - from->x, to->y - from->y);
+	const double ux = (to->x - from->x) / length, uy = (to->y - from->y) / length;
+	const double x = to->x - ux * size * 1.5, y = to->y - uy * size * 0.9;
+	const double tip = size * 0.6 + width, back_x = x - ux * tip, back_y = y - uy * tip;
 	const double head[6] = {x,
 				y,
-				x - ux * tip - uy * tip * 0.5,
-				y - uy * tip + ux * tip * 0.5,
-				x - ux * tip + uy * tip * 0.5,
-				y - uy * tip - ux * tip * 0.5};
-	struct pb_mark *mark =
-	    pb_draw_line(d, from->x, from->y, x - ux * tip * 0.8, y - uy * tip * 0.8, width);
+				back_x - uy * tip * 0.5,
+				back_y + ux * tip * 0.5,
+				back_x + uy * tip * 0.5,
+				back_y - ux * tip * 0.5};
+	struct pb_mark *mark;
 
+	/* No run has a path from a head to itself; a file may say so. */
+	if (!(length > 0))
+		return;
+	mark = pb_draw_line(d, from->x, from->y, x - ux * tip * 0.8, y - uy * tip * 0.8, width);
 	mark->stroke = colour;
 	pb_mark_title(d, mark, "%s", title);
 	mark = pb_draw_path(d, head, 3, 0);
@@ -224,11 +229,11 @@ enum pb_status pb_figure_path_graph(struct pb_figure_list *list, struct pb_subje
 	if (graph.n_paths == 0)
 		goto cleanup;
 	deepest = place_nodes(&graph, size * 3, list->style->width - size * 6, size * 1.6, row);
-	caption =
-	    pb_format("%s: the %zu strongest paths. Red arrows raise the logit difference, "
-		      "blue ones lower it; their width is |mean effect|, %.3g logits at most.",
-		      pb_sweep_title(&arena, w), graph.n_paths,
-		      fabs(w->columns[0][PB_SHOWN_EFFECT][graph.paths[0].cell]));
+	caption = pb_format(
+	    "%s: the %zu strongest path%s, to the %s. Red arrows raise the logit difference, "
+	    "blue ones lower it; their width is |mean effect|, %.3g logits at most.",
+	    pb_sweep_title(&arena, w), graph.n_paths, graph.n_paths == 1 ? "" : "s",
+	    pb_receiver_title(w), fabs(w->columns[0][PB_SHOWN_EFFECT][graph.paths[0].cell]));
 	PB_TRY(pb_figure_add(list, &figure, size * 2.4 + row * ((double)deepest + 0.2),
 			     caption != NULL ? caption : "", err, "%zu-%s-graph", number,
 			     w->info->name));

@@ -3,21 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "report/figure_parts.h"
-#include "report/place.h"
+#include "report/figure_sweep.h"
 
-#define PANELS_MOST 6     /* of alphas, of heads */
-#define HEADS_MOST 12     /* rows of a head x position map */
-#define PATH_ENDS_MOST 30 /* senders, receivers of a matrix */
-
-struct map {
-	struct pb_figure_list *list;
-	struct pb_subject *s;
-	struct pb_shown_sweep *w;
-	size_t number, sweep;
-	struct pb_arena arena;
-	const struct pb_shown_axis *layer, *head, *position, *alpha;
-};
+#define PANELS_MOST 6 /* of alphas, of heads */
+#define HEADS_MOST 12 /* rows of a head x position map */
 
 static const char *cell_label(void *context, size_t cell, char *text, size_t size)
 {
@@ -30,8 +19,8 @@ static const char *cell_label(void *context, size_t cell, char *text, size_t siz
 	return text;
 }
 
-static struct pb_panel panel_of(const struct map *m, const struct pb_placing *p,
-				const size_t *cells)
+struct pb_panel pb_map_panel(const struct pb_sweep_map *m, const struct pb_placing *p,
+			     const size_t *cells)
 {
 	return (struct pb_panel){.n_rows = p->n_rows,
 				 .n_columns = p->n_columns,
@@ -45,7 +34,7 @@ static struct pb_panel panel_of(const struct map *m, const struct pb_placing *p,
 }
 
 /* Draw panels of this sweep, and note whose they are. `what`: the end of the file's name. */
-static enum pb_status draw(struct map *m, const struct pb_panel *panels, size_t n_panels,
+enum pb_status pb_map_draw(struct pb_sweep_map *m, const struct pb_panel *panels, size_t n_panels,
 			   size_t n_columns, const char *what, const char *caption,
 			   struct pb_error *err)
 {
@@ -77,12 +66,12 @@ cleanup:
 
 /* ---- layer x head -------------------------------------------------------------------------- */
 
-static const char *head_title(const struct map *m)
+static const char *head_title(const struct pb_sweep_map *m)
 {
 	return m->head == NULL ? "" : m->head->kind == PB_AXIS_KV_HEAD ? "KV head" : "head";
 }
 
-static enum pb_status head_panel(struct map *m, size_t alpha, struct pb_panel *out,
+static enum pb_status head_panel(struct pb_sweep_map *m, size_t alpha, struct pb_panel *out,
 				 struct pb_error *err)
 {
 	enum pb_status status;
@@ -100,7 +89,7 @@ static enum pb_status head_panel(struct map *m, size_t alpha, struct pb_panel *o
 	PB_TRY(pb_place_cells(&p, &m->arena, &cells, err));
 	PB_TRY(pb_place_labels(p.rows, NULL, p.n_rows, &m->arena, &rows, err));
 	PB_TRY(pb_place_labels(p.columns, NULL, p.n_columns, &m->arena, &columns, err));
-	*out = panel_of(m, &p, cells);
+	*out = pb_map_panel(m, &p, cells);
 	out->row_labels = rows;
 	out->column_labels = columns;
 	out->row_title = "layer";
@@ -113,7 +102,7 @@ cleanup:
 	return status;
 }
 
-static enum pb_status heads(struct map *m, struct pb_error *err)
+enum pb_status pb_map_heads(struct pb_sweep_map *m, struct pb_error *err)
 {
 	enum pb_status status = PB_OK;
 	struct pb_panel panels[PANELS_MOST];
@@ -124,14 +113,14 @@ static enum pb_status heads(struct map *m, struct pb_error *err)
 
 	for (k = 0; k < n; k++)
 		PB_TRY(head_panel(m, k, &panels[k], err));
-	status =
-	    draw(m, panels, n, n > 1 ? 2 : 1, "heads",
-		 m->position != NULL
-		     ? "mean over pairs by layer and head, at the position where the effect is "
-		       "largest; outlined where p_fwer < 0.05, hatched where not applicable"
-		     : "mean over pairs by layer and head; outlined where p_fwer < 0.05, hatched "
-		       "where not applicable",
-		 err);
+	status = pb_map_draw(
+	    m, panels, n, n > 1 ? 2 : 1, "heads",
+	    m->position != NULL
+		? "mean over pairs by layer and head, at the position where the effect is "
+		  "largest; outlined where p_fwer < 0.05, hatched where not applicable"
+		: "mean over pairs by layer and head; outlined where p_fwer < 0.05, hatched "
+		  "where not applicable",
+	    err);
 cleanup:
 	return status;
 }
@@ -146,8 +135,8 @@ static void put_positions(struct pb_panel *panel, const struct pb_position_label
 	panel->column_bold = labels->bold;
 }
 
-static enum pb_status layer_position(struct map *m, const struct pb_position_labels *labels,
-				     struct pb_error *err)
+static enum pb_status layer_position(struct pb_sweep_map *m,
+				     const struct pb_position_labels *labels, struct pb_error *err)
 {
 	enum pb_status status;
 	const struct pb_placing p = {.sweep = m->w,
@@ -161,21 +150,22 @@ static enum pb_status layer_position(struct map *m, const struct pb_position_lab
 
 	PB_TRY(pb_place_cells(&p, &m->arena, &cells, err));
 	PB_TRY(pb_place_labels(p.rows, NULL, p.n_rows, &m->arena, &rows, err));
-	panel = panel_of(m, &p, cells);
+	panel = pb_map_panel(m, &p, cells);
 	panel.row_labels = rows;
 	panel.row_title = "layer";
 	put_positions(&panel, labels);
-	status = draw(m, &panel, 1, 1, "layer-position",
-		      m->head != NULL
-			  ? "by layer and position, the head of the largest effect; prompts differ "
-			    "where tokens are bold"
-			  : "by layer and position; prompts differ where tokens are bold",
-		      err);
+	status = pb_map_draw(
+	    m, &panel, 1, 1, "layer-position",
+	    m->head != NULL
+		? "by layer and position, the head of the largest effect; prompts differ "
+		  "where tokens are bold"
+		: "by layer and position; prompts differ where tokens are bold",
+	    err);
 cleanup:
 	return status;
 }
 
-static enum pb_status head_position(struct map *m, const struct pb_position_labels *labels,
+static enum pb_status head_position(struct pb_sweep_map *m, const struct pb_position_labels *labels,
 				    struct pb_error *err)
 {
 	enum pb_status status;
@@ -195,17 +185,18 @@ static enum pb_status head_position(struct map *m, const struct pb_position_labe
 	p.row_of = row_of;
 	PB_TRY(pb_place_cells(&p, &m->arena, &cells, err));
 	PB_TRY(pb_place_labels(axes, row_of, p.n_rows, &m->arena, &rows, err));
-	panel = panel_of(m, &p, cells);
+	panel = pb_map_panel(m, &p, cells);
 	panel.row_labels = rows;
 	panel.row_title = "head";
 	put_positions(&panel, labels);
-	status = draw(m, &panel, 1, 1, "head-position",
-		      "the strongest heads by position; prompts differ where tokens are bold", err);
+	status = pb_map_draw(
+	    m, &panel, 1, 1, "head-position",
+	    "the strongest heads by position; prompts differ where tokens are bold", err);
 cleanup:
 	return status;
 }
 
-static enum pb_status positions(struct map *m, struct pb_error *err)
+static enum pb_status positions(struct pb_sweep_map *m, struct pb_error *err)
 {
 	enum pb_status status;
 	struct pb_position_labels labels;
@@ -221,7 +212,8 @@ cleanup:
 /* ---- pattern entries ------------------------------------------------------------------------- */
 
 /* The strongest heads, a panel of query x key each. */
-static enum pb_status entries(struct map *m, const struct pb_shown_axis *key, struct pb_error *err)
+static enum pb_status entries(struct pb_sweep_map *m, const struct pb_shown_axis *key,
+			      struct pb_error *err)
 {
 	enum pb_status status;
 	const struct pb_shown_axis *const axes[2] = {m->layer, m->head};
@@ -246,7 +238,7 @@ static enum pb_status entries(struct map *m, const struct pb_shown_axis *key, st
 		while (place[p.only_key] < 0)
 			p.only_key++;
 		PB_TRY(pb_place_cells(&p, &m->arena, &cells, err));
-		panels[k] = panel_of(m, &p, cells);
+		panels[k] = pb_map_panel(m, &p, cells);
 		panels[k].title = names[k];
 		panels[k].row_labels = queries.labels;
 		panels[k].row_title = "query";
@@ -254,71 +246,9 @@ static enum pb_status entries(struct map *m, const struct pb_shown_axis *key, st
 		panels[k].column_title = "key";
 	}
 	if (n > 0)
-		status = draw(m, panels, n, n > 1 ? 2 : 1, "pattern",
-			      "entries of attention patterns, of the heads with the largest effect",
-			      err);
-cleanup:
-	return status;
-}
-
-/* ---- paths ----------------------------------------------------------------------------------- */
-
-static enum pb_status path_matrix(struct map *m, const struct pb_shown_axis *const senders[2],
-				  const struct pb_shown_axis *const receivers[2],
-				  struct pb_error *err)
-{
-	enum pb_status status;
-	struct pb_placing p = {.sweep = m->w,
-			       .rows = {senders[0], senders[1]},
-			       .columns = {receivers[0], receivers[1]}};
-	struct pb_panel panel;
-	const char **rows, **columns;
-	int32_t *row_of, *column_of;
-	size_t *cells;
-
-	PB_TRY(pb_place_strongest(&p, senders, PATH_ENDS_MOST, &m->arena, &row_of, &p.n_rows, err));
-	PB_TRY(pb_place_strongest(&p, receivers, PATH_ENDS_MOST, &m->arena, &column_of,
-				  &p.n_columns, err));
-	if (p.n_rows == 0 || p.n_columns == 0)
-		return PB_OK;
-	p.row_of = row_of;
-	p.column_of = column_of;
-	PB_TRY(pb_place_cells(&p, &m->arena, &cells, err));
-	PB_TRY(pb_place_labels(senders, row_of, p.n_rows, &m->arena, &rows, err));
-	PB_TRY(pb_place_labels(receivers, column_of, p.n_columns, &m->arena, &columns, err));
-	panel = panel_of(m, &p, cells);
-	panel.row_labels = rows;
-	panel.row_title = "sender";
-	panel.column_labels = columns;
-	panel.column_title = pb_receiver_title(m->w);
-	status =
-	    draw(m, &panel, 1, 1, "paths",
-		 "paths from senders to receivers, those of the largest effects; hatched where "
-		 "the receiver is not later than the sender",
-		 err);
-cleanup:
-	return status;
-}
-
-static enum pb_status paths(struct map *m, struct pb_error *err)
-{
-	enum pb_status status;
-	const struct pb_shown_axis *kv = pb_sweep_axis(m->w, PB_AXIS_RECEIVER_KV_HEAD);
-	const struct pb_shown_axis *const senders[2] = {pb_sweep_axis(m->w, PB_AXIS_SENDER_LAYER),
-							pb_sweep_axis(m->w, PB_AXIS_SENDER_HEAD)};
-	const struct pb_shown_axis *const receivers[2] = {
-	    pb_sweep_axis(m->w, PB_AXIS_RECEIVER_LAYER),
-	    kv != NULL ? kv : pb_sweep_axis(m->w, PB_AXIS_RECEIVER_HEAD)};
-
-	if (receivers[0] == NULL && receivers[1] == NULL && senders[1] != NULL) {
-		/* One receiver: the senders alone, as any layer x head map. */
-		m->layer = senders[0];
-		m->head = senders[1];
-		PB_TRY(heads(m, err));
-	} else {
-		PB_TRY(path_matrix(m, senders, receivers, err));
-	}
-	status = pb_figure_path_graph(m->list, m->s, m->number, m->sweep, err);
+		status = pb_map_draw(
+		    m, panels, n, n > 1 ? 2 : 1, "pattern",
+		    "entries of attention patterns, of the heads with the largest effect", err);
 cleanup:
 	return status;
 }
@@ -326,11 +256,8 @@ cleanup:
 /* ---- which of them -----------------------------------------------------------------------------
  */
 
-static enum pb_status of_sweep(struct map *m, struct pb_error *err)
+static void take_axes(struct pb_sweep_map *m)
 {
-	const struct pb_shown_axis *key = pb_sweep_axis(m->w, PB_AXIS_KEY_POSITION);
-	enum pb_status status = PB_OK;
-
 	m->layer = pb_sweep_axis(m->w, PB_AXIS_LAYER);
 	m->head = pb_sweep_axis(m->w, PB_AXIS_HEAD);
 	if (m->head == NULL)
@@ -339,10 +266,18 @@ static enum pb_status of_sweep(struct map *m, struct pb_error *err)
 	m->position = pb_sweep_axis(m->w, PB_AXIS_POSITION);
 	if (m->position == NULL)
 		m->position = pb_sweep_axis(m->w, PB_AXIS_QUERY_POSITION);
+}
+
+static enum pb_status of_sweep(struct pb_sweep_map *m, struct pb_error *err)
+{
+	const struct pb_shown_axis *key = pb_sweep_axis(m->w, PB_AXIS_KEY_POSITION);
+	enum pb_status status = PB_OK;
+
+	take_axes(m);
 	if (m->w->grid.sweep.intervention == PB_PATH)
-		return paths(m, err);
+		return pb_map_paths(m, err);
 	if (m->layer != NULL && m->head != NULL)
-		PB_TRY(heads(m, err));
+		PB_TRY(pb_map_heads(m, err));
 	else if (m->layer != NULL && m->position == NULL)
 		PB_TRY(pb_figure_layers(m->list, m->s, m->number, m->sweep, err));
 	if (key != NULL && m->layer != NULL && m->position != NULL)
@@ -357,6 +292,63 @@ cleanup:
 	return status;
 }
 
+/* ---- both directions ------------------------------------------------------------------------- */
+
+/* Where the names of two sweeps are the same but for "denoise" and "noise". */
+static bool is_opposite(const struct pb_shown_sweep *denoise, const struct pb_shown_sweep *noise)
+{
+	const char *a = pb_result_sweep_words(denoise->info),
+		   *b = pb_result_sweep_words(noise->info);
+	const char *found = strstr(a, "_denoise_");
+	size_t n;
+
+	if (found == NULL || denoise->info->noise || !noise->info->noise)
+		return false;
+	n = (size_t)(found - a);
+	return strncmp(a, b, n) == 0 && strncmp(b + n, "_noise_", 7) == 0 &&
+	       strcmp(found + 9, b + n + 7) == 0;
+}
+
+/* Layer x head of a sweep and of its opposite beside each other, with one scale. */
+static enum pb_status both_directions(struct pb_sweep_map *m, struct pb_shown_sweep *other,
+				      struct pb_error *err)
+{
+	enum pb_status status;
+	struct pb_shown_sweep *first = m->w;
+	struct pb_panel panels[2];
+
+	PB_TRY(head_panel(m, 0, &panels[0], err));
+	m->w = other;
+	take_axes(m);
+	PB_TRY(head_panel(m, 0, &panels[1], err));
+	m->w = first;
+	panels[0].title = "denoise: restoration";
+	panels[1].title = "noise: restoration \xe2\x88\x92 1";
+	status = pb_map_draw(
+	    m, panels, 2, 2, "directions",
+	    "both directions with one scale, mean over pairs by layer and head; outlined "
+	    "where p_fwer < 0.05, hatched where not applicable",
+	    err);
+cleanup:
+	m->w = first;
+	return status;
+}
+
+static enum pb_status directions(struct pb_sweep_map *m, struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	size_t k;
+
+	take_axes(m);
+	if (m->layer == NULL || m->head == NULL || m->alpha != NULL || !m->w->by_restoration)
+		return PB_OK;
+	for (k = 0; k < m->s->n_sweeps; k++)
+		if (is_opposite(m->w, &m->s->sweeps[k]) && m->s->sweeps[k].by_restoration)
+			PB_TRY(both_directions(m, &m->s->sweeps[k], err));
+cleanup:
+	return status;
+}
+
 enum pb_status pb_figures_of_sweeps(struct pb_figure_list *list, struct pb_subject *s,
 				    size_t number, struct pb_error *err)
 {
@@ -364,10 +356,12 @@ enum pb_status pb_figures_of_sweeps(struct pb_figure_list *list, struct pb_subje
 	size_t i;
 
 	for (i = 0; i < s->n_sweeps && status == PB_OK; i++) {
-		struct map m = {
+		struct pb_sweep_map m = {
 		    .list = list, .s = s, .w = &s->sweeps[i], .number = number, .sweep = i};
 
 		status = of_sweep(&m, err);
+		if (status == PB_OK)
+			status = directions(&m, err);
 		pb_arena_free(&m.arena);
 	}
 	return status;

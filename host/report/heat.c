@@ -7,13 +7,15 @@
 #include "report/palette.h"
 
 #define SIGNIFICANT 0.05
-#define TITLES_MOST 4000 /* places: beyond, hovering would make files of megabytes */
+#define PLACES_MOST 1000000 /* no eye tells more, and no viewer opens them */
+#define VALUES_LEAST 3.8    /* points of a letter */
+#define TITLES_MOST 4000    /* places: beyond, hovering would make files of megabytes */
 
 struct layout {
 	const struct pb_style *style;
 	double left, right, top, bottom; /* margins of a panel */
 	double w, h;                     /* of a place */
-	double letters, column_letters;  /* sizes of labels */
+	double letters, values;          /* sizes of labels, of values in places (0: none) */
 	double panel_w, panel_h;         /* with margins */
 	double bar_h;                    /* colour bar and legend below all */
 	bool turned;                     /* column labels stand upright */
@@ -92,6 +94,12 @@ static void make_layout(struct layout *l, const struct pb_heat *heat, const stru
 	if (first->n_rows > 40)
 		rows = fmin(rows, fmax(style->width * 0.9 / (double)first->n_rows, 2.5));
 	l->h = rows;
+	/* All usual values fit, or none is written. */
+	l->values = fmin(fmin(l->letters, l->h * 0.55), (l->w - 2) / pb_text_points("\xe2\x88\x92"
+										    "0.00",
+										    1));
+	if (l->values < VALUES_LEAST)
+		l->values = 0;
 	l->row_step = step_for(first->n_rows, l->h, l->letters);
 	label = widest(first->column_labels, first->n_columns, 1, l->letters);
 	l->turned = label > 0.9 * l->w && label > style->size * 1.6;
@@ -155,24 +163,22 @@ static uint32_t colour_of(const struct pb_heat *heat, const struct layout *l, do
 	return heat->sequential ? pb_sequential(value / l->vmax) : pb_diverging(value / l->vmax);
 }
 
-/* The value within its place, where it fits. */
+/* The value within its place. */
 static void write_value(struct pb_drawing *d, const struct layout *l, double x, double y,
 			double value, uint32_t fill)
 {
-	const double size = fmin(l->letters, l->h * 0.55);
-	char text[24];
+	const double size = l->values;
+	char number[24], text[64];
 
-	(void)snprintf(text, sizeof text,
+	(void)snprintf(number, sizeof number,
 		       fabs(value) >= 9.95    ? "%.0f"
 		       : fabs(value) >= 0.995 ? "%.1f"
 					      : "%.2f",
 		       value);
-	if (strcmp(text, "-0.00") == 0)
-		(void)snprintf(text, sizeof text, "0.00");
-	if (size < 3.8 || pb_text_points(text, size) > l->w - 0.8)
-		return;
-	pb_draw_text(d, x + l->w / 2, y + l->h / 2 + size * 0.36, size, PB_MIDDLE, text)->fill =
-	    pb_ink_on(fill);
+	(void)pb_minus(strcmp(number, "-0.00") == 0 ? "0.00" : number, text);
+	if (size > 0 && pb_text_points(text, size) <= l->w)
+		pb_draw_text(d, x + l->w / 2, y + l->h / 2 + size * 0.36, size, PB_MIDDLE, text)
+		    ->fill = pb_ink_on(fill);
 }
 
 static void draw_place(struct pb_drawing *d, const struct pb_heat *heat, const struct layout *l,
@@ -185,6 +191,7 @@ static void draw_place(struct pb_drawing *d, const struct pb_heat *heat, const s
 	const uint32_t fill = isnan(value) ? 0xffffff : colour_of(heat, l, value);
 	struct pb_mark *mark = pb_draw_rect(d, x, y, l->w, l->h, fill);
 
+	mark->crisp = true;
 	if (p->n_rows * p->n_columns <= TITLES_MOST) {
 		say(d, mark, p, place);
 		if (cell_at(p, place) != PB_NO_CELL)
@@ -199,10 +206,12 @@ static void draw_place(struct pb_drawing *d, const struct pb_heat *heat, const s
 static void outline(struct pb_drawing *d, const struct layout *l, const struct pb_panel *p,
 		    double x0, double y0)
 {
-	const double width = fmin(fmax(l->style->line * 1.6, l->h * 0.07), l->h * 0.2);
+	const double least = fmin(l->w, l->h);
+	const double width = fmin(fmax(l->style->line * 1.6, least * 0.07), least * 0.2);
 	size_t i;
 
-	for (i = 0; p->p_fwer != NULL && i < p->n_rows * p->n_columns; i++) {
+	/* Places of a fraction of a point would be nothing but their outlines. */
+	for (i = 0; p->p_fwer != NULL && least > 1 && i < p->n_rows * p->n_columns; i++) {
 		const size_t cell = cell_at(p, i), row = i / p->n_columns;
 		struct pb_mark *mark;
 
@@ -244,7 +253,8 @@ static void label_columns(struct pb_drawing *d, const struct layout *l, const st
 			if (p->column_roles[c] >= 0)
 				pb_draw_rect(d, x0 + l->w * (double)c, y + 1.5, l->w,
 					     l->style->size * 0.5,
-					     pb_category((size_t)p->column_roles[c]));
+					     pb_category((size_t)p->column_roles[c]))
+				    ->crisp = true;
 		y += l->style->size * 0.8;
 	}
 	for (c = 0; c < p->n_columns; c += l->column_step) {
@@ -301,19 +311,20 @@ static void draw_bar(struct pb_drawing *d, const struct pb_heat *heat, const str
 	const double low = heat->sequential ? 0 : -l->vmax;
 	const double x = l->left;
 	struct pb_mark *frame;
-	char text[32];
+	char number[32], text[64];
 	int i;
 
 	for (i = 0; i < BAR_STEPS; i++)
 		pb_draw_rect(d, x + w * i / BAR_STEPS, y, w / BAR_STEPS + 0.2, h,
-			     colour_of(heat, l, low + (l->vmax - low) * (i + 0.5) / BAR_STEPS));
+			     colour_of(heat, l, low + (l->vmax - low) * (i + 0.5) / BAR_STEPS))
+		    ->crisp = true;
 	frame = pb_draw_rect(d, x, y, w, h, PB_NO_COLOUR);
 	frame->stroke = PB_INK;
 	frame->line_width = l->style->line;
 	for (i = 0; i <= 2; i++) {
-		(void)snprintf(text, sizeof text, "%.3g", low + (l->vmax - low) * i / 2);
+		(void)snprintf(number, sizeof number, "%.3g", low + (l->vmax - low) * i / 2);
 		pb_draw_text(d, x + w * i / 2, y + h + l->letters * 1.15, l->letters, PB_MIDDLE,
-			     text);
+			     pb_minus(number, text));
 	}
 	pb_draw_text(d, x + w + size, y + h * 0.9, size, PB_START, heat->quantity);
 }
@@ -346,9 +357,17 @@ enum pb_status pb_heat_draw(struct pb_figure_list *list, const struct pb_heat *h
 	enum pb_status status;
 	struct pb_figure *figure;
 	struct layout l;
+	size_t places = 0, k;
 	double height;
-	size_t k;
 
+	for (k = 0; k < heat->n_panels; k++)
+		places += heat->panels[k].n_rows * heat->panels[k].n_columns;
+	if (places > PLACES_MOST)
+		return pb_fail(
+		    err, PB_ERR_INPUT,
+		    "a map of %zu places cannot be drawn: %s: sweep a part of the layers, "
+		    "heads or positions",
+		    places, file);
 	make_layout(&l, heat, list->style);
 	height = l.panel_h * (double)l.n_rows + l.bar_h +
 		 (heat->panels[0].column_roles != NULL ? l.letters * 1.6 : 0);

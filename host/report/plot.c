@@ -58,9 +58,12 @@ double pb_plot_bottom(const struct pb_style *style)
 	return style->size * 3.2;
 }
 
-static void tick_text(char text[32], double value, double step)
+static const char *tick_text(char text[64], double value, double step)
 {
-	(void)snprintf(text, 32, "%.4g", fabs(value) < step * 1e-6 ? 0.0 : value);
+	char number[32];
+
+	(void)snprintf(number, sizeof number, "%.4g", fabs(value) < step * 1e-6 ? 0.0 : value);
+	return pb_minus(number, text);
 }
 
 /* The ticks of a range are (*first + i) * step, i < the number returned. */
@@ -78,15 +81,15 @@ static void ticks_x(const struct pb_plot *p, bool whole)
 	const double step = tick_step(p->x_high - p->x_low, (int)fmax(2, p->w / (size * 5)), whole);
 	double first;
 	const int n = tick_places(p->x_low, p->x_high, step, &first);
-	char text[32];
+	char text[64];
 	int i;
 
 	for (i = 0; i < n; i++) {
 		const double v = (first + i) * step, x = pb_plot_x(p, v);
 
 		pb_draw_line(p->d, x, p->y + p->h, x, p->y + p->h + 2, p->style->line);
-		tick_text(text, v, step);
-		pb_draw_text(p->d, x, p->y + p->h + 2.5 + size, size, PB_MIDDLE, text);
+		pb_draw_text(p->d, x, p->y + p->h + 2.5 + size, size, PB_MIDDLE,
+			     tick_text(text, v, step));
 	}
 }
 
@@ -97,15 +100,15 @@ static void ticks_y(const struct pb_plot *p)
 	    tick_step(p->y_high - p->y_low, (int)fmax(2, p->h / (size * 2.4)), false);
 	double first;
 	const int n = tick_places(p->y_low, p->y_high, step, &first);
-	char text[32];
+	char text[64];
 	int i;
 
 	for (i = 0; i < n; i++) {
 		const double v = (first + i) * step, y = pb_plot_y(p, v);
 
 		pb_draw_line(p->d, p->x - 2, y, p->x, y, p->style->line);
-		tick_text(text, v, step);
-		pb_draw_text(p->d, p->x - 3, y + size * 0.36, size, PB_END, text);
+		pb_draw_text(p->d, p->x - 3, y + size * 0.36, size, PB_END,
+			     tick_text(text, v, step));
 	}
 }
 

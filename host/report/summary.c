@@ -103,7 +103,7 @@ cleanup:
 /* "states 4, steps 10" of a cell. */
 static void cell_words(const struct pb_eval_axes *axes, size_t cell, char *text, size_t size)
 {
-	size_t steps[PB_CELL_AXES], a, used = 0;
+	size_t steps[PB_CELL_AXES] = {0}, a, used = 0;
 
 	for (a = axes->n; a-- > 0; cell /= axes->sizes[a])
 		steps[a] = cell % axes->sizes[a];

@@ -96,6 +96,8 @@ static void paint(FILE *out, const struct pb_mark *m)
 		attribute(out, "stroke-dasharray", m->dash);
 	if (m->opacity > 0 && m->opacity < 1)
 		attribute(out, "opacity", m->opacity);
+	if (m->crisp)
+		fputs(" shape-rendering=\"crispEdges\"", out);
 	if (m->data != NULL)
 		fprintf(out, " data-cell=\"%s\"", m->data);
 }

@@ -151,6 +151,14 @@ def test_heat_map(root):
             check(f"{name}: outlines", outlined == want == 2, (outlined, want))
             check(f"{name}: hatching", text.count('stroke="#999999"') > 0)
             check(f"{name}: quantity", ("restoration \u2212 1" in text) == (shift != 0))
+    both = ET.parse(out / "figures/0-0_patch_z_denoise_all-directions.svg").getroot()
+    with h5py.File(root / "heat.h5") as f:
+        shown = [f[f"sweeps/{n}/summary/restoration"][:].ravel() - k for k, n in enumerate(("0_patch_z_denoise_all", "1_patch_z_noise_all"))]
+    fills = [r.get("fill") for r in both.iter(f"{SVG}rect") if r.get("data-cell") and "not applicable" not in r.findtext(f"{SVG}title")]
+    values = [v for part in shown for v in part if not np.isnan(v)]
+    most = max(map(abs, values))
+    far = [max(abs(a - b) for a, b in zip(rgb(c), colour(v / most))) for c, v in zip(fills, values)]
+    check("both directions, one scale", len(fills) == len(values) and max(far) <= 1, far)
     other = report(root / "vmax", root / "heat.h5", more=("--vmax", "10", "--style", "page"))
     fill = cells_of(other / "figures/0-0_patch_z_denoise_all-heads.svg")[6][0]
     with h5py.File(root / "heat.h5") as f:
@@ -223,7 +231,7 @@ def test_kinds(root):
         strongest = np.nanargmax(np.abs(f["sweeps/2_path_head_to_q_denoise_freeze_all/summary/effect"][:]))
     a, b, c, d = np.unravel_index(strongest, (3, 4, 3, 4))
     graph = (out / "figures/0-2_path_head_to_q_denoise_freeze_all-graph.svg").read_text()
-    check("the strongest path is drawn", f"L{a}H{b} to L{c}H{d}.q" in graph, (a, b, c, d))
+    check("the strongest path is drawn", f"L{a}H{b} to L{c}H{d}.q" in graph and f">L{c}H{d}<" in graph, (a, b, c, d))
     sets = (out / "figures/0-5_zero_sets_z_noise_all-sets.svg").read_text()
     check("sets by name, random ones behind", "&lt;b&gt;&amp;" in sets and "#c8c8c8" in sets and ">r0<" not in sets)
     data = page_data(out)["files"][0]
@@ -299,6 +307,14 @@ def test_odd_sizes(root):
         for svg in (out / "figures").glob("*.svg"):
             bad = [n for n in re.findall(r'="([^"]*)"', svg.read_text()) if n in ("nan", "inf", "-nan", "-inf")]
             check(f"{name}: {svg.name}: numbers", not bad, bad)
+
+
+def test_too_large(root):
+    """A map that nobody could see is an error, not a figure of gigabytes."""
+    with ResultFile(root / "wide.h5", pairs=1, layers=2, heads=1) as f:
+        f.sweep(axes=("layer", ("head", np.arange(600000, dtype="i4"))), effects=np.zeros((1, 2, 600000)))
+    result = run(root / "wide.h5", "-o", root / "wide", "--formats", "svg")
+    check("too large", result.returncode == 2 and "1200000 places" in result.stderr and not (root / "wide").exists(), result.stderr)
 
 
 def test_partial_and_several(root):
@@ -486,7 +502,7 @@ def test_size_and_speed(root):
 def main():
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        for test in (test_heat_map, test_png, test_kinds, test_numbers, test_hostile_text, test_odd_sizes,
+        for test in (test_heat_map, test_png, test_kinds, test_numbers, test_hostile_text, test_odd_sizes, test_too_large,
                      test_partial_and_several, test_other_files, test_damage, test_folders, test_size_and_speed):
             start = time.monotonic()
             try:

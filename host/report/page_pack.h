@@ -1,0 +1,33 @@
+/* Packing data for the page. */
+#ifndef PB_REPORT_PAGE_PACK_H
+#define PB_REPORT_PAGE_PACK_H
+
+#include <jansson.h>
+
+#include "report/report_parts.h"
+
+struct pb_packer {
+	size_t left; /* bytes of the budget */
+	bool failed; /* out of memory */
+};
+
+/* What n elements take as base64. */
+size_t pb_packed_size(size_t n, size_t element);
+/* {"t": "f8", "d": base64}: f8, f4, i4 or u1, little-endian. */
+json_t *pb_pack_bytes(struct pb_packer *p, const void *data, size_t n, size_t element,
+		      const char *type);
+json_t *pb_pack_doubles(struct pb_packer *p, const double *values, size_t n);
+json_t *pb_pack_floats(struct pb_packer *p, const double *values, size_t n);
+json_t *pb_pack_ints(struct pb_packer *p, const int32_t *values, size_t n);
+/* object[key] = value, which is given up; a NULL is a failure. */
+void pb_pack_set(struct pb_packer *p, json_t *object, const char *key, json_t *value);
+void pb_pack_append(struct pb_packer *p, json_t *list, json_t *value);
+/* A text of the file, whatever its bytes. */
+json_t *pb_pack_text(const char *text);
+json_t *pb_pack_texts(struct pb_packer *p, const char *const *texts, size_t n);
+
+/* What the readings say of heads, as file["readings"] (page_readings.c). */
+enum pb_status pb_pack_readings(struct pb_packer *p, const struct pb_subject *s, json_t *file,
+				struct pb_error *err);
+
+#endif
