@@ -745,6 +745,7 @@ function draw() {
 $("controls").addEventListener("submit", (e) => e.preventDefault());
 $("filter").addEventListener("input", () => { state.filter = $("filter").value; drawTable(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+matchMedia("print").addEventListener("change", () => maps.forEach((map) => map.draw()));
 let width = window.innerWidth;
 window.addEventListener("resize", () => { if (window.innerWidth !== width) { width = window.innerWidth; drawMaps(); } });
 const first = D.files.findIndex((file) => file.sweeps.length);

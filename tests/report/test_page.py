@@ -263,6 +263,12 @@ def test_looks(browser, path, name):
             check(f"{name}: dark is dark", (sum(int(c) for c in paper[4:-1].split(",")) < 200) == dark, paper)
             if PICTURES:
                 browser.picture(f"{PICTURES}/{name}-{width}-{'dark' if dark else 'light'}.png")
+    browser.size(800, dark=True)
+    browser.send("Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    check(f"{name}: printed on white", browser.js("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)")
+    wide = browser.js("(() => { const t = document.getElementById('cells'); return t.scrollWidth - t.parentElement.clientWidth; })()")
+    check(f"{name}: the table fits on paper", wide <= 0, wide)
+    browser.send("Emulation.setEmulatedMedia", media="")
     browser.size(1280)
     check(f"{name}: nothing asked of a network", browser.js("performance.getEntriesByType('resource').length") == 0)
     check(f"{name}: no errors", not browser.errors(), browser.errors())
