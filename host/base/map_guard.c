@@ -115,6 +115,8 @@ static void tell(const struct entry *e, size_t size)
 	put(": put the file back and give the same command again, finished chunks are kept\n");
 }
 
+static bool told;
+
 static void on_bus_error(int number, siginfo_t *info, void *context)
 {
 	uintptr_t at = (uintptr_t)info->si_addr;
@@ -125,6 +127,9 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
 		size_t size = __atomic_load_n(&e->size, __ATOMIC_SEQ_CST);
 
 		if (size > 0 && at >= begin && at - begin < size) {
+			/* several threads may read the file: the first one tells, and ends all */
+			while (__atomic_exchange_n(&told, true, __ATOMIC_SEQ_CST))
+				(void)pause();
 			tell(e, size);
 			_exit(1);
 		}
