@@ -27,8 +27,8 @@ enum pb_status pb_lock_take(struct pb_lock **out, const char *output, struct pb_
 /* PB_ERR_IO where the lock is no longer this process's: it was removed, or taken over while this
  * one was thought dead. */
 enum pb_status pb_lock_check(const struct pb_lock *lock, struct pb_error *err);
-/* Remove the lock of an output whose owner is gone, and what others left on their way to it. Nothing
- * happens where a process holds it, or nothing can be written. */
+/* Remove the lock of an output whose owner is gone, and what others left on their way to it.
+ * Nothing happens where a process holds it, or nothing can be written. */
 void pb_lock_drop_dead(const char *output);
 /* NULL is allowed. */
 void pb_lock_release(struct pb_lock *lock);

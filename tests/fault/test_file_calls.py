@@ -31,7 +31,7 @@ KINDS = {
 CAUSES = {"ENOSPC": "No space left on device", "EIO": "Input/output error",
           "EDQUOT": "Disk quota exceeded", "EINTR": "Interrupted system call",
           "EACCES": "Permission denied", "ESTALE": "Stale file handle"}
-MOST = {"run": 20, "eval": 8, "merge": 6}  # calls of one name that are tried
+MOST = {"run": 10, "eval": 5, "merge": 4}  # calls of one name that are tried
 
 
 def spread(n, most):
