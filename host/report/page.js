@@ -125,6 +125,7 @@ function choose(file, sweep) {
 	if (!metrics.includes(state.metric)) state.metric = metrics[0];
 	if (!views.some((v) => v[0] === state.view)) state.view = views.length ? views[0][0] : "";
 	state.cell = strongest(s);
+	if (s.file.pairs) state.pair = Math.min(state.pair, s.file.pairs.n - 1);
 	draw();
 }
 function strongest(sweep) {
@@ -160,7 +161,7 @@ function viewsOf(sweep) {
 	}
 	return views;
 }
-const one = (v) => v.map(num);
+const one = (v) => v.map((x) => num(x));
 function positionLabels(sweep, axis) {
 	const pairs = sweep.file.pairs, lengths = unpack(pairs.length);
 	const same = lengths.every((n) => n === lengths[0]) && pairs.shown > 0 && Object.keys(pairs.tokens).length;
@@ -425,6 +426,14 @@ class HeatMap {
 		c.textBaseline = "middle";
 		c.fillText(METRICS[state.metric].title(this.sweep), this.left + w + 14, y + 5, this.width - this.left - w - 16);
 	}
+	/* The place of the chosen cell; in a map of another sweep that of the cell of its name. */
+	chosen() {
+		const now = sweepNow();
+		if (this.sweep === now) return this.layout.cells.indexOf(state.cell);
+		if (state.cell < 0) return -1;
+		const name = label(now, state.cell);
+		return this.layout.cells.findIndex((cell) => cell >= 0 && label(this.sweep, cell) === name);
+	}
 	focusMarks(c) {
 		const draw = (i, colour) => {
 			if (i < 0) return;
@@ -433,7 +442,7 @@ class HeatMap {
 			c.lineWidth = 3;
 			c.strokeRect(x - .5, y - .5, this.w + 1, this.h + 1);
 		};
-		draw(this.layout.cells.indexOf(state.cell), "#e69f00");
+		draw(this.chosen(), "#e69f00");
 		draw(this.cursor, css("--accent"));
 	}
 	at(event) {
@@ -450,10 +459,14 @@ class HeatMap {
 	leave() { hideTip(); }
 	choose(i) {
 		if (i < 0 || this.layout.cells[i] < 0) return;
-		const file = D.files.indexOf(this.sweep.file), sweep = this.sweep.file.sweeps.indexOf(this.sweep);
-		state.cell = this.layout.cells[i];
-		state.file = file;
-		state.sweep = sweep;
+		const cell = this.layout.cells[i];
+		if (this.sweep !== sweepNow()) { /* the other map becomes the first */
+			const focused = document.activeElement === this.canvas;
+			state.other = `${state.file}.${state.sweep}`;
+			choose(D.files.indexOf(this.sweep.file), this.sweep.file.sweeps.indexOf(this.sweep));
+			if (focused && maps[0]) maps[0].canvas.focus();
+		}
+		state.cell = cell;
 		maps.forEach((map) => map.draw());
 		drawTable();
 		drawDetail();
@@ -541,26 +554,35 @@ function drawMaps() {
 /* ---- the table of cells -------------------------------------------------------------------------------- */
 
 const COLUMNS = [["effect", "effect"], ["ci_low", "low"], ["ci_high", "high"], ["restoration", "restoration"], ["p_value", "p"], ["p_fwer", "p_fwer"], ["q_bh", "q"], ["n_pairs", "pairs"]];
-/* Words: all must be in the label, or a comparison such as effect>1. */
-function matcher(text) {
-	const tests = text.trim().split(/\s+/).filter(Boolean).map((word) => {
-		const m = /^([a-z_]+)(<=|>=|<|>|=)(-?[\d.eE+-]+)$/.exec(word);
-		if (!m) return (s, cell) => label(s, cell).toLowerCase().includes(word.toLowerCase());
-		const limit = Number(m[3]), compare = {"<": (x) => x < limit, ">": (x) => x > limit, "<=": (x) => x <= limit, ">=": (x) => x >= limit, "=": (x) => x === limit}[m[2]];
-		const axis = {l: "layer", h: "head", pos: "position"}[m[1]] || m[1];
-		return (s, cell) => compare(column(s, m[1], state.right) ? figure(s, m[1], cell, state.right) : m[1] === "size" ? Math.abs(figure(s, "effect", cell, state.right)) : valueOf(s, axis, cell));
+/* Words, parted by spaces or commas: each must be in the label (L2 is not in L20), or is a comparison
+ * of a number of the table, by its heading or its name, or of an axis. A name that there is not is
+ * left in `unknown`. */
+function matcher(text, s) {
+	const unknown = [], tests = text.trim().split(/[\s,]+/).filter(Boolean).map((word) => {
+		const m = /^([a-z_]+)(<=|>=|<|>|=)([-−]?[\d.eE+-]+)$/i.exec(word);
+		if (!m) {
+			const part = new RegExp(word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&") + (/\d$/.test(word) ? "(?!\\d)" : ""), "i");
+			return (cell) => part.test(label(s, cell));
+		}
+		const limit = Number(m[3].replace("−", "-")), compare = {"<": (x) => x < limit, ">": (x) => x > limit, "<=": (x) => x <= limit, ">=": (x) => x >= limit, "=": (x) => x === limit}[m[2]];
+		const given = m[1].toLowerCase(), heading = COLUMNS.find((c) => c[1] === given), name = heading ? heading[0] : given;
+		const axis = {l: "layer", h: "head", pos: "position"}[given] || given;
+		if (column(s, name, state.right)) return (cell) => compare(figure(s, name, cell, state.right) + (name === "restoration" ? shift(s) : 0));
+		if (given === "size") return (cell) => compare(Math.abs(figure(s, "effect", cell, state.right)));
+		if (Number.isNaN(limit) || !s.axes.some((a) => a.kind === axis)) { unknown.push(word); return () => false; }
+		return (cell) => compare(valueOf(s, axis, cell));
 	});
-	return (s, cell) => tests.every((t) => t(s, cell));
+	return {unknown, keep: (cell) => tests.every((t) => t(cell))};
 }
 const ROWS = 200;
 function drawTable() {
-	const s = sweepNow(), table = $("cells"), keep = matcher(state.filter), cells = [];
+	const s = sweepNow(), table = $("cells"), {unknown, keep} = matcher(state.filter, s), cells = [];
 	const columns = COLUMNS.filter(([name]) => column(s, name, state.right));
-	each(s, (cell) => { if (!Number.isNaN(figure(s, "effect", cell, state.right)) && keep(s, cell)) cells.push(cell); });
+	each(s, (cell) => { if (!Number.isNaN(figure(s, "effect", cell, state.right)) && keep(cell)) cells.push(cell); });
 	const value = (cell) => state.sort === "size" ? Math.abs(figure(s, "effect", cell, state.right)) : state.sort === "cell" ? -cell : figure(s, state.sort, cell, state.right);
 	const order = (x) => Number.isNaN(x) ? -Infinity : x;
 	cells.sort((a, b) => (state.down ? order(value(b)) - order(value(a)) : order(value(a)) - order(value(b))) || a - b);
-	$("count").textContent = `${cells.length} of ${s.cells} cells` + (cells.length > ROWS ? `, the first ${ROWS} shown` : "") + (s.index ? ` (the ${s.index.length} strongest are in this page)` : "");
+	$("count").textContent = (unknown.length ? `not a number of this table: ${unknown.join(" ")}; ` : "") + `${cells.length} of ${s.cells} cells` + (cells.length > ROWS ? `, the first ${ROWS} shown` : "") + (s.index ? ` (the ${s.index.length} strongest are in this page)` : "");
 	const heads = [["", "#"], ["cell", "cell"], ...columns].map(([name, text]) => {
 		const sorted = name === state.sort || (name === "effect" && state.sort === "size");
 		const head = el("th", {scope: "col", "aria-sort": sorted && name ? (state.down ? "descending" : "ascending") : null});

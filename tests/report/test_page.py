@@ -244,6 +244,42 @@ def test_controls(browser, root):
         check(f"map {view}", browser.js("patchbay.maps.length") == 1 and browser.js("patchbay.maps[0].layout.columns[3]") == "\u00b7word3")
 
 
+def filtered(browser, words):
+    browser.js(f"document.getElementById('filter').value = '{words}'; document.getElementById('filter').dispatchEvent(new Event('input'))")
+    rows = browser.js("[...document.querySelectorAll('#cells tbody tr')].map((r) => r.children[1].textContent)")
+    return sorted(rows), browser.js("document.getElementById('count').textContent")
+
+
+def test_filters(browser):
+    browser.js("patchbay.choose(0, 0)")
+    check("commas part words", filtered(browser, "L1, effect>-10")[0] == [f"L1H{h}" for h in range(4)])
+    check("headings are names", len(filtered(browser, "p<2 low>-99 pairs>1 L=1")[0]) == 4)
+    rows, count = filtered(browser, "p<2 nonsense>1")
+    check("a name that there is not is told", not rows and "not a number of this table: nonsense>1" in count, count)
+    browser.js("patchbay.choose(0, 1)")
+    check("noise filters restoration - 1, as it is shown", "L0H0" in filtered(browser, "restoration<-0.2")[0])
+    filtered(browser, "")
+
+
+def test_parts(browser, path):
+    """Sweeps of some layers and heads: axes that do not begin at 0, beside one of all."""
+    browser.open(path)
+    browser.js("patchbay.choose(0, 1)")
+    lone = browser.js("[patchbay.maps[0].layout.rows, patchbay.maps[0].layout.columns]")
+    check("a map of one layer and head", lone == [["1"], ["2"]], lone)
+    browser.js("patchbay.choose(0, 2)")
+    rows = browser.js("[patchbay.maps[0].layout.rows, patchbay.maps[0].layout.columns]")
+    check("a map of some", rows == [["0", "12"], ["0", "11", "15"]], rows)
+    browser.js("patchbay.choose(0, 0); patchbay.state.other = '0.2'; document.querySelector('#controls select[name=other]').value = '0.2'; document.querySelector('#controls select[name=other]').dispatchEvent(new Event('change'))")
+    browser.js("patchbay.maps[0].choose(12 * 16 + 11)")
+    check("beside it the cell of the same name is marked", browser.js("patchbay.maps[1].chosen()") == 4,
+          browser.js("patchbay.maps[1].chosen()"))
+    browser.js("patchbay.maps[1].choose(5)")
+    now = browser.js("[patchbay.state.sweep, patchbay.state.other, document.querySelector('#controls select[name=sweep]').value, patchbay.maps.map((m) => m.chosen())]")
+    check("choosing in the other map makes it the first", now == [2, "0.0", "0.2", [5, 12 * 16 + 15]], now)
+    check("no errors with parts", not browser.errors(), browser.errors())
+
+
 def test_pairs(browser):
     browser.js("const n = document.getElementById('pair-number'); n.value = 2; n.dispatchEvent(new Event('change'))")
     for side in ("clean", "corrupted"):
@@ -281,6 +317,10 @@ def make_files(root):
         f.sweep("patch_z_denoise_each", ("layer", "head", "position"))
         f.f["readings/head_scores/induction"] = f.rng.random((3, 4))
         f.f["activations/clean/pattern"] = f.rng.random((6, 3, 4, 8, 8)).astype("f4")
+    with ResultFile(root / "parts.h5", layers=14, heads=16) as f:
+        f.sweep()
+        f.sweep("patch_z_denoise_all", (("layer", np.array([1], "i4")), ("head", np.array([2], "i4"))))
+        f.sweep("patch_z_denoise_all", (("layer", np.array([0, 12], "i4")), ("head", np.array([0, 11, 15], "i4"))))
     with ResultFile(root / "evil.h5", words=["</script><script>evil = 1</script>", "<img src=x onerror='evil = 1'>", " \u65e5\u672c"] + ["<b>"] * 6,
                     attributes={"title": "<script>evil = 1</script>"}) as f:
         f.sweep(effects=np.where(np.arange(12).reshape(3, 4) == 3, np.nan, f.rng.normal(0, 1, (6, 3, 4))))
@@ -302,7 +342,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         make_files(root)
-        pages = {n: report(root / n, root / f"{n}.h5") for n in ("page", "evil", "xl")}
+        pages = {n: report(root / n, root / f"{n}.h5") for n in ("page", "parts", "evil", "xl")}
         pages["both"] = report(root / "both", root / "page.h5", root / "xl.h5", more=("--compare",))
         browser = Browser(program, root / "browser")
         try:
@@ -312,6 +352,8 @@ def main():
             test_keys(browser)
             test_controls(browser, root)
             test_pairs(browser)
+            test_filters(browser)
+            test_parts(browser, pages["parts"])
             for n, path in pages.items():
                 browser.open(path)
                 test_looks(browser, path, n)
