@@ -86,8 +86,7 @@ cleanup:
 	return status;
 }
 
-/* Sets that are no random ones, else all: the strongest of them. */
-static size_t choose_sets(const struct pb_shown_sweep *w, struct pb_ranked *order)
+size_t pb_strongest_sets(const struct pb_shown_sweep *w, struct pb_ranked *order, size_t n_most)
 {
 	const struct pb_sweep *sweep = &w->grid.sweep;
 	const struct pb_shown_axis *axis = pb_sweep_axis(w, PB_AXIS_SET);
@@ -101,7 +100,7 @@ static size_t choose_sets(const struct pb_shown_sweep *w, struct pb_ranked *orde
 			order[n++] = (struct pb_ranked){fabs(effect), i};
 	}
 	pb_rank(order, n);
-	return n < SETS_MOST ? n : SETS_MOST;
+	return n < n_most ? n : n_most;
 }
 
 enum pb_status pb_figure_sets(struct pb_figure_list *list, struct pb_subject *s, size_t number,
@@ -121,7 +120,7 @@ enum pb_status pb_figure_sets(struct pb_figure_list *list, struct pb_subject *s,
 	PB_TRY(pb_alloc((void **)&order, w->grid.n_cells, sizeof *order, "sets", err));
 	PB_TRY(pb_alloc((void **)&bars, SETS_MOST, sizeof *bars, "sets", err));
 	PB_TRY(random_read(&random, s, sweep, err));
-	n = choose_sets(w, order);
+	n = pb_strongest_sets(w, order, SETS_MOST);
 	for (i = 0; i < n; i++) {
 		const size_t cell = order[i].cell;
 

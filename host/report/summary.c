@@ -38,7 +38,7 @@ static size_t n_significant(const struct pb_shown_sweep *w)
 	return n;
 }
 
-/* "L3H5 +0.81 [+0.78, +0.84]" of the strongest cells. */
+/* "L3H5: +0.81 [+0.78, +0.84]" of the strongest cells. */
 static void list_cells(const struct pb_shown_sweep *w, const struct pb_ranking *ranking, FILE *out)
 {
 	size_t i;
@@ -49,8 +49,47 @@ static void list_cells(const struct pb_shown_sweep *w, const struct pb_ranking *
 
 		pb_text_interval(interval, w->shown[0][cell->cell], w->low[0][cell->cell],
 				 w->high[0][cell->cell]);
-		fprintf(out, "%s%s %s", i > 0 ? ", " : "", cell->label, interval);
+		fprintf(out, "%s%s: %s", i > 0 ? "; " : "", cell->label, interval);
 	}
+}
+
+/* Sets beside the random ones of their size: an effect of sets alone says little. */
+static enum pb_status list_sets(const struct pb_subject *s, size_t sweep, FILE *out, bool *said,
+				struct pb_error *err)
+{
+	enum pb_status status;
+	const struct pb_shown_sweep *w = &s->sweeps[sweep];
+	struct pb_ranked *order = NULL;
+	double *p = NULL;
+	size_t n, i;
+
+	*said = false;
+	if (pb_sweep_axis(w, PB_AXIS_SET) == NULL)
+		return PB_OK;
+	PB_TRY(pb_file_grid_column_if(&w->grid, &s->r, sweep, "p_random_effect", &p, err));
+	if (p == NULL)
+		goto cleanup;
+	PB_TRY(pb_alloc((void **)&order, w->grid.n_cells, sizeof *order, "sets", err));
+	n = pb_strongest_sets(w, order, SAY_MOST);
+	fputs("sets, by mean effect, with their ", out);
+	fprintf(out, "%s, its 95%% interval, and p by rank among the random sets of their size: ",
+		pb_sweep_quantity(w));
+	for (i = 0; i < n; i++) {
+		const size_t cell = order[i].cell;
+		char interval[64], label[96];
+
+		pb_file_grid_label(&w->grid, cell, label, sizeof label);
+		pb_text_interval(interval, w->shown[0][cell], w->low[0][cell], w->high[0][cell]);
+		fprintf(out, "%s%s: %s", i > 0 ? "; " : "", label, interval);
+		if (!isnan(p[cell]))
+			fprintf(out, ", p %.2g", p[cell]);
+	}
+	fputc('.', out);
+	*said = true;
+cleanup:
+	free(order);
+	free(p);
+	return status;
 }
 
 static enum pb_status say_sweep(struct pb_subject *s, size_t sweep, pb_say say, void *context,
@@ -62,13 +101,17 @@ static enum pb_status say_sweep(struct pb_subject *s, size_t sweep, pb_say say, 
 	struct pb_arena arena = {0};
 	char *text = NULL;
 	size_t size = 0;
+	bool said = false;
 	FILE *out = open_memstream(&text, &size);
 
 	if (out == NULL)
 		return pb_fail(err, PB_ERR_MEMORY, "out of memory: a summary");
 	PB_TRY(pb_rank_sweep(&ranking, &s->r, sweep, SAY_MOST, false, err));
 	fprintf(out, "%s: ", pb_sweep_title(&arena, w));
-	if (ranking.n == 0) {
+	PB_TRY(list_sets(s, sweep, out, &said, err));
+	if (said) {
+		/* random ones are no findings */
+	} else if (ranking.n == 0) {
 		fprintf(out, "none of the %zu cells has an effect that can be measured.",
 			ranking.n_cells);
 	} else {

@@ -28,7 +28,70 @@ static const char *column_name(const struct pb_shown_axis *axis)
 	}
 }
 
-static void put_header(FILE *out, const struct pb_shown_sweep *w)
+/* What only some sweeps' summaries have: a column where the file has it. */
+#define EXTRAS_MOST 64
+struct extras {
+	size_t n;
+	struct {
+		char name[64];
+		double *values; /* by cell */
+	} items[EXTRAS_MOST];
+};
+
+static void extras_free(struct extras *x)
+{
+	size_t i;
+
+	for (i = 0; i < x->n; i++)
+		free(x->items[i].values);
+	x->n = 0;
+}
+
+static enum pb_status add_extra(struct extras *x, const struct pb_subject *s, size_t sweep,
+				const char *name, struct pb_error *err)
+{
+	enum pb_status status;
+	double *values = NULL;
+
+	if (x->n == EXTRAS_MOST)
+		return PB_OK;
+	PB_TRY(pb_file_grid_column_if(&s->sweeps[sweep].grid, &s->r, sweep, name, &values, err));
+	if (values == NULL)
+		goto cleanup;
+	(void)snprintf(x->items[x->n].name, sizeof x->items[x->n].name, "%s", name);
+	x->items[x->n++].values = values;
+cleanup:
+	return status;
+}
+
+static enum pb_status extras_read(struct extras *x, const struct pb_subject *s, size_t sweep,
+				  struct pb_error *err)
+{
+	static const struct {
+		const struct pb_field *fields;
+		size_t n;
+	} tables[] = {{pb_accuracy_fields, PB_N_ACCURACY_FIELDS},
+		      {pb_random_fields, PB_N_RANDOM_FIELDS},
+		      {pb_faithfulness_fields, PB_N_CIRCUIT_FIELDS},
+		      {pb_remaining_fields, PB_N_CIRCUIT_FIELDS}};
+	enum pb_status status;
+	char name[64];
+	size_t t, i;
+
+	PB_TRY(
+	    add_extra(x, s, sweep, pb_summary_fields[PB_SUMMARY_RESTORATION_OF_MEANS].name, err));
+	for (i = 0; i < PB_N_METRICS; i++) {
+		(void)snprintf(name, sizeof name, "%s_mean", pb_metric_infos[i].name);
+		PB_TRY(add_extra(x, s, sweep, name, err));
+	}
+	for (t = 0; t < sizeof tables / sizeof *tables; t++)
+		for (i = 0; i < tables[t].n; i++)
+			PB_TRY(add_extra(x, s, sweep, tables[t].fields[i].name, err));
+cleanup:
+	return status;
+}
+
+static void put_header(FILE *out, const struct pb_shown_sweep *w, const struct extras *x)
 {
 	size_t a;
 	int c;
@@ -40,10 +103,12 @@ static void put_header(FILE *out, const struct pb_shown_sweep *w)
 		fprintf(out, ",%s", pb_shown_names[c]);
 	for (c = 0; c < PB_N_SHOWN; c++)
 		fprintf(out, ",%s_right", pb_shown_names[c]);
+	for (a = 0; a < x->n; a++)
+		fprintf(out, ",%s", x->items[a].name);
 	fputc('\n', out);
 }
 
-static void put_cell(FILE *out, const struct pb_shown_sweep *w, size_t cell)
+static void put_cell(FILE *out, const struct pb_shown_sweep *w, const struct extras *x, size_t cell)
 {
 	char label[96];
 	size_t a;
@@ -58,6 +123,8 @@ static void put_cell(FILE *out, const struct pb_shown_sweep *w, size_t cell)
 	for (k = 0; k < 2; k++)
 		for (c = 0; c < PB_N_SHOWN; c++)
 			put_number(out, w->columns[k][c][cell]);
+	for (a = 0; a < x->n; a++)
+		put_number(out, x->items[a].values[cell]);
 	fputc('\n', out);
 }
 
@@ -89,6 +156,7 @@ static enum pb_status write_sweep(const struct pb_report_content *c, size_t numb
 {
 	enum pb_status status;
 	const struct pb_shown_sweep *w = &c->subjects[number].sweeps[sweep];
+	struct extras extras = {0};
 	uint8_t *chosen = NULL;
 	FILE *out = NULL;
 	size_t i;
@@ -98,13 +166,15 @@ static enum pb_status write_sweep(const struct pb_report_content *c, size_t numb
 		pb_warn("%s: its table has the %d strongest of %zu cells", w->info->name, ROWS_MOST,
 			w->grid.n_cells);
 	}
+	PB_TRY(extras_read(&extras, &c->subjects[number], sweep, err));
 	PB_TRY(pb_folder_open(c->temp, &out, err, "tables/%zu-%.150s.csv", number, w->info->name));
-	put_header(out, w);
+	put_header(out, w, &extras);
 	for (i = 0; i < w->grid.n_cells; i++)
 		if (chosen == NULL || chosen[i])
-			put_cell(out, w, i);
+			put_cell(out, w, &extras, i);
 	status = pb_folder_close(&out, c->temp, err);
 cleanup:
+	extras_free(&extras);
 	free(chosen);
 	return status;
 }

@@ -200,7 +200,7 @@ def test_kinds(root):
         f.sweep("patch_mlp_out_denoise_last", ("layer",), attributes={"site": "mlp_out"})
         f.sweep("scale_z_noise_all", (("alpha", np.array([0., .5, 2.])), "layer", "head"))
         group = f.sweep("zero_sets_z_noise_all", (("set", np.arange(3, dtype="i4")),))
-        for name, values in (("random_mean", [.1, .1, np.nan]), ("random_low", [-.2, -.2, np.nan]), ("random_high", [.3, .4, np.nan])):
+        for name, values in (("random_mean", [.1, .1, np.nan]), ("random_low", [-.2, -.2, np.nan]), ("random_high", [.3, .4, np.nan]), ("p_random_effect", [.25, .5, np.nan])):
             group["summary"][name] = np.array(values)
         sets = f.f.create_group(f"sets/{group.name.split('/')[-1]}")
         for name, values in (("name", ["movers", "<b>&", "r0"]), ("source", ["named", "named", "random"]), ("members", ["L0H1", "L1H2", "L2H3"])):
@@ -234,6 +234,12 @@ def test_kinds(root):
     check("the strongest path is drawn", f"L{a}H{b} to L{c}H{d}.q" in graph and f">L{c}H{d}<" in graph, (a, b, c, d))
     sets = (out / "figures/0-5_zero_sets_z_noise_all-sets.svg").read_text()
     check("sets by name, random ones behind", "&lt;b&gt;&amp;" in sets and "#c8c8c8" in sets and ">r0<" not in sets)
+    words = [line for line in (out / "summary.md").read_text().split("\n") if "random sets of their size" in line]
+    check("sets in words, beside random ones", len(words) == 1 and "movers: " in words[0] and ", p 0.25" in words[0] and
+          ", p 0.5" in words[0] and "r0" not in words[0], words)
+    table = list(csv.DictReader((out / "tables/0-5_zero_sets_z_noise_all.csv").open()))
+    check("random sets in the table", [r["p_random_effect"] for r in table] == ["0.25", "0.5", ""] and
+          [float(r["random_high"]) for r in table[:2]] == [.3, .4], table[0])
     data = page_data(out)["files"][0]
     check("readings in the page", {r["name"] for r in data["readings"]["heads"]} >= {"direct logit attribution", "induction score"})
     check("patterns in the page", data["readings"]["patterns"][0]["n"] == 8)
