@@ -19,6 +19,7 @@ class Patchbay(MakefilePackage):
     depends_on("hdf5@1.10: +hl~mpi")
     depends_on("jansson")
     depends_on("libfyaml")
+    depends_on("cairo")
     depends_on("pcre2+jit")
     depends_on("utf8proc")
     depends_on("openssl")
