@@ -5,6 +5,7 @@
 
 #include "report/palette.h"
 #include "report/plot.h"
+#include "report/report_parts.h"
 
 #define PANELS_MOST 6
 #define CURVES_MOST 8
@@ -223,24 +224,12 @@ cleanup:
 	return status;
 }
 
-static size_t strongest_cell(const struct pb_shown_sweep *w)
-{
-	const double *effect = w->columns[0][PB_SHOWN_EFFECT];
-	size_t best = PB_NO_CELL, i;
-
-	for (i = 0; i < w->grid.n_cells; i++)
-		if (isfinite(effect[i]) &&
-		    (best == PB_NO_CELL || fabs(effect[i]) > fabs(effect[best])))
-			best = i;
-	return best;
-}
-
 static enum pb_status swept(struct pb_figure_list *list, struct pb_subject *s, size_t number,
 			    size_t sweep, struct pb_error *err)
 {
 	enum pb_status status;
 	const struct pb_shown_sweep *w = &s->sweeps[sweep];
-	const size_t cell = strongest_cell(w);
+	const size_t cell = pb_strongest_cell(w);
 	struct cells c = {.chance = NAN};
 	struct pb_figure *figure;
 	char *file = NULL, *caption = NULL, label[96];

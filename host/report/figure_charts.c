@@ -6,6 +6,7 @@
 #include "report/figure_parts.h"
 #include "report/palette.h"
 #include "report/plot.h"
+#include "report/report_parts.h"
 
 /* ---- layers ---------------------------------------------------------------------------------- */
 
@@ -167,14 +168,20 @@ cleanup:
 /* ---- over the pairs ----------------------------------------------------------------------------
  */
 
-/* The cell of the largest |effect|, PB_NO_CELL without any. */
-static size_t strongest(const struct pb_shown_sweep *w)
+static bool is_random_set(const struct pb_shown_sweep *w, size_t cell)
+{
+	const struct pb_shown_axis *axis = pb_sweep_axis(w, PB_AXIS_SET);
+
+	return axis != NULL && w->grid.sweep.sets[pb_axis_step(axis, cell)].source == PB_SET_RANDOM;
+}
+
+size_t pb_strongest_cell(const struct pb_shown_sweep *w)
 {
 	const double *effect = w->columns[0][PB_SHOWN_EFFECT];
 	size_t best = PB_NO_CELL, i;
 
 	for (i = 0; i < w->grid.n_cells; i++)
-		if (isfinite(effect[i]) &&
+		if (isfinite(effect[i]) && !is_random_set(w, i) &&
 		    (best == PB_NO_CELL || fabs(effect[i]) > fabs(effect[best])))
 			best = i;
 	return best;
@@ -232,7 +239,7 @@ enum pb_status pb_figure_pairs(struct pb_figure_list *list, struct pb_subject *s
 {
 	enum pb_status status;
 	const struct pb_shown_sweep *w = &s->sweeps[sweep];
-	const size_t cell = strongest(w);
+	const size_t cell = pb_strongest_cell(w);
 	struct pb_plot p = {.style = list->style, .y = list->style->size};
 	struct pb_figure *figure;
 	struct pb_arena arena = {0};
