@@ -135,6 +135,22 @@ static void put_positions(struct pb_panel *panel, const struct pb_position_label
 	panel->column_bold = labels->bold;
 }
 
+/* A caption of a map with positions. */
+static enum pb_status draw_positions(struct pb_sweep_map *m, struct pb_panel *panel,
+				     const struct pb_position_labels *labels, const char *what,
+				     const char *caption, struct pb_error *err)
+{
+	char text[256];
+
+	put_positions(panel, labels);
+	(void)snprintf(text, sizeof text, "%s%s", caption,
+		       labels->bold == NULL ? ""
+		       : m->s->r.n_pairs == 1
+			   ? "; prompts differ where tokens are bold"
+			   : "; the first pair's prompts differ where tokens are bold");
+	return pb_map_draw(m, panel, 1, 1, what, text, err);
+}
+
 static enum pb_status layer_position(struct pb_sweep_map *m,
 				     const struct pb_position_labels *labels, struct pb_error *err)
 {
@@ -153,14 +169,11 @@ static enum pb_status layer_position(struct pb_sweep_map *m,
 	panel = pb_map_panel(m, &p, cells);
 	panel.row_labels = rows;
 	panel.row_title = "layer";
-	put_positions(&panel, labels);
-	status = pb_map_draw(
-	    m, &panel, 1, 1, "layer-position",
-	    m->head != NULL
-		? "by layer and position, the head of the largest effect; prompts differ "
-		  "where tokens are bold"
-		: "by layer and position; prompts differ where tokens are bold",
-	    err);
+	status =
+	    draw_positions(m, &panel, labels, "layer-position",
+			   m->head != NULL ? "by layer and position, the head of the largest effect"
+					   : "by layer and position",
+			   err);
 cleanup:
 	return status;
 }
@@ -188,10 +201,8 @@ static enum pb_status head_position(struct pb_sweep_map *m, const struct pb_posi
 	panel = pb_map_panel(m, &p, cells);
 	panel.row_labels = rows;
 	panel.row_title = "head";
-	put_positions(&panel, labels);
-	status = pb_map_draw(
-	    m, &panel, 1, 1, "head-position",
-	    "the strongest heads by position; prompts differ where tokens are bold", err);
+	status = draw_positions(m, &panel, labels, "head-position",
+				"the strongest heads by position", err);
 cleanup:
 	return status;
 }

@@ -164,9 +164,10 @@ function viewsOf(sweep) {
 const one = (v) => v.map((x) => num(x));
 function positionLabels(sweep, axis) {
 	const pairs = sweep.file.pairs, lengths = unpack(pairs.length);
-	const same = lengths.every((n) => n === lengths[0]) && pairs.shown > 0 && Object.keys(pairs.tokens).length;
+	const equal = lengths.every((n) => n === lengths[0]);
+	const same = (equal || axis.fromEnd) && pairs.shown > 0 && Object.keys(pairs.tokens).length;
 	const tokens = unpack(pairs.clean), other = unpack(pairs.corrupted), roles = unpack(pairs.roles);
-	const out = {labels: [], bold: [], roles: [], title: same ? "position: token of the first pair" : "position"};
+	const out = {labels: [], bold: [], roles: [], title: (equal && same ? "position" : axis.fromEnd ? "position from the end" : "position") + (same ? ": token of the first pair" : "")};
 	axis.values.forEach((v) => {
 		const at = v < 0 || axis.fromEnd ? v + lengths[0] : v;
 		out.labels.push(same && at >= 0 ? tokenText(sweep.file, tokens[at]) : num(v));

@@ -183,7 +183,8 @@ enum pb_status pb_position_labels_make(struct pb_position_labels *out, struct pb
 				       const struct pb_shown_axis *axis, struct pb_arena *arena,
 				       struct pb_error *err)
 {
-	const bool tokens = equal_lengths(s) && s->n_tokens > 0;
+	/* positions from the end stand for the same place of each prompt, whatever their lengths */
+	const bool tokens = s->n_tokens > 0 && (axis->from_end || equal_lengths(s));
 	char text[96];
 	size_t i;
 
@@ -195,7 +196,8 @@ enum pb_status pb_position_labels_make(struct pb_position_labels *out, struct pb
 		out->bold = pb_arena_alloc(arena, axis->n, 1);
 	out->title = !tokens             ? (axis->from_end ? "position from the end" : "position")
 		     : s->r.n_pairs == 1 ? "position: token"
-					 : "position: token of the first pair";
+		     : equal_lengths(s)  ? "position: token of the first pair"
+					 : "position from the end: token of the first pair";
 	for (i = 0; out->labels != NULL && i < axis->n; i++) {
 		const double at = axis->values[i] + (axis->from_end ? s->length[0] : 0);
 

@@ -315,6 +315,18 @@ def test_odd_sizes(root):
             check(f"{name}: {svg.name}: numbers", not bad, bad)
 
 
+def test_from_the_end(root):
+    """Pairs of unequal lengths: positions count from the end, with the tokens of the first pair."""
+    with ResultFile(root / "ends.h5", equal=False) as f:
+        f.sweep("patch_z_denoise_each", ("layer", "head", ("position_from_end", np.arange(-8, 0, dtype="i4"))))
+    out = report(root / "ends", root / "ends.h5")
+    figure = (out / "figures/0-0_patch_z_denoise_each-layer-position.svg").read_text()
+    check("from the end: tokens", all(f"\u00b7word{i}" in figure for i in range(8)))
+    check("from the end: the axis says so", "position from the end: token of the first pair" in figure)
+    check("from the end: the differing token is bold", re.search(r'font-weight="bold"[^>]*>\u00b7word4<', figure) is not None)
+    check("from the end: the caption", "the first pair's prompts differ where tokens are bold" in (out / "summary.md").read_text())
+
+
 def test_too_large(root):
     """A map that nobody could see is an error, not a figure of gigabytes."""
     with ResultFile(root / "wide.h5", pairs=1, layers=2, heads=1) as f:
@@ -508,7 +520,7 @@ def test_size_and_speed(root):
 def main():
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        for test in (test_heat_map, test_png, test_kinds, test_numbers, test_hostile_text, test_odd_sizes, test_too_large,
+        for test in (test_heat_map, test_png, test_kinds, test_numbers, test_hostile_text, test_odd_sizes, test_from_the_end, test_too_large,
                      test_partial_and_several, test_other_files, test_damage, test_folders, test_size_and_speed):
             start = time.monotonic()
             try:
