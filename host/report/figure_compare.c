@@ -76,9 +76,11 @@ static const char *name_of(struct pb_subject *s, const struct depth *d, size_t f
 	for (i = 0; i < d->n_files; i++)
 		alike += strcmp(d->models[i], d->models[file]) == 0 &&
 			 strcmp(d->revisions[i], revision) == 0;
-	(void)snprintf(text, sizeof text, "%s%s%s%s%s", model, plain ? "" : " ",
-		       plain ? "" : revision, alike > 1 ? " " : "",
-		       alike > 1 ? pb_last_part(d->paths[file]) : "");
+	if (alike > 1) /* of one model: what differs must not be cut off */
+		(void)snprintf(text, sizeof text, "%s", pb_last_part(d->paths[file]));
+	else
+		(void)snprintf(text, sizeof text, "%s%s%s", model, plain ? "" : " ",
+			       plain ? "" : revision);
 	return pb_arena_strdup(&s->arena, text);
 }
 

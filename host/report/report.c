@@ -21,14 +21,26 @@ static enum pb_status check_same(const struct pb_report_content *c, size_t i, st
 	    a->r.path, b->r.path);
 }
 
-/* What tells the files apart: their names, without what all of them begin with in common. */
+static bool is_name_of_another(const struct pb_report_content *c, size_t file)
+{
+	const char *name = pb_last_part(c->subjects[file].r.path);
+	size_t i;
+
+	for (i = 0; i < c->n_subjects; i++)
+		if (i != file && strcmp(pb_last_part(c->subjects[i].r.path), name) == 0)
+			return true;
+	return false;
+}
+
+/* What tells the files apart: their names, or, where two are alike, their paths. */
 static enum pb_status label_subjects(struct pb_report_content *c, struct pb_error *err)
 {
 	size_t i;
 
 	for (i = 0; i < c->n_subjects; i++) {
 		struct pb_subject *s = &c->subjects[i];
-		char *label = pb_arena_strdup(&s->arena, pb_last_part(s->r.path));
+		char *label = pb_arena_strdup(
+		    &s->arena, is_name_of_another(c, i) ? s->r.path : pb_last_part(s->r.path));
 		const size_t n = label != NULL ? strlen(label) : 0;
 
 		if (label == NULL)

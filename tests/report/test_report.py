@@ -347,6 +347,11 @@ def test_partial_and_several(root):
     check("different experiments refused", result.returncode == 2 and "--compare" in result.stderr, result.stderr)
     check("nothing left", not (root / "both").exists())
     both = report(root / "both", root / "partial.h5", root / "other.h5", more=("--compare",))
+    (root / "again").mkdir()
+    shutil.copy(root / "other.h5", root / "again" / "other.h5")
+    twins = report(root / "twins", root / "other.h5", root / "again" / "other.h5")
+    check("files of one name are told apart", [f["label"] for f in page_data(twins)["files"]] ==
+          [str(root / "other"), str(root / "again" / "other")])
     check("side by side", [f["label"] for f in page_data(both)["files"]] == ["partial", "other"])
     with h5py.File(root / "other.h5", "r+") as f:
         f["checks/variant_logit_diff_plain"][0] += 1
