@@ -65,7 +65,7 @@ static void leave(int number)
 	_exit(hopeless ? EXIT_INPUT : EXIT_STOPPED);
 }
 
-static void catch (int number, void (*handler)(int))
+static void handle(int number, void (*handler)(int))
 {
 	struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
 
@@ -79,9 +79,9 @@ void pb_signals_install(unsigned grace)
 	static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1};
 
 	__atomic_store_n(&grace_seconds, grace, __ATOMIC_SEQ_CST);
-	catch (SIGALRM, leave);
+	handle(SIGALRM, leave);
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-		catch (numbers[i], request_stop);
+		handle(numbers[i], request_stop);
 	installed = true;
 }
 
