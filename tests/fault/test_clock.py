@@ -90,6 +90,8 @@ def continued_after_a_jump(job, jump, temp):
 
 
 def main():
+    if sanitized("clocks that jump"):
+        return totals()
     with tempfile.TemporaryDirectory() as temp:
         jobs = [Job("run", TINY, temp), Job("eval", EVAL, temp)]
         rng = random.Random(1)

@@ -149,6 +149,8 @@ def bad_names(job, temp):
 
 
 def main():
+    if sanitized("disks that are full or vanish"):
+        return totals()
     with tempfile.TemporaryDirectory() as temp:
         jobs = [Job("run", TINY, temp), Job("eval", EVAL, temp)]
         full_disks(jobs, temp)

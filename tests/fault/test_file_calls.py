@@ -98,6 +98,8 @@ STATUSES = Counter()
 
 
 def main():
+    if sanitized("calls on files that fail"):
+        return totals()
     with tempfile.TemporaryDirectory() as temp:
         run = Job("run", TINY, temp)
         jobs = [run, Job("eval", EVAL, temp), Job("shard", TINY, temp, "--shard", "0/2"),

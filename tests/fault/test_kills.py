@@ -179,6 +179,8 @@ def missed(job):
 
 
 def main():
+    if sanitized("kill -9"):
+        return totals()
     symbols, killed, seeds = Symbols(), Counter(), itertools.count(SEED * 1000)
     with tempfile.TemporaryDirectory() as temp:
         run, evaluation = Job("run", RUN, temp), Job("eval", EVAL, temp)

@@ -200,6 +200,8 @@ LOST = Counter()
 
 
 def main():
+    if sanitized("losses of power"):
+        return totals()
     with tempfile.TemporaryDirectory() as temp:
         jobs = [Recording(Job("run", TINY, temp), temp), Recording(Job("eval", EVAL, temp), temp)]
         for recording in jobs:
