@@ -33,9 +33,7 @@ enum pb_status pb_figure_layers(struct pb_figure_list *list, struct pb_subject *
 	figure->subject = number;
 	figure->sweep = sweep;
 	p.d = &figure->drawing;
-	p.x = pb_plot_left(list->style);
-	p.w = list->style->width - p.x - list->style->size;
-	p.h = list->style->width * 0.6 - p.y - pb_plot_bottom(list->style);
+	pb_plot_fit(&p, list->style->width * 0.6);
 	p.x_low = p.y_low = 1e300;
 	p.x_high = p.y_high = -1e300;
 	for (i = 0; i < layer->n; i++) {
@@ -261,9 +259,7 @@ enum pb_status pb_figure_pairs(struct pb_figure_list *list, struct pb_subject *s
 	figure->subject = number;
 	figure->sweep = sweep;
 	p.d = &figure->drawing;
-	p.x = pb_plot_left(list->style);
-	p.w = list->style->width - p.x - list->style->size;
-	p.h = list->style->width * 0.5 - p.y - pb_plot_bottom(list->style);
+	pb_plot_fit(&p, list->style->width * 0.5);
 	draw_pairs(&p, effects, n, w->columns[0][PB_SHOWN_EFFECT][cell]);
 	status = pb_drawing_status(p.d, err);
 cleanup:

@@ -58,6 +58,13 @@ double pb_plot_bottom(const struct pb_style *style)
 	return style->size * 3.2;
 }
 
+void pb_plot_fit(struct pb_plot *p, double height)
+{
+	p->x = pb_plot_left(p->style);
+	p->w = p->style->width - p->x - p->style->size;
+	p->h = height - p->y - pb_plot_bottom(p->style);
+}
+
 static const char *tick_text(char text[64], double value, double step)
 {
 	char number[32];

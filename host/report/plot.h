@@ -24,6 +24,8 @@ void pb_plot_frame(const struct pb_plot *p, const char *x_title, const char *y_t
 /* Margins that the titles and ticks take. */
 double pb_plot_left(const struct pb_style *style);
 double pb_plot_bottom(const struct pb_style *style);
+/* The frame of a figure of this height, with these margins and no legend; y and style are set. */
+void pb_plot_fit(struct pb_plot *p, double height);
 /* A line through n points, without those that are NaN, in a colour; with low and high (NULL: none)
  * the band of its interval. */
 void pb_plot_curve(const struct pb_plot *p, size_t n, const double *x, const double *y,

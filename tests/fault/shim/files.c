@@ -439,46 +439,19 @@ EXPORT int link(const char *from, const char *to)
 	return status;
 }
 
-EXPORT int unlink(const char *path)
-{
-	char *whole = below(path);
-	bool is_chosen = whole != NULL && chosen("unlink");
-	int status = fails(is_chosen) ? -1 : real_unlink(path);
-
-	after(is_chosen, status == 0, "unlink", whole, 0, NULL, 0);
-	free(whole);
-	return status;
-}
-
-EXPORT int mkdir(const char *path, mode_t mode)
-{
-	char *whole = below(path);
-	bool is_chosen = whole != NULL && chosen("mkdir");
-	int status = fails(is_chosen) ? -1 : real_mkdir(path, mode);
-
-	after(is_chosen, status == 0, "mkdir", whole, 0, NULL, 0);
-	free(whole);
-	return status;
-}
-
-EXPORT int rmdir(const char *path)
-{
-	char *whole = below(path);
-	bool is_chosen = whole != NULL && chosen("rmdir");
-	int status = fails(is_chosen) ? -1 : real_rmdir(path);
-
-	after(is_chosen, status == 0, "rmdir", whole, 0, NULL, 0);
-	free(whole);
-	return status;
-}
-
-EXPORT int access(const char *path, int mode)
-{
-	char *whole = below(path);
-	bool is_chosen = whole != NULL && chosen("access");
-	int status = fails(is_chosen) ? -1 : real_access(path, mode);
-
-	after(is_chosen, status == 0, "access", whole, 0, NULL, 0);
-	free(whole);
-	return status;
-}
+/* Calls that have a path and what else the real one takes. */
+#define ON_PATH(name, parameters, ...)                                                             \
+	EXPORT int name parameters                                                                 \
+	{                                                                                          \
+		char *whole = below(path);                                                         \
+		bool is_chosen = whole != NULL && chosen(#name);                                   \
+		int status = fails(is_chosen) ? -1 : real_##name(__VA_ARGS__);                     \
+                                                                                                   \
+		after(is_chosen, status == 0, #name, whole, 0, NULL, 0);                           \
+		free(whole);                                                                       \
+		return status;                                                                     \
+	}
+ON_PATH(unlink, (const char *path), path)
+ON_PATH(mkdir, (const char *path, mode_t mode), path, mode)
+ON_PATH(rmdir, (const char *path), path)
+ON_PATH(access, (const char *path, int mode), path, mode)
