@@ -96,6 +96,23 @@ struct pb_embed {
 	struct pb_dev x;
 };
 
+/* Rows first .. first + n - 1 of a packed matrix as float32: out[n, n_out]. And columns of it as rows:
+ * out[i, n_in] = W[:, column[i]]. `view` is the one view that it was packed of. Where the device's
+ * copy is in another layout the view is read; where ranks share weights, the device's copy. */
+struct pb_matrix_rows {
+	const struct pb_packed *w;
+	const struct pb_weight *view;
+	size_t first, n;
+	float *out; /* host */
+};
+struct pb_matrix_columns {
+	const struct pb_packed *w;
+	const struct pb_weight *view;
+	size_t n;
+	const int32_t *column; /* host */
+	struct pb_dev out;
+};
+
 /* One normalisation: y = (x - mean) / sqrt(var + eps) * weight + bias (layer norm), or
  * y = x / sqrt(mean(x^2) + eps) * weight (RMS norm). stats[r] = {mean (0 for RMS), 1/sqrt(..)}. */
 struct pb_norm_op {
@@ -310,6 +327,10 @@ struct pb_block_sizes {
 
 #define PB_TICKET_ALL UINT64_MAX
 
+/* Whose numbers pack() and upload() leave on the device: this rank's own, this rank's for all, or
+ * rank 0's, so that this one need not read any. */
+enum pb_sharing { PB_SHARING_NOT, PB_SHARING_GIVES, PB_SHARING_RECEIVES };
+
 /* Graphs of a device so far: how many were launched, with how many kernels, copies and products in
  * them; how often one that was there took new arguments, and how often one was made. */
 struct pb_graph_counts {
@@ -337,6 +358,8 @@ struct pb_graph_counts {
 #define PB_EACH_OPERATION(X)                                                                       \
 	X(gemm, pb_gemm)                                                                           \
 	X(embed, pb_embed)                                                                         \
+	X(matrix_rows, pb_matrix_rows)                                                             \
+	X(matrix_columns, pb_matrix_columns)                                                       \
 	PB_EACH_KERNEL(X)
 /* NOLINTBEGIN(bugprone-macro-parentheses): a name cannot stand in parentheses */
 #define PB_OPS_ENTRY(name, args)                                                                   \
@@ -396,6 +419,8 @@ struct pb_ops {
 	 * longer. Where a device cannot (the cpu's weights stay where they are mapped) each rank
 	 * goes on reading its own. Collective; two ranks on one GPU are PB_ERR_INPUT. */
 	enum pb_status (*share)(struct pb_device *dev, struct pb_team *team, struct pb_error *err);
+	/* What share came to. */
+	enum pb_sharing (*sharing)(struct pb_device *dev);
 
 	/* What is ordered between graph_begin and graph_end may be held back and go to the device
 	 * as one graph, or as several: it has been ordered when graph_end returns, and results are

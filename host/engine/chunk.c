@@ -41,8 +41,7 @@ static enum pb_status load_targets(struct pb_chunk_run *run, struct pb_engine *e
 				   struct pb_error *err)
 {
 	size_t D = e->arch.d_model;
-	float *rows = NULL;
-
+	int32_t *token = NULL;
 	enum pb_status status;
 
 	run->softcap = e->arch.logit_softcap;
@@ -51,22 +50,16 @@ static enum pb_status load_targets(struct pb_chunk_run *run, struct pb_engine *e
 		run->target[p] = run->n_targets;
 		run->n_targets += n_targets_of(&run->pairs[p]);
 	}
-	PB_TRY(pb_alloc((void **)&rows, run->n_targets * D, sizeof *rows, "target vectors", err));
+	PB_TRY(pb_alloc((void **)&token, run->n_targets, sizeof *token, "targets", err));
 	PB_TRY(pb_alloc((void **)&run->target_bias, run->n_targets, sizeof *run->target_bias,
 			"target biases", err));
 	for (size_t p = 0; p < run->n_pairs; p++)
-		for (size_t t = 0; t < n_targets_of(&run->pairs[p]); t++) {
-			size_t token = (size_t)target_token(&run->pairs[p], t);
-			size_t at = run->target[p] + t;
-
-			pb_weight_column(&e->model->unembed, token, rows + at * D);
-			if (e->model->unembed_bias.data)
-				run->target_bias[at] = pb_vector_at(&e->model->unembed_bias, token);
-		}
+		for (size_t t = 0; t < n_targets_of(&run->pairs[p]); t++)
+			token[run->target[p] + t] = target_token(&run->pairs[p], t);
 	PB_TRY(e->ops->alloc(e->dev, run->n_targets * D * sizeof(float), &run->targets, err));
-	PB_TRY(e->ops->upload(e->dev, run->targets, rows, run->n_targets * D * sizeof(float), err));
+	PB_TRY(pb_engine_targets(e, token, run->n_targets, run->targets, run->target_bias, err));
 cleanup:
-	free(rows);
+	free(token);
 	return status;
 }
 

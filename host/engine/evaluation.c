@@ -80,7 +80,7 @@ static enum pb_status plan(struct pb_running *r, struct pb_error *err)
 	enum pb_status status;
 
 	memset(p, 0, sizeof *p);
-	p->memory = pb_running_memory(r);
+	PB_TRY(pb_running_memory(r, &p->memory, err));
 	p->chunk_pairs = asked < n ? asked : n;
 	p->n_chunks = (n + p->chunk_pairs - 1) / p->chunk_pairs;
 	p->n_variants = (double)n;
@@ -223,7 +223,7 @@ static enum pb_status targets_new(struct targets *t, struct pb_engine *e,
 				  struct pb_error *err)
 {
 	size_t D = e->arch.d_model, V = e->arch.n_vocab;
-	float *rows = NULL;
+	int32_t *token = NULL;
 	enum pb_status status;
 
 	PB_TRY(pb_alloc((void **)&t->place, V, sizeof *t->place, "candidates", err));
@@ -233,18 +233,15 @@ static enum pb_status targets_new(struct targets *t, struct pb_engine *e,
 		note_targets(t, prompts[i].answers, prompts[i].n_answers);
 		note_targets(t, prompts[i].candidates, prompts[i].n_candidates);
 	}
-	PB_TRY(pb_alloc((void **)&rows, t->n * D, sizeof *rows, "candidates", err));
+	PB_TRY(pb_alloc((void **)&token, t->n, sizeof *token, "candidates", err));
 	PB_TRY(pb_alloc((void **)&t->bias, t->n, sizeof *t->bias, "candidates", err));
 	for (size_t v = 0; v < V; v++)
-		if (t->place[v] >= 0) {
-			pb_weight_column(&e->model->unembed, v, rows + (size_t)t->place[v] * D);
-			if (e->model->unembed_bias.data)
-				t->bias[t->place[v]] = pb_vector_at(&e->model->unembed_bias, v);
-		}
+		if (t->place[v] >= 0)
+			token[t->place[v]] = (int32_t)v;
 	PB_TRY(e->ops->alloc(e->dev, t->n * D * sizeof(float), &t->vectors, err));
-	PB_TRY(e->ops->upload(e->dev, t->vectors, rows, t->n * D * sizeof(float), err));
+	PB_TRY(pb_engine_targets(e, token, t->n, t->vectors, t->bias, err));
 cleanup:
-	free(rows);
+	free(token);
 	return status;
 }
 
@@ -517,6 +514,12 @@ static enum pb_status count_prompts(const struct pb_running *r, size_t chunk, do
 	return PB_OK;
 }
 
+static void mark_tokens(const struct pb_running *r, bool *used)
+{
+	for (size_t i = 0; i < r->prompts.n; i++)
+		pb_mark_tokens(r->prompts.items[i].tokens, r->prompts.items[i].length, used);
+}
+
 const struct pb_job pb_job_evaluation = {.unit = "prompts",
 					 .open = open_evaluation,
 					 .describe = describe,
@@ -527,4 +530,5 @@ const struct pb_job pb_job_evaluation = {.unit = "prompts",
 					 .count = count_prompts,
 					 .chunk = run_chunk,
 					 .longest = longest_prompt,
+					 .mark_tokens = mark_tokens,
 					 .print = pb_evaluation_print};

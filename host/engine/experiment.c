@@ -66,16 +66,29 @@ cleanup:
 	return status;
 }
 
+/* [n_vocab] of the tokens whose embeddings the run looks up; the caller's to free. */
+static enum pb_status used_tokens(const struct pb_running *r, bool **used, struct pb_error *err)
+{
+	enum pb_status status;
+
+	PB_TRY(pb_alloc((void **)used, r->model->arch.n_vocab, sizeof **used, "tokens", err));
+	r->job->mark_tokens(r, *used);
+cleanup:
+	return status;
+}
+
 /* Pairs, sweeps and the plan. */
 static enum pb_status open_sweeps(struct pb_running *r, struct pb_error *err)
 {
+	size_t memory = 0;
 	enum pb_status status;
 
 	PB_TRY(open_pairs(r, err));
 	PB_TRY(pb_running_open_sweeps(r, err));
+	PB_TRY(pb_running_memory(r, &memory, err));
 	PB_TRY(pb_plan_make(&r->plan, r->dev, r->model, r->config, r->works, &r->pairs,
-			    r->references, pb_running_longest(r), pb_running_memory(r),
-			    r->options->device_memory, err));
+			    r->references, pb_running_longest(r), memory, r->options->device_memory,
+			    err));
 cleanup:
 	return status;
 }
@@ -331,6 +344,18 @@ static void leave_sharing(const struct pb_running *r, enum pb_status status,
 	r->team->ops->abort(r->team, pb_exit_status(status));
 }
 
+static enum pb_status share_embeddings(struct pb_running *r, struct pb_error *err)
+{
+	bool *used = NULL;
+	enum pb_status status;
+
+	PB_TRY(used_tokens(r, &used, err));
+	PB_TRY(pb_engine_share_embeddings(&r->engine, r->team, used, err));
+cleanup:
+	free(used);
+	return status;
+}
+
 static enum pb_status open_engine(struct pb_running *r, struct pb_error *err)
 {
 	const struct pb_ops *ops = r->dev->ops;
@@ -343,6 +368,8 @@ static enum pb_status open_engine(struct pb_running *r, struct pb_error *err)
 	PB_TRY(ops->share(r->dev, r->team, err));
 	status = pb_engine_open(&r->engine, r->dev, r->model, r->job->longest(r),
 				r->plan.n_resident, err);
+	if (status == PB_OK && ops->sharing(r->dev) != PB_SHARING_NOT)
+		status = share_embeddings(r, err);
 	if (status == PB_OK)
 		status = ops->share(r->dev, NULL, err);
 	leave_sharing(r, status, err);
@@ -364,6 +391,18 @@ static enum pb_status prepare_sweeps(struct pb_running *r, struct pb_error *err)
 	PB_TRY(pb_running_make_waves(r, err));
 cleanup:
 	return status;
+}
+
+static void mark_tokens_of_sweeps(const struct pb_running *r, bool *used)
+{
+	for (size_t p = 0; p < r->pairs.n; p++) {
+		pb_mark_tokens(r->pairs.items[p].clean, r->pairs.items[p].length, used);
+		pb_mark_tokens(r->pairs.items[p].corrupted, r->pairs.items[p].length, used);
+	}
+	for (size_t s = 0; s < r->config->n_sweeps; s++)
+		for (size_t i = 0; i < r->references[s].n; i++)
+			pb_mark_tokens(r->references[s].items[i].tokens,
+				       r->references[s].items[i].length, used);
 }
 
 static void release_sweeps(struct pb_running *r)
@@ -404,6 +443,7 @@ const struct pb_job pb_job_sweeps = {.unit = "patches",
 				     .count = pb_running_count_variants,
 				     .chunk = pb_running_sweep_chunk,
 				     .longest = pb_running_longest,
+				     .mark_tokens = mark_tokens_of_sweeps,
 				     .print = print_sweeps};
 
 static enum pb_status prepare(struct pb_running *r, struct pb_error *err)
@@ -479,11 +519,25 @@ static int threads_for(const struct pb_running *r)
 	return mine > 0 && mine < most ? mine : most;
 }
 
-size_t pb_running_memory(const struct pb_running *r)
+enum pb_status pb_running_memory(const struct pb_running *r, size_t *out, struct pb_error *err)
 {
-	if (r->options->memory)
-		return r->options->memory;
-	return pb_memory_limit() / 5 * 4 / (size_t)r->team->n_local;
+	size_t all = r->options->memory ? r->options->memory
+					: pb_memory_limit() / 5 * 4 / (size_t)r->team->n_local;
+	size_t n_vocab = r->model->arch.n_vocab, n = 0, taken;
+	bool *used = NULL;
+	enum pb_status status = PB_OK;
+
+	*out = all;
+	if (r->team->size == 1 || strcmp(r->dev->ops->name, "cpu") == 0)
+		return PB_OK;
+	PB_TRY(used_tokens(r, &used, err));
+	for (size_t v = 0; v < n_vocab; v++)
+		n += used[v];
+	taken = pb_embeddings_bytes(&r->model->arch, n, r->job->longest(r));
+	*out = all > taken ? all - taken : 0;
+cleanup:
+	free(used);
+	return status;
 }
 
 /* All that is read and planned, the same on every rank. */

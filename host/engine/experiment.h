@@ -30,6 +30,8 @@ struct pb_job {
 	enum pb_status (*chunk)(struct pb_running *r, size_t chunk, struct pb_writer *writer,
 				struct pb_progress *progress, struct pb_error *err);
 	size_t (*longest)(const struct pb_running *r);
+	/* used[v] = true for the tokens of its prompts, where `used` is all false. */
+	void (*mark_tokens)(const struct pb_running *r, bool *used);
 	enum pb_status (*print)(const char *path, FILE *out, struct pb_error *err);
 };
 extern const struct pb_job pb_job_sweeps, pb_job_evaluation;
@@ -92,8 +94,9 @@ enum pb_status pb_running_make_sources(struct pb_running *r, struct pb_error *er
 size_t pb_running_longest(const struct pb_running *r);
 /* r->experiment, but for what only one of the jobs has. r->identity is there. */
 void pb_running_describe(struct pb_running *r);
-/* Host memory that the run may use. */
-size_t pb_running_memory(const struct pb_running *r);
+/* Host memory that the run may use, less what a rank holds of embeddings that it got from rank 0. The
+ * prompts are there. */
+enum pb_status pb_running_memory(const struct pb_running *r, size_t *out, struct pb_error *err);
 /* Fill the cells of sweep s that another sweep of the chunk has computed. */
 void pb_running_copy_known(const struct pb_running *r, size_t s, struct pb_chunk_values *values,
 			   size_t n_pairs);

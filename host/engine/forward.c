@@ -158,16 +158,8 @@ static enum pb_status embed(struct pb_engine *e, const struct pb_batch *batch, s
 			    const struct pb_forward_hook *hook, struct pb_error *err)
 {
 	const struct pb_arch *a = &e->arch;
-	struct pb_embed op = {.n_rows = batch->n_rows,
-			      .d_model = a->d_model,
-			      .token = batch->token,
-			      .position = batch->position,
-			      .embed = &e->model->embed,
-			      .scale = a->embed_scale,
-			      .pos_embed = a->learned_positions ? &e->model->pos_embed : NULL,
-			      .x = c->x_pre[0]};
-	struct pb_embed alone = op;
-	struct pb_rows change = {.n_rows = batch->n_rows,
+	size_t n = batch->n_rows;
+	struct pb_rows change = {.n_rows = n,
 				 .columns = a->d_model,
 				 .a = c->embed,
 				 .a_stride = a->d_model,
@@ -176,12 +168,10 @@ static enum pb_status embed(struct pb_engine *e, const struct pb_batch *batch, s
 				 .accumulate = true};
 	enum pb_status status;
 
-	PB_TRY(e->ops->embed(e->dev, &op, err));
+	PB_TRY(pb_engine_embed(e, batch->token, batch->position, n, c->x_pre[0], err));
 	if (!c->embed.address)
 		return PB_OK;
-	alone.x = c->embed;
-	alone.pos_embed = NULL;
-	PB_TRY(e->ops->embed(e->dev, &alone, err));
+	PB_TRY(pb_engine_embed(e, batch->token, NULL, n, c->embed, err));
 	if (!hook)
 		return PB_OK;
 	/* x = (x - embed) + what the hook makes of embed */

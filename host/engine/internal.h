@@ -52,6 +52,13 @@ struct pb_last_weights {
 	struct pb_packed **v_head;   /* KV of [D, K] */
 };
 
+/* The rows of the embeddings that the run uses, on a rank that got them from rank 0. */
+struct pb_embeddings {
+	int32_t *slot; /* [n_vocab] of a token's row of `embed`, -1: none; NULL: the model's tables */
+	float *rows;   /* both tables */
+	struct pb_weight embed, pos_embed; /* views of it */
+};
+
 struct pb_engine {
 	struct pb_device *dev;
 	const struct pb_ops *ops;
@@ -69,6 +76,7 @@ struct pb_engine {
 	struct pb_dev cos_sin[PB_ROPES_MAX];
 	size_t long_from; /* SIZE_MAX: none have */
 	size_t max_length;
+	struct pb_embeddings embeddings;
 	struct pb_dev *owned; /* every device array above, for release */
 	size_t n_owned, owned_capacity;
 	struct pb_profile profile;
@@ -90,6 +98,32 @@ void pb_engine_close(struct pb_engine *e);
 /* Bytes that pb_engine_open will take, the largest temporary included. */
 size_t pb_engine_bytes(struct pb_device *dev, const struct pb_model *model, size_t max_length,
 		       size_t n_resident);
+
+/* ---- lookup.c -------------------------------------------------------------------------- */
+
+struct pb_team;
+/* While ranks share weights (ops->sharing), after pb_engine_open: the embeddings of the tokens that
+ * the run uses ([n_vocab] used, the same on all ranks), and of the positions. Collective. */
+enum pb_status pb_engine_share_embeddings(struct pb_engine *e, struct pb_team *team,
+					  const bool *used, struct pb_error *err);
+/* used[v] = true for n tokens. */
+static inline void pb_mark_tokens(const int32_t *token, size_t n, bool *used)
+{
+	for (size_t i = 0; i < n; i++)
+		used[token[i]] = true;
+}
+/* What they take on the host, with n tokens and n_positions. */
+size_t pb_embeddings_bytes(const struct pb_arch *arch, size_t n, size_t n_positions);
+void pb_embeddings_free(struct pb_embeddings *embeddings);
+/* x[n, D] = the embeddings of tokens, scaled as the family has it, and of positions, where they are
+ * learned; position NULL: without them. Host arrays. */
+enum pb_status pb_engine_embed(struct pb_engine *e, const int32_t *token, const int32_t *position,
+			       size_t n, struct pb_dev x, struct pb_error *err);
+/* row[D]: the embedding of a position, where they are learned. */
+void pb_engine_position(const struct pb_engine *e, size_t position, float *row);
+/* vectors[n, D] (device) and bias[n] (host): the unembedding's of tokens. */
+enum pb_status pb_engine_targets(struct pb_engine *e, const int32_t *token, size_t n,
+				 struct pb_dev vectors, float *bias, struct pb_error *err);
 
 /* Device memory owned by the engine until it closes. */
 enum pb_status pb_engine_alloc(struct pb_engine *e, size_t bytes, struct pb_dev *out,

@@ -4,8 +4,8 @@
  * (no mean under RMS norm), and what is left of LD is beta . (u_answer - u_foil) and the bias of
  * the unembedding.
  *
- * A head gives sum_k z_k (W_O[k] . g): products in float64, straight from the checkpoint's weights,
- * and no head's [D] vector is ever made. mlp_out is made again by the device, as in the base run.
+ * A head gives sum_k z_k (W_O[k] . g): products in float64, of the weights as they are, and no
+ * head's [D] vector is ever made. mlp_out is made again by the device, as in the base run.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -26,6 +26,7 @@ struct attribution {
 	float *rows;                   /* [PB_READING_BLOCK, max(D, Z)] */
 	float *weight;                 /* [Z + 1, D] W_O of one layer, and a row to spare */
 	float *bias, *post;            /* [D] */
+	float *norm_weight, *norm_bias; /* [D] of the final norm */
 	struct pb_dev gathered;        /* [PB_READING_BLOCK, max(F, Z, D)] */
 	struct pb_dev written;         /* [PB_READING_BLOCK, D] */
 };
@@ -43,7 +44,7 @@ size_t pb_attribution_bytes(const struct pb_arch *a)
 
 	/* W_O stands twice: mapped, and as float32 */
 	return block * (a->d_model + a->n_heads) * sizeof(double) +
-	       (block * (2 * widest(a) + a->d_model) + (2 * pb_z_width(a) + 2) * a->d_model) *
+	       (block * (2 * widest(a) + a->d_model) + (2 * pb_z_width(a) + 4) * a->d_model) *
 		   sizeof(float);
 }
 
@@ -77,7 +78,6 @@ static void store(const struct attribution *t, enum pb_reading reading, size_t i
 /* g of a block's prompts, and the part of LD that no component of the stream has. */
 static enum pb_status make_g(struct attribution *t, struct pb_error *err)
 {
-	const struct pb_model *m = t->e->model;
 	size_t D = t->e->arch.d_model;
 	float *u = t->rows, stats[2]; /* rows are free at this moment: u is [2, D] */
 	enum pb_status status = PB_OK;
@@ -93,12 +93,9 @@ static enum pb_status make_g(struct attribution *t, struct pb_error *err)
 					   2 * sizeof(float), err));
 		for (size_t d = 0; d < D; d++) {
 			double difference = (double)u[d] - (double)u[D + d];
-			double w = difference;
+			double w = difference * (double)t->norm_weight[d];
 
-			if (m->final_norm_weight.data)
-				w *= (double)pb_vector_at(&m->final_norm_weight, d);
-			if (m->final_norm_bias.data)
-				rest += difference * (double)pb_vector_at(&m->final_norm_bias, d);
+			rest += difference * (double)t->norm_bias[d];
 			g[d * LANES] = w;
 			mean += w;
 		}
@@ -116,30 +113,22 @@ cleanup:
 static enum pb_status attribute_embeddings(struct attribution *t, struct pb_error *err)
 {
 	const struct pb_batch *b = &t->run->batch;
-	const struct pb_model *m = t->e->model;
 	size_t D = t->e->arch.d_model;
 	int32_t token[PB_READING_BLOCK], position[PB_READING_BLOCK];
-	struct pb_embed op = {.n_rows = t->n,
-			      .d_model = D,
-			      .token = token,
-			      .position = position,
-			      .embed = &m->embed,
-			      .scale = t->e->arch.embed_scale,
-			      .x = t->written};
 	enum pb_status status;
 
 	for (size_t i = 0; i < t->n; i++) {
 		token[i] = b->token[b->answer_row[t->first + i]];
 		position[i] = b->position[b->answer_row[t->first + i]];
 	}
-	PB_TRY(t->e->ops->embed(t->e->dev, &op, err));
+	PB_TRY(pb_engine_embed(t->e, token, NULL, t->n, t->written, err));
 	PB_TRY(t->e->ops->download(t->e->dev, t->rows, t->written, t->n * D * sizeof(float), err));
 	for (size_t i = 0; i < t->n; i++) {
 		double value = 0.0;
 
 		store(t, PB_READ_ATTRIBUTION_EMBED, i, 1, 0, dot_g(t, i, t->rows + i * D));
 		if (t->e->arch.learned_positions) {
-			pb_weight_rows(&m->pos_embed, (size_t)position[i], 1, t->bias, D);
+			pb_engine_position(t->e, (size_t)position[i], t->bias);
 			value = dot_g(t, i, t->bias);
 		}
 		store(t, PB_READ_ATTRIBUTION_POS_EMBED, i, 1, 0, value);
@@ -195,23 +184,29 @@ static void attribute_head(const struct attribution *t, size_t head, double *val
 		}
 }
 
+/* A vector of D numbers as the device has it; one that it has not is `fill`. */
+static enum pb_status read_vector(const struct attribution *t, struct pb_dev from, float fill,
+				  float *to, struct pb_error *err)
+{
+	size_t D = t->e->arch.d_model;
+
+	for (size_t d = 0; d < D; d++)
+		to[d] = fill;
+	return from.address ? t->e->ops->download(t->e->dev, to, from, D * sizeof *to, err) : PB_OK;
+}
+
 /* The frozen post-norm of attention (or of the MLP) of a layer, an RMS norm: weight [D], and the
  * block's 1/sqrt(..) by prompt. Without post-norms both are ones. */
 static enum pb_status read_post_norm(const struct attribution *t, size_t layer, bool attention,
 				     float *weight, float scale[PB_READING_BLOCK],
 				     struct pb_error *err)
 {
-	const struct pb_layer *m = &t->e->model->layers[layer];
-	const struct pb_vector *w =
-	    attention ? &m->attn_post_norm_weight : &m->mlp_post_norm_weight;
+	const struct pb_layer_weights *w = &t->e->layers[layer];
 	const struct pb_cache *c = &t->run->cache;
-	enum pb_status status = PB_OK;
+	enum pb_status status;
 	float stats[2];
 
-	for (size_t d = 0; d < t->e->arch.d_model; d++)
-		weight[d] = 1.0f;
-	if (t->e->arch.post_norm && w->data)
-		pb_vector_read(w, weight);
+	PB_TRY(read_vector(t, attention ? w->attn_post_norm : w->mlp_post_norm, 1.0f, weight, err));
 	for (size_t i = 0; i < t->n; i++) {
 		size_t row = (size_t)t->run->batch.answer_row[t->first + i];
 
@@ -236,9 +231,11 @@ static void scale_row(float *row, const float *weight, size_t D)
 
 static enum pb_status attribute_attention(struct attribution *t, size_t layer, struct pb_error *err)
 {
-	const struct pb_layer *m = &t->e->model->layers[layer];
+	const struct pb_weight *o = &t->e->model->layers[layer].o;
+	const struct pb_layer_weights *w = &t->e->layers[layer];
 	const struct pb_arch *a = &t->e->arch;
 	size_t D = a->d_model, H = a->n_heads, Z = pb_z_width(a);
+	struct pb_matrix_rows rows = {.view = o, .n = Z, .out = t->weight};
 	float scale[PB_READING_BLOCK];
 	double *values = NULL;
 	enum pb_status status;
@@ -248,24 +245,24 @@ static enum pb_status attribute_attention(struct attribution *t, size_t layer, s
 	    pb_alloc((void **)&values, H * PB_READING_BLOCK, sizeof *values, "attributions", err));
 	PB_TRY(gather_answers(t, t->run->cache.z[layer], Z, err));
 	PB_TRY(t->e->ops->download(t->e->dev, t->rows, t->gathered, t->n * Z * sizeof(float), err));
+	PB_TRY(pb_engine_hold(t->e, layer, err));
+	rows.w = w->o;
+	PB_TRY(t->e->ops->matrix_rows(t->e->dev, &rows, err));
+	pb_weight_release(t->e->model, o);
 #pragma omp parallel for schedule(dynamic, 1)
 	for (size_t h = 0; h < H; h++) {
-		pb_weight_rows(&m->o, h * a->d_head, a->d_head, t->weight + h * a->d_head * D, D);
 		for (size_t k = 0; k < a->d_head && a->post_norm; k++)
 			scale_row(t->weight + (h * a->d_head + k) * D, t->post, D);
 		attribute_head(t, h, values + h * PB_READING_BLOCK);
 	}
-	pb_weight_release(t->e->model, &m->o);
-	if (m->o_bias.data) {
-		pb_vector_read(&m->o_bias, t->bias);
-		scale_row(t->bias, t->post, D);
-	}
+	PB_TRY(read_vector(t, w->o_bias, 0.0f, t->bias, err));
+	scale_row(t->bias, t->post, D);
 	for (size_t i = 0; i < t->n; i++) {
 		for (size_t h = 0; h < H; h++)
 			store(t, PB_READ_ATTRIBUTION_HEAD, i, a->n_layers * H, layer * H + h,
 			      values[h * PB_READING_BLOCK + i] * (double)scale[i]);
 		store(t, PB_READ_ATTRIBUTION_ATTN_BIAS, i, a->n_layers, layer,
-		      m->o_bias.data ? dot_g(t, i, t->bias) * (double)scale[i] : 0.0);
+		      w->o_bias.address ? dot_g(t, i, t->bias) * (double)scale[i] : 0.0);
 	}
 cleanup:
 	free(values);
@@ -323,6 +320,8 @@ static enum pb_status make_room(struct attribution *t, struct pb_error *err)
 	    pb_alloc((void **)&t->weight, (pb_z_width(a) + 1) * D, sizeof *t->weight, what, err));
 	PB_TRY(pb_alloc((void **)&t->post, D, sizeof *t->post, what, err));
 	PB_TRY(pb_alloc((void **)&t->bias, D, sizeof *t->bias, what, err));
+	PB_TRY(pb_alloc((void **)&t->norm_weight, D, sizeof *t->norm_weight, what, err));
+	PB_TRY(pb_alloc((void **)&t->norm_bias, D, sizeof *t->norm_bias, what, err));
 	PB_TRY(pb_reading_alloc(t->e, block * wide, &t->gathered, err));
 	PB_TRY(pb_reading_alloc(t->e, block * D, &t->written, err));
 cleanup:
@@ -338,6 +337,8 @@ enum pb_status pb_readings_attribution(struct pb_engine *e, const struct pb_chun
 	enum pb_status status;
 
 	PB_TRY(make_room(&t, err));
+	PB_TRY(read_vector(&t, e->final_weight, 1.0f, t.norm_weight, err));
+	PB_TRY(read_vector(&t, e->final_bias, 0.0f, t.norm_bias, err));
 	for (; t.first < n; t.first += t.n) {
 		t.n = n - t.first < PB_READING_BLOCK ? n - t.first : PB_READING_BLOCK;
 		PB_TRY(attribute_block(&t, err));
@@ -356,6 +357,8 @@ cleanup:
 	free(t.rows);
 	free(t.weight);
 	free(t.bias);
+	free(t.norm_weight);
+	free(t.norm_bias);
 	free(t.post);
 	pb_reading_release(e, t.gathered);
 	pb_reading_release(e, t.written);

@@ -41,7 +41,7 @@ static enum pb_status upload_vectors(struct pb_engine *e, const struct pb_vector
 	if (!any)
 		return PB_OK;
 	PB_TRY(pb_alloc((void **)&values, total, sizeof *values, "a vector of the model", err));
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && e->ops->sharing(e->dev) != PB_SHARING_RECEIVES; i++)
 		for (size_t j = 0; j < sizes[i]; j++)
 			values[at++] = parts[i]->data ? pb_vector_at(parts[i], j) : fill;
 	PB_TRY(pb_engine_alloc(e, total * sizeof *values, out, err));
@@ -341,6 +341,7 @@ void pb_engine_close(struct pb_engine *e)
 			e->ops->release(e->dev, e->owned[i]);
 	}
 	free(e->owned);
+	pb_embeddings_free(&e->embeddings);
 	memset(e, 0, sizeof *e);
 }
 

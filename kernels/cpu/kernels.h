@@ -68,5 +68,9 @@ PB_EACH_KERNEL(PB_CPU_BASE)
 
 /* Operations without arithmetic of their own, compiled once. */
 enum pb_status pb_cpu_embed(struct pb_device *, const struct pb_embed *, struct pb_error *);
+enum pb_status pb_cpu_matrix_rows(struct pb_device *, const struct pb_matrix_rows *,
+				  struct pb_error *);
+enum pb_status pb_cpu_matrix_columns(struct pb_device *, const struct pb_matrix_columns *,
+				     struct pb_error *);
 
 #endif

@@ -213,6 +213,12 @@ static enum pb_status cpu_share(struct pb_device *dev, struct pb_team *team, str
 	return PB_OK;
 }
 
+static enum pb_sharing cpu_sharing(struct pb_device *dev)
+{
+	(void)dev;
+	return PB_SHARING_NOT;
+}
+
 /* Nothing is launched that could be held back. */
 static enum pb_status cpu_graph_begin(struct pb_device *dev, uint64_t kind, struct pb_error *err)
 {
@@ -248,9 +254,11 @@ static struct pb_graph_counts cpu_graph_counts(struct pb_device *dev)
 		.prepare_bytes = cpu_prepare_bytes, .launches = cpu_ticket,                        \
 		.block_sizes = cpu_block_sizes, .element_bytes = cpu_element_bytes,                \
 		.memory = cpu_memory, .ticket = cpu_ticket, .wait = cpu_wait, .pack = cpu_pack,    \
-		.unpack = cpu_unpack, .share = cpu_share, .graph_begin = cpu_graph_begin,          \
-		.graph_end = cpu_graph_end, .graph_counts = cpu_graph_counts, .gemm = cpu_gemm,    \
-		.embed = pb_cpu_embed, PB_EACH_KERNEL(entry)                                       \
+		.unpack = cpu_unpack, .share = cpu_share, .sharing = cpu_sharing,                  \
+		.graph_begin = cpu_graph_begin, .graph_end = cpu_graph_end,                        \
+		.graph_counts = cpu_graph_counts, .gemm = cpu_gemm,                                \
+		.embed = pb_cpu_embed, .matrix_rows = pb_cpu_matrix_rows,                          \
+		.matrix_columns = pb_cpu_matrix_columns, PB_EACH_KERNEL(entry)                     \
 	}
 
 struct isa {

@@ -170,8 +170,7 @@ enum pb_status pb_cuda_fill(struct pb_cuda *cuda, void *to, const void *from, si
 /* ---- share_nccl.cu --------------------------------------------------------------------------- */
 
 enum pb_status pb_cuda_share(struct pb_device *, struct pb_team *, struct pb_error *);
-/* Whether weights come from another rank now. */
-bool pb_cuda_receives(const struct pb_cuda *cuda);
+enum pb_sharing pb_cuda_sharing(struct pb_device *);
 /* While weights are shared: rank 0's bytes there to all. */
 enum pb_status pb_cuda_spread(struct pb_cuda *cuda, void *memory, size_t bytes,
 			      struct pb_error *err);

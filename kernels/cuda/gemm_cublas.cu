@@ -11,6 +11,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #define BLOCK_ROWS ((size_t)8192) /* that algorithms are chosen for */
 #define CANDIDATES 16
@@ -152,7 +153,7 @@ static enum pb_status fill_packed(struct pb_cuda *cuda, const struct pb_weight *
 
 	PB_OUTSIDE(cuda, cudaMalloc((void **)&packed->full, count * sizeof(float)));
 	PB_DO(pb_alloc(&rows, PACK_ROWS * packed->ld, sizeof(float), "a weight's rows", err));
-	if (!pb_cuda_receives(cuda))
+	if (pb_cuda_sharing(&cuda->base) != PB_SHARING_RECEIVES)
 		status = upload_views(cuda, views, n, packed, (float *)rows, err);
 	free(rows);
 	PB_DO(status);
@@ -186,6 +187,48 @@ enum pb_status pb_cuda_pack(struct pb_device *dev, const struct pb_weight *views
 	else
 		pb_cuda_unpack(dev, packed);
 	return status;
+}
+
+enum pb_status pb_cuda_matrix_rows(struct pb_device *dev, const struct pb_matrix_rows *op,
+				   struct pb_error *err)
+{
+	const struct pb_packed *w = op->w;
+	struct pb_dev from = {w->full + op->first * w->ld};
+	void *rows = nullptr;
+	enum pb_status status = PB_OK;
+
+	if (w->ld == w->n_out)
+		return pb_cuda_download(dev, op->out, from, op->n * w->ld * sizeof(float), err);
+	PB_DO(pb_alloc(&rows, PACK_ROWS * w->ld, sizeof(float), "a weight's rows", err));
+	for (size_t i = 0, n; status == PB_OK && i < op->n; i += n) {
+		n = op->n - i < PACK_ROWS ? op->n - i : PACK_ROWS;
+		status = pb_cuda_download(dev, rows, pb_dev_row(from, i, w->ld),
+					  n * w->ld * sizeof(float), err);
+		for (size_t r = 0; status == PB_OK && r < n; r++)
+			memcpy(op->out + (i + r) * w->n_out, (float *)rows + r * w->ld,
+			       w->n_out * sizeof(float));
+	}
+	free(rows);
+	return status;
+}
+
+/* A launch a column: they are the few that answers need. */
+enum pb_status pb_cuda_matrix_columns(struct pb_device *dev, const struct pb_matrix_columns *op,
+				      struct pb_error *err)
+{
+	const struct pb_packed *w = op->w;
+	struct pb_rows move = {};
+
+	move.n_rows = w->n_in;
+	move.columns = 1;
+	move.a_stride = w->ld;
+	move.out_stride = 1;
+	for (size_t i = 0; i < op->n; i++) {
+		move.a.address = w->full + op->column[i];
+		move.out = pb_dev_row(op->out, i, w->n_in);
+		PB_DO(pb_cuda_rows(dev, &move, err));
+	}
+	return PB_OK;
 }
 
 /* ---- products -------------------------------------------------------------------------------- */

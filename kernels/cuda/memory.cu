@@ -177,7 +177,7 @@ enum pb_status pb_cuda_upload(struct pb_device *dev, struct pb_dev to, const voi
 {
 	struct pb_cuda *cuda = pb_cuda_of(dev);
 
-	if (!pb_cuda_receives(cuda))
+	if (pb_cuda_sharing(dev) != PB_SHARING_RECEIVES)
 		PB_DO(pb_cuda_fill(cuda, to.address, from, bytes, err));
 	return pb_cuda_spread(cuda, to.address, bytes, err);
 }

@@ -144,9 +144,13 @@ enum pb_status pb_cuda_share(struct pb_device *dev, struct pb_team *team, struct
 	return PB_OK;
 }
 
-bool pb_cuda_receives(const struct pb_cuda *cuda)
+enum pb_sharing pb_cuda_sharing(struct pb_device *dev)
 {
-	return cuda->nccl && cuda->nccl->rank > 0;
+	const struct pb_cuda_nccl *share = pb_cuda_of(dev)->nccl;
+
+	if (!share)
+		return PB_SHARING_NOT;
+	return share->rank > 0 ? PB_SHARING_RECEIVES : PB_SHARING_GIVES;
 }
 
 enum pb_status pb_cuda_spread(struct pb_cuda *cuda, void *memory, size_t bytes,
@@ -172,10 +176,10 @@ enum pb_status pb_cuda_share(struct pb_device *dev, struct pb_team *team, struct
 	return PB_OK;
 }
 
-bool pb_cuda_receives(const struct pb_cuda *cuda)
+enum pb_sharing pb_cuda_sharing(struct pb_device *dev)
 {
-	(void)cuda;
-	return false;
+	(void)dev;
+	return PB_SHARING_NOT;
 }
 
 enum pb_status pb_cuda_spread(struct pb_cuda *cuda, void *memory, size_t bytes,

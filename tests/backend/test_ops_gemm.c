@@ -274,3 +274,54 @@ OPS_TEST_ON(ops_gemm, views, each_library)
 		views_case(r, widths[k], 0, N_VIEWS);
 	}
 }
+
+/* ---- rows and columns of a matrix ------------------------------------------------------------ */
+
+/* What was packed comes back as it was: some rows, and columns in any order, repeated too. */
+static void matrix_case(struct rig *r, size_t n_in, size_t view)
+{
+	struct pb_weight all[N_VIEWS];
+	struct pb_packed *packed = NULL;
+	struct pb_matrix_rows rows = {0};
+	struct pb_matrix_columns columns = {0};
+	size_t n_out;
+	float *got;
+
+	begin_case(r, "rows and columns of view %zu, %zu inputs", view, n_in);
+	make_views(r, n_in, all);
+	n_out = pb_weight_n_out(&all[view]);
+	MUST(r, r->ops->pack(r->dev, &all[view], 1, &packed, err));
+	rows.w = columns.w = packed;
+	rows.view = columns.view = &all[view];
+	for (rows.first = 0; rows.first < n_in; rows.first += rows.n + 1) {
+		rows.n = (n_in - rows.first + 1) / 2;
+		got = HOST(r, rows.n * n_out + 1, float);
+		got[rows.n * n_out] = SENTINEL;
+		rows.out = got;
+		RUN(r, matrix_rows, &rows);
+		note(r, got, rows.n * n_out * sizeof *got);
+		for (size_t i = 0; i < rows.n * n_out; i++)
+			check_value(r, "rows", i, (double)got[i],
+				    ref_weight(&all[view], rows.first + i / n_out, i % n_out), 0.0);
+		CHECK(got[rows.n * n_out] == SENTINEL, "%s: written beyond its end", r->label);
+	}
+	columns.n = n_out + 3;
+	columns.column = indices(r, columns.n, n_out);
+	columns.out = put_sentinel(r, columns.n * n_in);
+	RUN(r, matrix_columns, &columns);
+	got = fetch(r, columns.out, columns.n * n_in);
+	for (size_t i = 0; i < columns.n * n_in; i++)
+		check_value(r, "columns", i, (double)got[i],
+			    ref_weight(&all[view], i % n_in, (size_t)columns.column[i / n_in]),
+			    0.0);
+	r->ops->unpack(r->dev, packed);
+}
+
+OPS_TEST_ON(ops_gemm, matrices, each_library)
+{
+	static const size_t widths[] = {1, 5, 16, 33, 130, 1030};
+
+	for (size_t k = 0; k < 6; k++)
+		for (size_t v = 0; v < N_VIEWS; v++)
+			matrix_case(r, widths[k], v);
+}

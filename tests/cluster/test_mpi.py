@@ -26,6 +26,7 @@ PATCHBAY = os.path.abspath(os.environ.get("PATCHBAY", "build/release/patchbay"))
 EMULATED = os.path.abspath(os.environ.get("PB_EMU_DIR", "build/emu")) + "/patchbay"
 SANITIZED = "/asan/" in PATCHBAY  # fibers are slow there, and MPI libraries leak
 MODEL = os.path.abspath("data/boxbench")
+GOLDEN = Path("tests/golden").resolve()
 CONFIG = """
 model: {path: %s}
 task: {name: box, boxes: 3, moves: 1, pairs: %d, corrupt: state, seed: 5}
@@ -44,6 +45,11 @@ model: {path: %s}
 task: {name: box, boxes: 2, moves: 1, pairs: %d, corrupt: action, seed: 5}
 sweep: {intervention: patch, site: z, positions: last, layers: [3], heads: [0]}
 readings: none
+engine: {chunk: %d}
+"""
+EVALUATION = """
+model: {path: %s}
+task: {name: box, boxes: 3, moves: 1, prompts: %d, seed: 5}
 engine: {chunk: %d}
 """
 ENV = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
@@ -65,8 +71,8 @@ def write_config(path, n_pairs, chunk, text=CONFIG):
     return str(path)
 
 
-def command(program, config, out, *options):
-    return [program, "run", config, "-o", str(out), "--threads", "1", *options]
+def command(program, config, out, *options, verb="run"):
+    return [program, verb, config, "-o", str(out), "--threads", "1", *options]
 
 
 def mpirun(n, *a, **k):
@@ -118,8 +124,7 @@ def complain(name, argv, words, env=None, times=1):
 
 
 def garbled(folder, to):
-    """A copy of a model in which every matrix is noise, but for those that each rank looks up in the
-    file: rows of the embedding and the unembedding, and W_O for direct logit attribution."""
+    """A copy of a model in which every number is noise."""
     shutil.copytree(folder, to)
     path = Path(to) / "model.safetensors"
     data = bytearray(path.read_bytes())
@@ -128,8 +133,7 @@ def garbled(folder, to):
     noise = np.random.default_rng(1)
     n = 0
     for name, tensor in header.items():
-        if name == "__metadata__" or len(tensor["shape"]) < 2 or "embed" in name or \
-                "attention.dense" in name:
+        if name == "__metadata__":
             continue
         begin, end = (8 + size + at for at in tensor["data_offsets"])
         data[begin:end] = noise.integers(0, 60, end - begin, dtype=np.uint8).tobytes()
@@ -153,13 +157,21 @@ def on_emulated_devices(temp):
     if SANITIZED:
         return
     # rank 1's own file holds noise where rank 0's holds weights: only what is broadcast is right
-    n_garbled = garbled(MODEL, temp / "garbled")
-    log = run(["mpirun", "-n", "1", *command(EMULATED, config, temp / "broadcast.h5", *cuda), ":",
-               "-n", "1", *command(EMULATED, config, temp / "broadcast.h5", *cuda, "--set",
-                                   f"model.path={temp}/garbled")])
-    same(f"weights are rank 0's ({n_garbled} matrices of rank 1's file are noise)",
-         temp / "broadcast.h5", expected)
-    check("rank 1 computed with them", len(shares(log)) == 2 and shares(log)[1] >= 1, shares(log))
+    evaluation = write_config(temp / "evaluation.yaml", 12, 3, EVALUATION)
+    for name, verb, text, model in (("bundled", "run", config, MODEL), ("bundled", "eval", evaluation, MODEL),
+                                    ("positions", "run", GOLDEN / "engine/gpt2_hub/run.yaml", ""),
+                                    ("post-norms", "run", GOLDEN / "families/gemma2/run.yaml", "")):
+        alone, out = temp / f"{name}-{verb}-1.h5", temp / f"{name}-{verb}-2.h5"
+        noise = temp / f"{name}-{verb}"
+        n_garbled = garbled(model or text.parent, noise)
+        options = [*cuda, "--set", "engine.chunk=1"] if not model else cuda
+        run(command(EMULATED, str(text), alone, "-q", *options, verb=verb))
+        argv = command(EMULATED, str(text), out, *options, verb=verb)
+        log = run(["mpirun", "-n", "1", *argv, ":", "-n", "1", *argv, "--set", f"model.path={noise}"])
+        same(f"{verb} of {name}: weights are rank 0's (all {n_garbled} arrays of rank 1's file are noise)",
+             out, datasets(alone))
+        check(f"{verb} of {name}: rank 1 computed with them",
+              len(shares(log)) == 2 and shares(log)[1] >= 1, shares(log))
     # the same without NCCL: each reads its own
     log = run(mpirun(2, EMULATED, config, temp / "apart.h5", *cuda), {"PB_EMU_NCCL": "none"})
     same("without NCCL", temp / "apart.h5", expected)
