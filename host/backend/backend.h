@@ -422,6 +422,10 @@ struct pb_ops {
 	/* What share came to. */
 	enum pb_sharing (*sharing)(struct pb_device *dev);
 
+	/* Bytes of device memory that graphs may take beside everything else; so many are kept, and
+	 * one of them is no longer, than that. Before the first graph_begin; without it a few MiB.
+	 */
+	void (*graph_room)(struct pb_device *dev, size_t bytes);
 	/* What is ordered between graph_begin and graph_end may be held back and go to the device
 	 * as one graph, or as several: it has been ordered when graph_end returns, and results are
 	 * the same bits. Every operation may be called in between; one that waits, or that has a

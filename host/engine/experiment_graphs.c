@@ -9,6 +9,7 @@ void pb_running_settle_graphs(struct pb_running *r)
 	bool gpu = strcmp(r->dev->ops->name, "cpu") != 0;
 
 	r->engine.graphs = r->config->graphs && gpu && !r->options->profile;
+	r->dev->ops->graph_room(r->dev, r->plan.graph_bytes);
 	if (!r->config->graphs || r->engine.graphs || r->team->rank > 0)
 		return;
 	if (gpu)

@@ -14,6 +14,9 @@
 #define CHUNK_TOKENS 128
 #define CHUNK_PAIRS_MOST 32
 
+/* Graphs of the device get a sixteenth of its memory, and no more than this. */
+#define GRAPH_BYTES_MOST ((size_t)256 << 20)
+
 static size_t chunk_pairs(const struct pb_arch *a, size_t n_pairs, size_t asked)
 {
 	size_t a_pair = pb_cache_bytes(a, (size_t)2 * CHUNK_TOKENS, 2, false, 0);
@@ -94,6 +97,11 @@ struct need {
 static size_t most(size_t a, size_t b)
 {
 	return a > b ? a : b;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+	return a < b ? a : b;
 }
 
 static enum pb_status count_waves(struct pb_plan *plan, const struct pb_sweep_work *w, size_t n,
@@ -335,7 +343,7 @@ static bool fit_layers(struct pb_plan *plan, struct pb_device *dev, const struct
 
 	plan->n_resident = n_resident;
 	plan->fixed_bytes = host + (plan->device_memory ? pb_packing_bytes(&model->arch) : engine);
-	plan->device_fixed_bytes = plan->device_memory ? both + engine : 0;
+	plan->device_fixed_bytes = plan->device_memory ? both + engine + plan->graph_bytes : 0;
 	room = left_of(plan->memory, plan->fixed_bytes);
 	if (plan->device_memory) {
 		size_t left = left_of(plan->device_memory, plan->device_fixed_bytes);
@@ -405,6 +413,8 @@ enum pb_status pb_plan_make(struct pb_plan *plan, struct pb_device *dev,
 			       plan->chunk_pairs, pairs->max_length);
 	PB_TRY(count_all(plan, &need, &chunk_bytes, a, c, works, pairs, references, err));
 	PB_TRY(pb_plan_device_memory(plan, dev, device_memory, err));
+	if (c->graphs)
+		plan->graph_bytes = smaller(plan->device_memory / 16, GRAPH_BYTES_MOST);
 	need.rows = need.rows < INT32_MAX ? need.rows : INT32_MAX;
 	need.variants = need.variants < INT32_MAX ? need.variants : INT32_MAX;
 	both = chunk_bytes + check_bytes(a, c, pairs->max_length) + need.pair_bytes +
@@ -482,6 +492,9 @@ void pb_plan_print(const struct pb_plan *plan, const struct pb_run_config *c,
 			(double)(plan->device_fixed_bytes + plan->wave_bytes) / 1048576.0,
 			(double)plan->device_memory / 1048576.0,
 			(double)plan->device_fixed_bytes / 1048576.0);
+	if (plan->device_memory && plan->graph_bytes)
+		fprintf(out, "graphs      %.0f MiB of that at most\n",
+			(double)plan->graph_bytes / 1048576.0);
 	fprintf(out, "time        about %.3g s of sweep at this machine's %.0f GFLOP/s\n",
 		pb_plan_seconds(plan, flops_per_second), flops_per_second * 1e-9);
 }

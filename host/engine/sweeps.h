@@ -356,6 +356,7 @@ struct pb_plan {
 	size_t chunk_pairs, n_chunks;
 	size_t fixed_bytes;        /* model, caches, results, the program itself */
 	size_t device_fixed_bytes; /* what of it is on the device, where that has memory */
+	size_t graph_bytes;        /* of the latter, for graphs; 0: none are made */
 	size_t wave_bytes;         /* for delta rows and the blocks they go through */
 	struct pb_wave_sizes sizes;
 	size_t variant_bytes; /* of host lists, for each variant of a wave */

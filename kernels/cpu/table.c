@@ -228,6 +228,12 @@ static enum pb_status cpu_graph_begin(struct pb_device *dev, uint64_t kind, stru
 	return PB_OK;
 }
 
+static void cpu_graph_room(struct pb_device *dev, size_t bytes)
+{
+	(void)dev;
+	(void)bytes;
+}
+
 static enum pb_status cpu_graph_end(struct pb_device *dev, enum pb_status status,
 				    struct pb_error *err)
 {
@@ -255,8 +261,8 @@ static struct pb_graph_counts cpu_graph_counts(struct pb_device *dev)
 		.block_sizes = cpu_block_sizes, .element_bytes = cpu_element_bytes,                \
 		.memory = cpu_memory, .ticket = cpu_ticket, .wait = cpu_wait, .pack = cpu_pack,    \
 		.unpack = cpu_unpack, .share = cpu_share, .sharing = cpu_sharing,                  \
-		.graph_begin = cpu_graph_begin, .graph_end = cpu_graph_end,                        \
-		.graph_counts = cpu_graph_counts, .gemm = cpu_gemm,                                \
+		.graph_room = cpu_graph_room, .graph_begin = cpu_graph_begin,                      \
+		.graph_end = cpu_graph_end, .graph_counts = cpu_graph_counts, .gemm = cpu_gemm,    \
 		.embed = pb_cpu_embed, .matrix_rows = pb_cpu_matrix_rows,                          \
 		.matrix_columns = pb_cpu_matrix_columns, PB_EACH_KERNEL(entry)                     \
 	}

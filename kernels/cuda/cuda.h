@@ -49,6 +49,7 @@ struct pb_cuda_kept {
 	cudaGraphExec_t exec; /* NULL: the place is free */
 	uint64_t sequence;    /* of what it calls */
 	uint64_t used;        /* number of the launch that used it last */
+	size_t n_nodes;
 };
 struct pb_cuda_graphs {
 	bool open;      /* between graph_begin and graph_end */
@@ -57,6 +58,8 @@ struct pb_cuda_graphs {
 	bool capturing; /* the stream does */
 	uint64_t sequence;
 	size_t n_nodes; /* captured so far */
+	size_t n_kept;  /* nodes of all that are kept */
+	size_t most;    /* that there is room for */
 	struct pb_cuda_kept kept[PB_CUDA_GRAPHS];
 	uint64_t known[PB_CUDA_KNOWN]; /* hashes; 0: the place is free */
 	struct pb_graph_counts counts;
@@ -125,6 +128,7 @@ static inline enum pb_status pb_cuda_order(struct pb_cuda *cuda, const void *wha
 		PB_CUDA(call);                                                                     \
 	} while (0)
 
+void pb_cuda_graph_room(struct pb_device *, size_t bytes);
 enum pb_status pb_cuda_graph_begin(struct pb_device *, uint64_t kind, struct pb_error *);
 enum pb_status pb_cuda_graph_end(struct pb_device *, enum pb_status, struct pb_error *);
 struct pb_graph_counts pb_cuda_graph_counts(struct pb_device *);

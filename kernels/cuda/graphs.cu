@@ -9,6 +9,10 @@
 #include "cuda/cuda.h"
 
 #define NODES_MOST ((size_t)1024) /* of one graph */
+/* What the driver takes for a node at most: 10 KiB of a recent one, 64 of older ones, by what their
+ * users have measured. (Free memory before and after would count other processes' too.) */
+#define NODE_BYTES ((size_t)64 << 10)
+#define NODES_WITHOUT_ROOM ((size_t)64)
 
 /* ---- sequences ------------------------------------------------------------------------------- */
 
@@ -41,26 +45,65 @@ static bool is_new(struct pb_cuda_graphs *g, uint64_t hash)
 
 /* ---- the graphs that are kept ---------------------------------------------------------------- */
 
-static void forget(struct pb_cuda_kept *kept)
+static void forget(struct pb_cuda_graphs *g, struct pb_cuda_kept *kept)
 {
 	if (kept->exec)
 		(void)cudaGraphExecDestroy(kept->exec);
-	kept->exec = nullptr;
+	g->n_kept -= kept->n_nodes;
+	*kept = {};
 }
 
-/* The graph of a sequence, or the place of the one that was used least lately. */
+/* The one that was used least lately; NULL: none is there. */
+static struct pb_cuda_kept *oldest_of(struct pb_cuda_graphs *g)
+{
+	struct pb_cuda_kept *oldest = nullptr;
+
+	for (struct pb_cuda_kept &kept : g->kept)
+		if (kept.exec && (!oldest || kept.used < oldest->used))
+			oldest = &kept;
+	return oldest;
+}
+
+/* The graph of the sequence that was captured, or a free place and room for its nodes. */
 static struct pb_cuda_kept *place_of(struct pb_cuda_graphs *g)
 {
-	struct pb_cuda_kept *oldest = &g->kept[0];
+	struct pb_cuda_kept *oldest;
 
-	for (size_t i = 0; i < PB_CUDA_GRAPHS; i++) {
-		if (g->kept[i].exec && g->kept[i].sequence == g->sequence)
-			return &g->kept[i];
-		if (g->kept[i].used < oldest->used)
-			oldest = &g->kept[i];
-	}
-	forget(oldest);
+	for (struct pb_cuda_kept &kept : g->kept)
+		if (kept.exec && kept.sequence == g->sequence)
+			return &kept;
+	while (g->n_kept + g->n_nodes > g->most && (oldest = oldest_of(g)))
+		forget(g, oldest);
+	for (struct pb_cuda_kept &kept : g->kept)
+		if (!kept.exec)
+			return &kept;
+	oldest = oldest_of(g);
+	forget(g, oldest);
 	return oldest;
+}
+
+/* A new graph; where the device has no memory for it, in that of all others. */
+static enum pb_status make(struct pb_cuda_graphs *g, struct pb_cuda_kept *kept, cudaGraph_t graph,
+			   struct pb_error *err)
+{
+	cudaError_t error = cudaGraphInstantiate(&kept->exec, graph, 0);
+	struct pb_cuda_kept *oldest;
+
+	while (error == cudaErrorMemoryAllocation && (oldest = oldest_of(g))) {
+		(void)cudaGetLastError(); /* it is no error of what follows */
+		forget(g, oldest);
+		error = cudaGraphInstantiate(&kept->exec, graph, 0);
+	}
+	if (error != cudaSuccess) {
+		kept->exec = nullptr;
+		(void)cudaGetLastError();
+		return pb_cuda_fail(err, error, "cudaGraphInstantiate");
+	}
+	kept->sequence = g->sequence;
+	kept->n_nodes = g->n_nodes;
+	g->n_kept += g->n_nodes;
+	g->counts.made++;
+	return PB_OK;
 }
 
 /* Arguments of `graph` into one that is there, or a new one where the driver finds that they do not
@@ -80,12 +123,9 @@ static enum pb_status instantiate(struct pb_cuda_graphs *g, struct pb_cuda_kept 
 		(void)cudaGetLastError(); /* it is no error of what follows */
 		if (error != cudaErrorGraphExecUpdateFailure)
 			return pb_cuda_fail(err, error, "cudaGraphExecUpdate");
-		forget(kept);
+		forget(g, kept);
 	}
-	PB_CUDA(cudaGraphInstantiate(&kept->exec, graph, 0));
-	kept->sequence = g->sequence;
-	g->counts.made++;
-	return PB_OK;
+	return make(g, kept, graph, err);
 }
 
 static enum pb_status launch(struct pb_cuda *cuda, cudaGraph_t graph, struct pb_error *err)
@@ -138,7 +178,7 @@ enum pb_status pb_cuda_capture(struct pb_cuda *cuda, const void *what, struct pb
 	}
 	if (g->plain)
 		return PB_OK;
-	if (g->capturing && g->n_nodes == NODES_MOST)
+	if (g->capturing && g->n_nodes == (g->most < NODES_MOST ? g->most : NODES_MOST))
 		PB_DO(pb_cuda_pause(cuda, err));
 	if (!g->capturing) {
 		/* thread-local: a call that forgot to pause is refused, whatever else runs */
@@ -168,6 +208,11 @@ static void drop(struct pb_cuda *cuda)
 
 /* ---- the table's entries --------------------------------------------------------------------- */
 
+void pb_cuda_graph_room(struct pb_device *dev, size_t bytes)
+{
+	pb_cuda_of(dev)->graphs.most = bytes >= NODE_BYTES ? bytes / NODE_BYTES : 1;
+}
+
 enum pb_status pb_cuda_graph_begin(struct pb_device *dev, uint64_t kind, struct pb_error *err)
 {
 	struct pb_cuda_graphs *g = &pb_cuda_of(dev)->graphs;
@@ -176,6 +221,8 @@ enum pb_status pb_cuda_graph_begin(struct pb_device *dev, uint64_t kind, struct 
 		return pb_fail(err, PB_ERR_INTERNAL, "a graph is begun in another");
 	/* so that arrays on their way up do not cut the block in two */
 	PB_DO(pb_cuda_make_room(pb_cuda_of(dev), err));
+	if (!g->most)
+		g->most = NODES_WITHOUT_ROOM;
 	g->open = true;
 	g->lost = false;
 	g->plain = is_new(g, mix(2, kind));
@@ -205,6 +252,6 @@ void pb_cuda_graphs_close(struct pb_cuda *cuda)
 	drop(cuda);
 	if (cuda->stream)
 		(void)cudaStreamSynchronize(cuda->stream);
-	for (size_t i = 0; i < PB_CUDA_GRAPHS; i++)
-		forget(&cuda->graphs.kept[i]);
+	for (struct pb_cuda_kept &kept : cuda->graphs.kept)
+		forget(&cuda->graphs, &kept);
 }

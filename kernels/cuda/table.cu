@@ -104,6 +104,7 @@ static struct pb_ops make_table()
 	ops.unpack = pb_cuda_unpack;
 	ops.share = pb_cuda_share;
 	ops.sharing = pb_cuda_sharing;
+	ops.graph_room = pb_cuda_graph_room;
 	ops.graph_begin = pb_cuda_graph_begin;
 	ops.graph_end = pb_cuda_graph_end;
 	ops.graph_counts = pb_cuda_graph_counts;

@@ -40,7 +40,7 @@ void pb_emu_die(const char *format, ...)
 
 static uint64_t state;
 
-static uint64_t environment(const char *name, uint64_t otherwise)
+uint64_t pb_emu_environment(const char *name, uint64_t otherwise)
 {
 	const char *text = getenv(name);
 
@@ -58,7 +58,7 @@ static uint64_t next_random()
 	uint64_t z;
 
 	if (!state)
-		pb_emu_seed(environment("PB_EMU_SEED", 1));
+		pb_emu_seed(pb_emu_environment("PB_EMU_SEED", 1));
 	z = state += UINT64_C(0x9e3779b97f4a7c15);
 	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
 	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
@@ -531,7 +531,7 @@ static size_t device_bytes;
 
 static size_t device_total()
 {
-	return environment("PB_EMU_MEMORY", (uint64_t)8 << 30);
+	return pb_emu_environment("PB_EMU_MEMORY", (uint64_t)8 << 30);
 }
 
 static bool inside(const std::map<const char *, size_t> &blocks, const void *p, size_t bytes)
@@ -584,15 +584,28 @@ static cudaError_t deallocate(std::map<const char *, size_t> &blocks, void *memo
 	return cudaSuccess;
 }
 
+bool pb_emu_take(size_t bytes)
+{
+	if (bytes > device_total() - device_bytes)
+		return false;
+	device_bytes += bytes;
+	return true;
+}
+
+void pb_emu_give(size_t bytes)
+{
+	device_bytes -= bytes;
+}
+
 cudaError_t cudaMalloc(void **out, size_t bytes)
 {
 	cudaError_t error;
 
-	if (bytes > device_total() - device_bytes)
+	if (!pb_emu_take(bytes))
 		return pb_emu_said(cudaErrorMemoryAllocation);
 	error = allocate(device_blocks, out, bytes);
-	if (error == cudaSuccess)
-		device_bytes += bytes;
+	if (error != cudaSuccess)
+		pb_emu_give(bytes);
 	return error;
 }
 
@@ -603,7 +616,7 @@ cudaError_t cudaFree(void *memory)
 	cudaError_t error = deallocate(device_blocks, memory, "cudaFree");
 
 	if (error == cudaSuccess)
-		device_bytes -= bytes;
+		pb_emu_give(bytes);
 	return error;
 }
 
@@ -709,13 +722,13 @@ const char *cudaGetErrorString(cudaError_t error)
 
 cudaError_t cudaGetDeviceCount(int *count)
 {
-	*count = (int)environment("PB_EMU_DEVICES", 1);
+	*count = (int)pb_emu_environment("PB_EMU_DEVICES", 1);
 	return *count ? cudaSuccess : cudaErrorNoDevice;
 }
 
 cudaError_t cudaSetDevice(int device)
 {
-	return device >= 0 && device < (int)environment("PB_EMU_DEVICES", 1)
+	return device >= 0 && device < (int)pb_emu_environment("PB_EMU_DEVICES", 1)
 		   ? cudaSuccess
 		   : cudaErrorInvalidValue;
 }

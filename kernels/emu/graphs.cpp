@@ -12,7 +12,14 @@ struct pb_emu_graph {
 };
 struct pb_emu_graph_exec {
 	std::vector<pb_emu_node> nodes;
+	size_t bytes; /* of device memory */
 };
+
+/* PB_EMU_GRAPH_NODE: bytes of device memory that a node takes. */
+static size_t node_bytes()
+{
+	return pb_emu_environment("PB_EMU_GRAPH_NODE", (uint64_t)64 << 10);
+}
 
 /* ---- capture --------------------------------------------------------------------------------- */
 
@@ -88,12 +95,15 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsig
 		return error;
 	if (!graph || flags)
 		return pb_emu_said(cudaErrorInvalidValue);
-	*exec = new pb_emu_graph_exec{graph->nodes};
+	if (!pb_emu_take(graph->nodes.size() * node_bytes()))
+		return pb_emu_said(cudaErrorMemoryAllocation);
+	*exec = new pb_emu_graph_exec{graph->nodes, graph->nodes.size() * node_bytes()};
 	return cudaSuccess;
 }
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
 {
+	pb_emu_give(exec->bytes);
 	delete exec;
 	return cudaSuccess;
 }

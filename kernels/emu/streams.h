@@ -52,6 +52,12 @@ cudaError_t pb_emu_said(cudaError_t error);
  * its graph is lost. */
 cudaError_t pb_emu_unsafe();
 /* A capture that goes on in spite of an error has no graph. */
+/* Device memory that the driver takes and gives back; false: there is not as much. */
+bool pb_emu_take(size_t bytes);
+void pb_emu_give(size_t bytes);
+/* A whole number of the environment, or what it is without. */
+uint64_t pb_emu_environment(const char *name, uint64_t otherwise);
+
 cudaError_t pb_emu_spoil(cudaStream_t stream, cudaError_t error);
 
 #endif

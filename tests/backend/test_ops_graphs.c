@@ -14,6 +14,7 @@ static void no_graph_around(struct rig *r)
 	if (r->graphs)
 		MUST(r, r->ops->graph_end(r->dev, PB_OK, err));
 	r->graphs = false;
+	r->ops->graph_room(r->dev, (size_t)256 << 20);
 }
 
 static struct pb_graph_counts counts(struct rig *r)
@@ -118,6 +119,45 @@ OPS_TEST(ops_graphs, more_than_are_kept)
 		}
 	if (has_graphs())
 		cr_assert_gt(counts(r).launched, SEQUENCES);
+}
+
+static size_t free_memory(struct rig *r)
+{
+	size_t available = 0;
+
+	MUST(r, r->ops->memory(r->dev, &available, err));
+	return available;
+}
+
+/* Graphs stay within the room that they are given, and a small one only makes them shorter. */
+OPS_TEST(ops_graphs, within_their_room)
+{
+	enum { KINDS = 12, CALLS = 40 };
+	static const size_t mib[] = {0, 1, 4, 64};
+
+	for (size_t m = 0; m < sizeof mib / sizeof *mib; m++) {
+		size_t before, least = SIZE_MAX, room = mib[m] ? mib[m] << 20 : (size_t)64 << 10;
+
+		no_graph_around(r);
+		r->ops->graph_room(r->dev, mib[m] << 20);
+		begin_case(r, "room of %zu MiB", mib[m]);
+		run_block(r, 30 + m, 2, 5, 1);
+		end_case(r);
+		before = free_memory(r);
+		for (size_t i = 0; i < 3U * KINDS; i++) {
+			size_t now;
+
+			begin_case(r, "room of %zu MiB, block %zu", mib[m], i);
+			run_block(r, 30 + m, 2, 5, CALLS - i % KINDS);
+			end_case(r);
+			now = free_memory(r);
+			least = now < least ? now : least;
+		}
+		CHECK(least == SIZE_MAX || before <= least || before - least <= room,
+		      "%zu MiB of room: %zu bytes taken", mib[m], before - least);
+	}
+	if (has_graphs())
+		cr_assert_gt(counts(r).launched, 0);
 }
 
 /* A block of more calls than one graph takes is several. */

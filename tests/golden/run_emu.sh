@@ -90,7 +90,13 @@ if [ ${#models[@]} -eq 0 ]; then
 		--backend cpu
 	# Device memory: what is planned is enough, in the same bits; too little is said beforehand; and
 	# where there is less than was promised, waves shrink.
-	PB_EMU_MEMORY=$((100 << 20)) backend small "$emu" cuda fp32
+	# Graphs are in that plan.
+	PB_EMU_MEMORY=$((100 << 20)) backend small "$emu" cuda fp32 --set engine.graphs=on
+	! grep -q 'going on with waves of' "$temp/log"
+	told "what is planned is enough, graphs too" $? "$temp/log"
+	PB_EMU_MEMORY=$((100 << 20)) "$emu" run "$temp/run.yaml" --backend cuda --dry-run \
+		--set engine.graphs=on >"$temp/log" 2>&1 && grep -q '^graphs  *[1-9][0-9]* MiB' "$temp/log"
+	told "the plan says what graphs may take" $? "$temp/log"
 	PB_EMU_MEMORY=$((80 << 20)) "$emu" run "$temp/run.yaml" -o "$temp/shrunk.h5" --backend cuda \
 		--device-memory 4G --threads 1 -q >"$temp/log" 2>&1 &&
 		grep -q 'going on with waves of' "$temp/log"
