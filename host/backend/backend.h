@@ -96,9 +96,10 @@ struct pb_embed {
 	struct pb_dev x;
 };
 
-/* Rows first .. first + n - 1 of a packed matrix as float32: out[n, n_out]. And columns of it as rows:
- * out[i, n_in] = W[:, column[i]]. `view` is the one view that it was packed of. Where the device's
- * copy is in another layout the view is read; where ranks share weights, the device's copy. */
+/* Rows first .. first + n - 1 of a packed matrix as float32: out[n, n_out]. And columns of it as
+ * rows: out[i, n_in] = W[:, column[i]]. `view` is the one view that it was packed of. Where the
+ * device's copy is in another layout the view is read; where ranks share weights, the device's
+ * copy. */
 struct pb_matrix_rows {
 	const struct pb_packed *w;
 	const struct pb_weight *view;

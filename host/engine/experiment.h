@@ -94,8 +94,8 @@ enum pb_status pb_running_make_sources(struct pb_running *r, struct pb_error *er
 size_t pb_running_longest(const struct pb_running *r);
 /* r->experiment, but for what only one of the jobs has. r->identity is there. */
 void pb_running_describe(struct pb_running *r);
-/* Host memory that the run may use, less what a rank holds of embeddings that it got from rank 0. The
- * prompts are there. */
+/* Host memory that the run may use, less what a rank holds of embeddings that it got from rank 0.
+ * The prompts are there. */
 enum pb_status pb_running_memory(const struct pb_running *r, size_t *out, struct pb_error *err);
 /* Fill the cells of sweep s that another sweep of the chunk has computed. */
 void pb_running_copy_known(const struct pb_running *r, size_t s, struct pb_chunk_values *values,

@@ -54,8 +54,9 @@ struct pb_last_weights {
 
 /* The rows of the embeddings that the run uses, on a rank that got them from rank 0. */
 struct pb_embeddings {
-	int32_t *slot; /* [n_vocab] of a token's row of `embed`, -1: none; NULL: the model's tables */
-	float *rows;   /* both tables */
+	int32_t
+	    *slot;   /* [n_vocab] of a token's row of `embed`, -1: none; NULL: the model's tables */
+	float *rows; /* both tables */
 	struct pb_weight embed, pos_embed; /* views of it */
 };
 

@@ -65,8 +65,8 @@ enum pb_status pb_engine_share_embeddings(struct pb_engine *e, struct pb_team *t
 	PB_TRY(pb_alloc((void **)&out->slot, V, sizeof *out->slot, "embeddings", err));
 	n = slots_of(used, V, out->slot);
 	n_positions = e->arch.learned_positions ? e->max_length : 0;
-	PB_TRY(pb_alloc((void **)&out->rows, (n + n_positions) * D, sizeof *out->rows,
-			"embeddings", err));
+	PB_TRY(pb_alloc((void **)&out->rows, (n + n_positions) * D, sizeof *out->rows, "embeddings",
+			err));
 	for (size_t v = 0; gives && v < V; v++)
 		if (used[v])
 			pb_weight_rows(&m->embed, v, 1, out->rows + (size_t)out->slot[v] * D, D);

@@ -19,16 +19,16 @@
 struct attribution {
 	struct pb_engine *e;
 	const struct pb_chunk_run *run;
-	struct pb_reading_values *out; /* [2] */
-	size_t first, n;               /* prompts of the block in work */
-	double *g;                     /* [PB_READING_BLOCK / LANES, D, LANES] */
-	double *sum;                   /* [2 n_pairs] of all attributions */
-	float *rows;                   /* [PB_READING_BLOCK, max(D, Z)] */
-	float *weight;                 /* [Z + 1, D] W_O of one layer, and a row to spare */
-	float *bias, *post;            /* [D] */
+	struct pb_reading_values *out;  /* [2] */
+	size_t first, n;                /* prompts of the block in work */
+	double *g;                      /* [PB_READING_BLOCK / LANES, D, LANES] */
+	double *sum;                    /* [2 n_pairs] of all attributions */
+	float *rows;                    /* [PB_READING_BLOCK, max(D, Z)] */
+	float *weight;                  /* [Z + 1, D] W_O of one layer, and a row to spare */
+	float *bias, *post;             /* [D] */
 	float *norm_weight, *norm_bias; /* [D] of the final norm */
-	struct pb_dev gathered;        /* [PB_READING_BLOCK, max(F, Z, D)] */
-	struct pb_dev written;         /* [PB_READING_BLOCK, D] */
+	struct pb_dev gathered;         /* [PB_READING_BLOCK, max(F, Z, D)] */
+	struct pb_dev written;          /* [PB_READING_BLOCK, D] */
 };
 
 static size_t widest(const struct pb_arch *a)
