@@ -58,6 +58,7 @@ $(call pc,FYAML,libfyaml,-lfyaml)
 $(call pc,PCRE2,libpcre2-8,-lpcre2-8)
 $(call pc,UTF8PROC,libutf8proc,-lutf8proc)
 $(call pc,CRYPTO,libcrypto,-lcrypto)
+$(call pc,ZLIB,zlib,-lz)
 $(call pc,CRITERION,criterion,-lcriterion)
 $(call pc,CAIRO,cairo,-lcairo)
 # MPI is taken where it is: several processes of one run, by a plugin.
@@ -79,14 +80,14 @@ DNNL_PATH  := $(patsubst -L%,-Wl$(comma)-rpath$(comma)%,$(filter -L%,$(DNNL_LIBS
 # (The leak sanitizer cannot look into it unless it was there from the start.)
 DNNL_PATH  += $(if $(filter asan,$(CONFIG)),-Wl$(comma)--no-as-needed $(DNNL_LIBS))
 LIB_CFLAGS := $(strip $(HDF5_CFLAGS) $(JANSSON_CFLAGS) $(FYAML_CFLAGS) $(PCRE2_CFLAGS) \
-              $(UTF8PROC_CFLAGS) $(CRYPTO_CFLAGS) $(DNNL_CFLAGS))
+              $(UTF8PROC_CFLAGS) $(CRYPTO_CFLAGS) $(ZLIB_CFLAGS) $(DNNL_CFLAGS))
 LIBS       := $(strip $(HDF5_LIBS) $(JANSSON_LIBS) $(FYAML_LIBS) $(PCRE2_LIBS) $(UTF8PROC_LIBS) \
-              $(CRYPTO_LIBS) $(DNNL_PATH) -lm -ldl)
+              $(CRYPTO_LIBS) $(ZLIB_LIBS) $(DNNL_PATH) -lm -ldl)
 endif
 
 DEPS := CC='$(CC)' CXX='$(CXX)' PKG_CONFIG='$(PKG_CONFIG)' PYTHON='$(PYTHON)' CPPFLAGS='$(CPPFLAGS)' \
         LDFLAGS='$(LDFLAGS)' CLANG_FORMAT='$(CLANG_FORMAT)' CLANG_TIDY='$(CLANG_TIDY)' \
-        CPPCHECK='$(CPPCHECK)' $(foreach l,HDF5 JANSSON FYAML PCRE2 UTF8PROC CRYPTO CRITERION DNNL CAIRO, \
+        CPPCHECK='$(CPPCHECK)' $(foreach l,HDF5 JANSSON FYAML PCRE2 UTF8PROC CRYPTO ZLIB CRITERION DNNL CAIRO, \
         $(l)_CFLAGS='$($(l)_CFLAGS)' $(l)_LIBS='$($(l)_LIBS)') make/deps.sh
 
 # What is missing is installed as the remaking of an included file: make then starts again, and
@@ -279,9 +280,6 @@ $(EMU_PLUGIN): $(EMU_OBJ) $(BUILD)/libpatchbay.a
 	$(call say,LD)
 	$(Q)$(CXX) -shared -fopenmp $(LDFLAGS_CONFIG) $(LDFLAGS) -o $@ $(EMU_OBJ) $(PLUGIN_LIBS) -lboost_context
 # How processes reach each other; MPI and nothing else is linked to it.
-# gcc before 13.3 gives a frame that its check of uses after return moves to the heap 32 bytes of
-# alignment, where vectors of 64 bytes want their own (GCC bug 110027).
-$(BUILD)/obj/host/results/stats_sums.o: FILE_CFLAGS := $(if $(filter asan,$(CONFIG)),--param asan-use-after-return=0)
 $(BUILD)/obj/host/cluster/mpi_plugin.o: FILE_CFLAGS := $(MPI_CFLAGS) -fvisibility=hidden
 $(BUILD)/libpatchbay_mpi.so: $(BUILD)/obj/host/cluster/mpi_plugin.o $(BUILD)/libpatchbay.a
 	$(call link,-shared $< $(BUILD)/libpatchbay.a -Wl$(comma)--exclude-libs$(comma)ALL -Wl$(comma)--as-needed $(MPI_LIBS))

@@ -37,6 +37,7 @@ export UBSAN_OPTIONS=log_path=$reports:print_stacktrace=1:exitcode=99
 
 passed=0 failed=0 skipped=0
 total_passed=0 total_failed=0 total_skipped=0
+failures=()
 
 # read_criterion TAP: the counts of a Criterion binary's TAP file
 read_criterion() {
@@ -102,6 +103,7 @@ run_one() {
 		$((SECONDS - start)) "$reason"
 	if [ "$failed" -ne 0 ]; then
 		sed 's/^/    | /' "$log" | tail -n 120
+		failures+=("$name: $failed${reason:+, $reason}")
 	fi
 	total_passed=$((total_passed + passed))
 	total_failed=$((total_failed + failed))
@@ -114,6 +116,7 @@ main() {
 	for test in "$@"; do
 		run_one "$test"
 	done
+	[ ${#failures[@]} -eq 0 ] || printf 'failed in %s\n' "${failures[@]}"
 	echo "$total_passed passed, $total_failed failed, $total_skipped skipped" | tee "$logs/total"
 	[ "$total_failed" -eq 0 ] && [ "$total_passed" -gt 0 ]
 	exit

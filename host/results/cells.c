@@ -9,7 +9,7 @@
 #include "results/cells_file.h"
 #include "results/layout.h"
 
-#define BLOCK_BYTES ((size_t)24 << 20) /* of one array of a block, where one cell allows it */
+#define BLOCK_BYTES ((size_t)16 << 20) /* of one array of a block, where one cell allows it */
 
 struct pb_split pb_split_of(const struct pb_grid *grid, size_t n_most)
 {

@@ -16,7 +16,6 @@ enum pb_status pb_draws_new(struct pb_draws *d, size_t n_pairs, size_t n_cells, 
 	if (!pb_size_mul(PB_STATS_RESAMPLES, n_cells, &n))
 		return pb_fail(err, PB_ERR_MEMORY, "too many cells to resample: %zu", n_cells);
 	PB_TRY(pb_stats_plan_new(&d->plan, n_pairs, seed, err));
-	PB_TRY(pb_stats_plan_keep(&d->plan, err));
 	PB_TRY(pb_alloc((void **)&d->sums, n, sizeof(double), "resamples", err));
 	PB_TRY(
 	    pb_alloc((void **)&d->weights, PB_STATS_RESAMPLES, sizeof(double), "resamples", err));
@@ -64,14 +63,15 @@ void pb_draws_add(struct pb_draws *d, const double *effects, const size_t *place
 
 #pragma omp parallel for schedule(static)
 	for (size_t r = 0; r < PB_STATS_RESAMPLES; r++) {
-		const uint16_t *drawn = d->plan.drawn + r * d->plan.n;
-
 		for (size_t row = 0; row < n_rows; row++) {
-			if (place[row] == SIZE_MAX || drawn[place[row]] == 0)
+			double times = 0;
+
+			if (place[row] != SIZE_MAX)
+				times = pb_stats_times(&d->plan, r, place[row]);
+			if (times == 0)
 				continue;
-			d->weights[r] += drawn[place[row]];
-			add_scaled(d->sums + r * n_cells, effects + row * n_cells,
-				   drawn[place[row]], n_cells);
+			d->weights[r] += times;
+			add_scaled(d->sums + r * n_cells, effects + row * n_cells, times, n_cells);
 		}
 	}
 	for (i = 0; i < n_rows; i++)

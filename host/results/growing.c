@@ -6,6 +6,10 @@
 #include "patchbay/base.h"
 
 #define ZERO_BYTES ((size_t)4 << 20) /* of a mask, written at a time */
+/* Of a dataset, what may wait to be compressed by all processors: little beside it, so that many do
+ * not add up, and enough for that from some 64 MB on. */
+#define SHARE_WAITING 64
+#define WAITING_MOST ((size_t)4 << 20)
 
 bool pb_growing_is_open(const struct pb_growing *g)
 {
@@ -16,6 +20,9 @@ enum pb_status pb_growing_open(struct pb_growing *g, const struct pb_layout *lay
 			       const struct pb_field *field, const struct pb_axes *axes,
 			       struct pb_error *err)
 {
+	const hid_t type = pb_field_memory_type(field->type);
+	enum pb_status status;
+	size_t waiting;
 	int i;
 
 	*g = (struct pb_growing){
@@ -29,7 +36,12 @@ enum pb_status pb_growing_open(struct pb_growing *g, const struct pb_layout *lay
 			return pb_h5_fail(err, PB_ERR_INTERNAL, "cannot keep a group open");
 		g->axes.items[g->axes.n++] = axes->items[i];
 	}
-	return pb_field_create(layout, group, field, &g->axes, false, &g->data, err);
+	PB_TRY(pb_field_create(layout, group, field, &g->axes, false, &g->data, err));
+	waiting = pb_field_count(layout, field, &g->axes) / SHARE_WAITING * H5Tget_size(type);
+	waiting = waiting < WAITING_MOST ? waiting : WAITING_MOST;
+	PB_TRY(pb_h5_packer_open(&g->packer, g->data, type, waiting, err));
+cleanup:
+	return status;
 }
 
 /* Create the mask, with 0 for the pairs before `first`. */
@@ -73,8 +85,7 @@ enum pb_status pb_growing_add(struct pb_growing *g, size_t first, size_t n, cons
 	    pb_field_count(g->layout, &g->field, &g->axes) / g->layout->sizes[PB_DIM_PAIR];
 	uint8_t *none = NULL;
 
-	PB_TRY(pb_h5_write_rows(g->data, g->field.name, pb_field_memory_type(g->field.type), first,
-				n, data, err));
+	PB_TRY(pb_h5_packer_add(&g->packer, g->field.name, first, n, data, err));
 	if (g->mask < 0 && mask != NULL && any_of(mask, n * row))
 		PB_TRY(open_mask(g, first, err));
 	if (g->mask < 0)
@@ -95,8 +106,10 @@ enum pb_status pb_growing_close(struct pb_growing *g, struct pb_error *err)
 
 	if (!pb_growing_is_open(g))
 		return PB_OK;
-	if (g->data >= 0)
+	if (g->data >= 0) {
+		PB_TRY(pb_h5_packer_end(&g->packer, g->field.name, err));
 		PB_TRY(pb_h5_dataset_close(&g->data, g->field.name, err));
+	}
 	if (g->mask >= 0)
 		PB_TRY(pb_h5_dataset_close(&g->mask, g->field.name, err));
 cleanup:
@@ -112,6 +125,7 @@ void pb_growing_drop(struct pb_growing *g)
 		return;
 	for (i = 0; i < g->axes.n; i++)
 		pb_h5_drop(g->axes.items[i].group);
+	pb_h5_packer_drop(&g->packer);
 	pb_h5_drop(g->data);
 	pb_h5_drop(g->mask);
 	pb_h5_drop(g->group);

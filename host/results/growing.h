@@ -3,6 +3,7 @@
 #ifndef PB_RESULTS_GROWING_H
 #define PB_RESULTS_GROWING_H
 
+#include "results/h5_packer.h"
 #include "results/schema.h"
 
 struct pb_growing {
@@ -11,6 +12,7 @@ struct pb_growing {
 	struct pb_axes axes;
 	hid_t group; /* a reference of its own; -1: not open */
 	hid_t data, mask;
+	struct pb_h5_packer packer; /* of data */
 };
 
 /* Create the dataset; what was not opened may be closed and dropped. */

@@ -1,9 +1,10 @@
 /* Means, intervals and permutation p-values of a sweep's cells.
  *
- * Eight cells are worked on at a time (a tile: pairs down, eight lanes across), so that every sum
- * runs over the pairs in one fixed order in each lane, whatever the processor and the threads.
- * A sign flip of a group of four pairs has 16 outcomes: their signed sums are tabled once a tile,
- * and each of the 10,000 flips then costs one addition a group instead of four multiplications. */
+ * Eight cells are worked on at a time (a tile: units of pairs down, eight lanes across), so that
+ * every sum runs over the pairs in one fixed order in each lane, whatever the processor and the
+ * threads. A sign flip of a group of four units has 16 outcomes: their signed sums are tabled once
+ * a tile, and each of the 10,000 flips then costs one addition a group instead of four
+ * multiplications. */
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>
@@ -11,19 +12,18 @@
 
 #include "patchbay/base.h"
 #include "results/stats.h"
-#include "results/stats_stream.h"
 #include "results/stats_tile.h"
 
 /* What one thread needs for a tile. */
 struct tile {
 	size_t n_lanes;  /* cells in it, the rest of the lanes are empty */
-	double *values;  /* [n, LANES], 0 where the pair has none */
-	double *present; /* [n, LANES], 1 where the pair has a value */
+	double *values;  /* [n_units, LANES] sums over the units */
+	double *present; /* [n_units, LANES] how many pairs of a unit have a value */
 	double *table;   /* [n_groups, 16, LANES] signed sums */
 	double *means;   /* [PB_STATS_RESAMPLES, LANES] */
 	double *largest; /* [n_flips] */
-	bool complete;   /* every lane has every pair */
-	double n[LANES], mean[LANES];
+	bool complete;   /* every lane has every pair, and units are equally many */
+	double n[LANES], n_units[LANES], mean[LANES], std_error[LANES];
 };
 
 static void tile_free(struct tile *tiles, int n_tiles)
@@ -53,8 +53,8 @@ static enum pb_status tile_new(struct tile **out, int n_tiles, const struct pb_s
 	for (i = 0; i < n_tiles; i++) {
 		struct tile *t = &tiles[i];
 
-		PB_TRY(pb_alloc((void **)&t->values, plan->n, row, "statistics", err));
-		PB_TRY(pb_alloc((void **)&t->present, plan->n, row, "statistics", err));
+		PB_TRY(pb_alloc((void **)&t->values, plan->n_units, row, "statistics", err));
+		PB_TRY(pb_alloc((void **)&t->present, plan->n_units, row, "statistics", err));
 		PB_TRY(pb_alloc((void **)&t->means, PB_STATS_RESAMPLES, row, "statistics", err));
 		if (!flips)
 			continue;
@@ -69,51 +69,50 @@ cleanup:
 	return status;
 }
 
-/* Gather cells [first, first + n_lanes) of values [n_pairs, n_cells], and their means. */
-static void tile_load(struct tile *t, size_t n_pairs, size_t n_cells, size_t first,
-		      const double *values)
+/* Gather cells [first, first + n_lanes) of values [n, n_cells], their means and standard errors. */
+static void tile_load(struct tile *t, const struct pb_stats_plan *plan, size_t n_cells,
+		      size_t first, const double *values)
 {
-	double sum[LANES] = {0};
-	size_t i, w;
+	double sum[LANES] = {0}, squares[LANES] = {0};
+	size_t i, u, w;
 
 	t->n_lanes = n_cells - first < LANES ? n_cells - first : LANES;
-	t->complete = true;
+	t->complete = plan->n_units * plan->unit == plan->n;
 	memset(t->n, 0, sizeof t->n);
-	for (i = 0; i < n_pairs; i++) {
-		for (w = 0; w < LANES; w++) {
-			double x = w < t->n_lanes ? values[i * n_cells + first + w] : NAN;
-			bool there = !isnan(x);
+	memset(t->n_units, 0, sizeof t->n_units);
+	memset(t->values, 0, plan->n_units * LANES * sizeof *t->values);
+	memset(t->present, 0, plan->n_units * LANES * sizeof *t->present);
+	for (i = 0; i < plan->n; i++)
+		for (w = 0; w < t->n_lanes; w++) {
+			const double x = values[i * n_cells + first + w];
 
-			t->values[i * LANES + w] = there ? x : 0.0;
-			t->present[i * LANES + w] = there ? 1.0 : 0.0;
-			t->n[w] += there ? 1.0 : 0.0;
-			sum[w] += there ? x : 0.0;
-			if (!there && w < t->n_lanes)
+			if (isnan(x)) {
 				t->complete = false;
+				continue;
+			}
+			sum[w] += x;
+			t->n[w] += 1;
+			t->values[i / plan->unit * LANES + w] += x;
+			t->present[i / plan->unit * LANES + w] += 1;
 		}
-	}
 	for (w = 0; w < LANES; w++)
 		t->mean[w] = t->n[w] > 0 ? sum[w] / t->n[w] : NAN;
-}
+	for (i = 0; i < plan->n; i++)
+		for (w = 0; w < t->n_lanes; w++) {
+			const double d = values[i * n_cells + first + w] - t->mean[w];
 
-static double std_error(const struct tile *t, size_t n_pairs, size_t w)
-{
-	double squares = 0;
-	size_t i;
-
-	if (t->n[w] < 2)
-		return NAN;
-	for (i = 0; i < n_pairs; i++) {
-		double d = t->values[i * LANES + w] - t->mean[w];
-
-		squares += t->present[i * LANES + w] * (d * d);
-	}
-	return sqrt(squares / (t->n[w] - 1) / t->n[w]);
+			squares[w] += isnan(d) ? 0 : d * d;
+		}
+	for (u = 0; u < plan->n_units; u++)
+		for (w = 0; w < LANES; w++)
+			t->n_units[w] += t->present[u * LANES + w] > 0 ? 1 : 0;
+	for (w = 0; w < LANES; w++)
+		t->std_error[w] = t->n[w] < 2 ? NAN : sqrt(squares[w] / (t->n[w] - 1) / t->n[w]);
 }
 
 /* ---- bootstrap ------------------------------------------------------------------------- */
 
-/* sum over the pairs of times[i] * rows[i], in each lane. */
+/* sum over the units of times[i] * rows[i], in each lane. */
 static inline union row weighted_sum(const double *rows, const uint16_t *times, size_t n)
 {
 	two s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
@@ -137,14 +136,14 @@ static void resample_means(struct tile *t, const struct pb_stats_plan *plan)
 	size_t r, w;
 
 	for (r = 0; r < PB_STATS_RESAMPLES; r++) {
-		const uint16_t *drawn = plan->drawn + r * plan->n;
-		const union row sum = weighted_sum(t->values, drawn, plan->n);
+		const uint16_t *drawn = plan->drawn + r * plan->n_units;
+		const union row sum = weighted_sum(t->values, drawn, plan->n_units);
 		union row count;
 
 		for (w = 0; w < LANES; w++)
 			count.lane[w] = (double)plan->n;
 		if (!t->complete)
-			count = weighted_sum(t->present, drawn, plan->n);
+			count = weighted_sum(t->present, drawn, plan->n_units);
 		for (w = 0; w < LANES; w++)
 			t->means[r * LANES + w] = sum.lane[w] / count.lane[w];
 	}
@@ -174,14 +173,14 @@ static void bootstrap(struct tile *t, const struct pb_stats_plan *plan, double *
 
 /* ---- sign flips ------------------------------------------------------------------------ */
 
-/* table[g][m]: the sum of the four pairs of group g, those whose bit is set in m negated. */
+/* table[g][m]: the sum of the four units of group g, those whose bit is set in m negated. */
 static void signed_sums(struct tile *t, const struct pb_stats_plan *plan)
 {
 	size_t g;
 
 	memset(t->table, 0, plan->n_groups * 16 * LANES * sizeof(double));
 	for (g = 0; g < plan->n_groups; g++)
-		signed_sums_of(t->values + 4 * g * LANES, plan->n - 4 * g,
+		signed_sums_of(t->values + 4 * g * LANES, plan->n_units - 4 * g,
 			       t->table + g * 16 * LANES);
 }
 
@@ -220,17 +219,17 @@ static void sign_flips(struct tile *t, const struct pb_stats_plan *plan, double 
 	for (w = 0; w < LANES; w++) {
 		double squares = 0, reach = 0;
 
-		for (i = 0; i < plan->n; i++) {
+		for (i = 0; i < plan->n_units; i++) {
 			double x = t->values[i * LANES + w];
 
 			squares += x * x;
 			reach += fabs(x);
 		}
 		threshold[w] = sum.lane[w] - PB_STATS_TIE * reach;
-		if (t->n[w] >= 2 && squares > 0) {
-			statistic.scale[w] = 1 / (t->n[w] * squares);
-			statistic.a[w] = t->n[w] - 1;
-			statistic.b[w] = t->n[w] - 2;
+		if (t->n_units[w] >= 2 && squares > 0) {
+			statistic.scale[w] = 1 / (t->n_units[w] * squares);
+			statistic.a[w] = t->n_units[w] - 1;
+			statistic.b[w] = t->n_units[w] - 2;
 		}
 	}
 	v = evaluate(&statistic, &sum);
@@ -302,19 +301,17 @@ enum pb_status pb_stats_add(struct pb_stats *stats, size_t first_cell, size_t n_
 	size_t f;
 	int i;
 
-	if (plan->drawn == NULL)
-		return pb_stats_stream_add(stats, first_cell, n_block, values, err);
 	PB_TRY(tile_new(&tiles, n_threads, plan, true, err));
 #pragma omp parallel for schedule(dynamic) num_threads(n_threads)
 	for (size_t first = 0; first < n_block; first += LANES) {
 		struct tile *t = &tiles[omp_get_thread_num()];
 		size_t cell = first_cell + first, w;
 
-		tile_load(t, plan->n, n_block, first, values);
+		tile_load(t, plan, n_block, first, values);
 		for (w = 0; w < t->n_lanes; w++) {
 			c->n[cell + w] = (int32_t)t->n[w];
 			c->mean[cell + w] = t->mean[w];
-			c->std_error[cell + w] = std_error(t, plan->n, w);
+			c->std_error[cell + w] = t->std_error[w];
 		}
 		bootstrap(t, plan, c->ci_low + cell, c->ci_high + cell);
 		sign_flips(t, plan, c->p_value + cell, stats->observed + cell);
@@ -338,16 +335,13 @@ enum pb_status pb_stats_interval(const struct pb_stats_plan *plan, size_t n_bloc
 	const int n_threads = omp_get_max_threads();
 	struct tile *tiles = NULL;
 
-	if (plan->drawn == NULL)
-		return pb_stats_stream_interval(plan, n_block, values, n, mean, ci_low, ci_high,
-						err);
 	PB_TRY(tile_new(&tiles, n_threads, plan, false, err));
 #pragma omp parallel for schedule(dynamic) num_threads(n_threads)
 	for (size_t first = 0; first < n_block; first += LANES) {
 		struct tile *t = &tiles[omp_get_thread_num()];
 		size_t w;
 
-		tile_load(t, plan->n, n_block, first, values);
+		tile_load(t, plan, n_block, first, values);
 		for (w = 0; w < t->n_lanes; w++) {
 			n[first + w] = (int32_t)t->n[w];
 			mean[first + w] = t->mean[w];

@@ -14,37 +14,38 @@
 #define PB_STATS_RESAMPLES 1000
 #define PB_STATS_FLIPS 10000   /* random flips, when 2^n are too many */
 #define PB_STATS_EXHAUSTIVE 13 /* all 2^n flips up to this many pairs */
+#define PB_STATS_UNITS 4096    /* that are drawn or flipped, at most */
 /* What ties exactly on paper differs by rounding: it ties within this, relative to the largest sum
  * that any flip of the cell can reach (for p_fwer, to the observed statistic). */
 #define PB_STATS_TIE 1e-12
 
-/* What is drawn for n pairs. With n <= PB_STATS_EXHAUSTIVE the flips are all 2^n - 1 other than the
- * identity, else PB_STATS_FLIPS random ones; the "1 +" of p = (1 + hits) / (1 + N) is the identity
- * in both cases, so that the exhaustive p is exactly (flips that reach the observed one) / 2^n. */
+/* What is drawn for n pairs. A unit of drawing is one pair, and with more than PB_STATS_UNITS pairs
+ * ceil(n / PB_STATS_UNITS) consecutive ones, which are drawn, or change their signs, together (a
+ * block bootstrap; where effects are symmetric around 0 so are their sums): intervals and p-values
+ * of many pairs then cost no more than those of few, and both are as wide as they are to about 1%.
+ *
+ * With n <= PB_STATS_EXHAUSTIVE the flips are all 2^n - 1 other than the identity, else
+ * PB_STATS_FLIPS random ones; the "1 +" of p = (1 + hits) / (1 + N) is the identity in both cases,
+ * so that the exhaustive p is exactly (flips that reach the observed one) / 2^n. */
 struct pb_stats_plan {
 	size_t n;        /* pairs */
+	size_t unit;     /* pairs of a unit; the last one may have fewer */
+	size_t n_units;  /* ceil(n / unit) */
 	size_t n_flips;  /* N */
-	size_t n_groups; /* groups of four pairs: ceil(n / 4) */
-	uint8_t *flips;  /* [n_flips, n_groups]; bit k of group g: pair 4 g + k changes its sign */
+	size_t n_groups; /* groups of four units: ceil(n_units / 4) */
+	uint8_t *flips;  /* [n_flips, n_groups]; bit k of group g: unit 4 g + k changes its sign */
 	uint8_t *identity; /* [n_groups] zeros */
-	uint16_t *drawn;   /* [PB_STATS_RESAMPLES, n]: how often each pair was drawn */
+	uint16_t *drawn;   /* [PB_STATS_RESAMPLES, n_units]: how often each unit was drawn */
 	double smallest_p; /* attainable with all n pairs: 2^(1-n), or 1 / (1 + N); NaN for n = 0 */
-	uint64_t seed;
 };
-/* Of more pairs than this the draws are not kept (flips, identity and drawn are NULL): they are
- * made again, some at a time, wherever they are used. */
-#define PB_STATS_KEPT ((size_t)4096)
 enum pb_status pb_stats_plan_new(struct pb_stats_plan *plan, size_t n, uint64_t seed,
 				 struct pb_error *err);
-/* Keep the draws of a plan that has none; or let them go (more than PB_STATS_EXHAUSTIVE pairs). The
- * figures are the same to the bit. */
-enum pb_status pb_stats_plan_keep(struct pb_stats_plan *plan, struct pb_error *err);
-void pb_stats_plan_drop(struct pb_stats_plan *plan);
-/* How often resample r draws each of the n pairs, into drawn [n]; and the stream that flip f comes
- * from: four bits a group, sixteen groups a word. */
-void pb_stats_draw(const struct pb_stats_plan *plan, size_t r, uint16_t *drawn);
-void pb_stats_flip_rng(const struct pb_stats_plan *plan, size_t f, struct pb_rng *rng);
 void pb_stats_plan_free(struct pb_stats_plan *plan);
+/* How often resample r draws a pair. */
+static inline uint16_t pb_stats_times(const struct pb_stats_plan *plan, size_t r, size_t pair)
+{
+	return plan->drawn[r * plan->n_units + pair / plan->unit];
+}
 
 /* Figures of every cell; arrays of n_cells. With n pairs in a cell: n = 0 leaves all but n NaN;
  * n = 1 leaves std_error, ci_low and ci_high NaN and p = 1. */

@@ -33,14 +33,15 @@ static void column_load(struct column *k, size_t n_pairs, size_t n_block, size_t
 	}
 }
 
-/* The ratio over all its pairs (drawn NULL), or over those of a resample; NaN: no divisor. */
-static double column_ratio(const struct column *k, const uint16_t *drawn, double least)
+/* The ratio over all its pairs (r SIZE_MAX), or over those of resample r; NaN: no divisor. */
+static double column_ratio(const struct column *k, const struct pb_stats_plan *plan, size_t r,
+			   double least)
 {
 	double above = 0, below = 0, n = 0;
 	size_t i;
 
 	for (i = 0; i < k->n; i++) {
-		const double times = drawn != NULL ? drawn[k->pair[i]] : 1;
+		const double times = r < SIZE_MAX ? pb_stats_times(plan, r, k->pair[i]) : 1;
 
 		above += times * k->above[i];
 		below += times * k->below[i];
@@ -56,7 +57,7 @@ static void interval(const struct column *k, const struct pb_stats_plan *plan, d
 	size_t r, n = 0;
 
 	for (r = 0; r < PB_STATS_RESAMPLES; r++) {
-		const double ratio = column_ratio(k, plan->drawn + r * plan->n, 0);
+		const double ratio = column_ratio(k, plan, r, 0);
 
 		if (!isnan(ratio))
 			sample[n++] = ratio;
@@ -87,10 +88,8 @@ enum pb_status pb_stats_ratio(const struct pb_stats_plan *plan, size_t n_block,
 	enum pb_status status;
 	const int n_threads = omp_get_max_threads();
 	struct column *columns = NULL;
-	struct pb_stats_plan kept = *plan;
 	int i;
 
-	PB_TRY(pb_stats_plan_keep(&kept, err));
 	PB_TRY(pb_alloc((void **)&columns, (size_t)n_threads, sizeof *columns, "statistics", err));
 	for (i = 0; i < n_threads; i++) {
 		PB_TRY(pb_alloc((void **)&columns[i].above, plan->n, sizeof(double), "statistics",
@@ -105,14 +104,12 @@ enum pb_status pb_stats_ratio(const struct pb_stats_plan *plan, size_t n_block,
 		struct column *k = &columns[omp_get_thread_num()];
 
 		column_load(k, plan->n, n_block, c, numerators, denominators);
-		ratio[c] = column_ratio(k, NULL, least);
+		ratio[c] = column_ratio(k, plan, SIZE_MAX, least);
 		ci_low[c] = ci_high[c] = NAN;
 		if (k->n >= 2 && !isnan(ratio[c]))
-			interval(k, &kept, &ci_low[c], &ci_high[c]);
+			interval(k, plan, &ci_low[c], &ci_high[c]);
 	}
 cleanup:
-	if (plan->drawn == NULL)
-		pb_stats_plan_free(&kept);
 	columns_free(columns, n_threads);
 	return status;
 }

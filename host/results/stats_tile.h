@@ -1,4 +1,4 @@
-/* Eight cells side by side: what stats.c (few pairs) and stats_stream.c (many) have in common. */
+/* Eight cells side by side. */
 #ifndef PB_RESULTS_STATS_TILE_H
 #define PB_RESULTS_STATS_TILE_H
 
@@ -35,9 +35,9 @@ static inline union row evaluate(const struct statistic *s, const union row *sum
 	return out;
 }
 
-/* table[m]: the sum of four pairs (rows of LANES, those from n_pairs on 0), those whose bit is set
- * in m negated. table: [16, LANES] zeros. */
-static inline void signed_sums_of(const double *rows, size_t n_pairs, double *table)
+/* table[m]: the sum of four rows of LANES (those from n_rows on 0), those whose bit is set in m
+ * negated. table: [16, LANES] zeros. */
+static inline void signed_sums_of(const double *rows, size_t n_rows, double *table)
 {
 	size_t k, m, w;
 
@@ -46,7 +46,7 @@ static inline void signed_sums_of(const double *rows, size_t n_pairs, double *ta
 
 		for (m = 0; m < bit; m++)
 			for (w = 0; w < LANES; w++) {
-				double x = k < n_pairs ? rows[k * LANES + w] : 0;
+				double x = k < n_rows ? rows[k * LANES + w] : 0;
 
 				table[(m | bit) * LANES + w] = table[m * LANES + w] - x;
 				table[m * LANES + w] += x;

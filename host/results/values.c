@@ -51,9 +51,9 @@ bool pb_experiment_has(const struct pb_experiment *e, enum pb_metric metric)
 {
 	if (metric == PB_METRIC_LOGIT_DIFF)
 		return true;
-	if (metric == PB_METRIC_CANDIDATE_LOGITS && pb_experiment_candidates(e) == 0)
+	if (!(e->metrics & 1u << metric))
 		return false;
-	return (e->metrics & 1u << metric) != 0;
+	return metric != PB_METRIC_CANDIDATE_LOGITS || pb_experiment_candidates(e) > 0;
 }
 
 const struct pb_reference_means *pb_experiment_means(const struct pb_experiment *e, size_t sweep)

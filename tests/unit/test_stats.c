@@ -336,7 +336,7 @@ static void check_interval(const struct pb_stats_plan *plan, size_t n_cells, con
 		double sum = 0, n = 0, drawn = 0;
 
 		for (i = 0; i < plan->n; i++) {
-			double times = plan->drawn[r * plan->n + i];
+			double times = pb_stats_times(plan, r, i);
 
 			drawn += times;
 			if (isnan(values[i * n_cells + cell]))
@@ -344,7 +344,8 @@ static void check_interval(const struct pb_stats_plan *plan, size_t n_cells, con
 			sum += times * values[i * n_cells + cell];
 			n += times;
 		}
-		cr_assert_eq(drawn, (double)plan->n);
+		if (plan->n_units * plan->unit == plan->n)
+			cr_assert_eq(drawn, (double)plan->n);
 		if (n > 0)
 			means[k++] = sum / n;
 	}
@@ -452,11 +453,11 @@ Test(stats, false_alarms_are_rare_and_strong_effects_found)
 	free(x);
 }
 
-/* ---- draws that are not kept ------------------------------------------------------------------
+/* ---- many pairs ------------------------------------------------------------------------------
  */
 
 /* Effects with a strong cell, one of zeros, and cells that lack some, one, most or all pairs. */
-static double *streamed_values(size_t n, size_t cells)
+static double *effects_with_holes(size_t n, size_t cells)
 {
 	double *values = calloc(n * cells, sizeof *values);
 
@@ -481,37 +482,69 @@ static void check_equal(const char *what, size_t n, const double *a, const doubl
 			  "%s of cell %zu of %zu pairs: %.17g and %.17g", what, c, n, a[c], b[c]);
 }
 
-Test(stats, figures_of_draws_that_are_not_kept_are_the_same)
+/* Of more pairs than are drawn one by one: what is flipped are sums of consecutive ones, as if
+ * these were the pairs, and an interval is of resamples in which a unit's pairs come together. */
+Test(stats, many_pairs_are_drawn_in_units)
 {
-	static const size_t sizes[] = {14, 63, 64, 65, 131, 700};
+	static const struct {
+		size_t n, unit, n_units;
+	} cases[] = {
+	    {4096, 1, 4096}, {4097, 2, 2049}, {8192, 2, 4096}, {9000, 3, 3000}, {10001, 3, 3334}};
 	enum { CELLS = 11 };
 
-	for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
-		struct pb_stats_plan plan;
-		struct pb_stats stats[2];
-		struct pb_stats_cells *a = &stats[0].cells, *b = &stats[1].cells;
-		double *values = streamed_values(sizes[k], CELLS);
+	for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+		const size_t n = cases[k].n, n_units = cases[k].n_units;
+		double *values = effects_with_holes(n, CELLS);
+		double *sums = calloc(n_units * CELLS, sizeof *sums);
+		struct summary of_pairs, of_sums;
 
-		cr_assert_eq(pb_stats_plan_new(&plan, sizes[k], 17, &err), PB_OK);
-		for (int i = 0; i < 2; i++) {
-			if (i == 1)
-				pb_stats_plan_drop(&plan);
-			cr_assert_eq(pb_stats_begin(&stats[i], &plan, CELLS, &err), PB_OK);
-			cr_assert_eq(pb_stats_add(&stats[i], 0, CELLS, values, &err), PB_OK);
-			cr_assert_eq(pb_stats_end(&stats[i], &err), PB_OK);
+		for (size_t u = 0; u < n_units; u++)
+			for (size_t c = 0; c < CELLS; c++) {
+				size_t there = 0;
+
+				for (size_t i = u * cases[k].unit;
+				     i < (u + 1) * cases[k].unit && i < n; i++)
+					if (!isnan(values[i * CELLS + c])) {
+						sums[u * CELLS + c] += values[i * CELLS + c];
+						there++;
+					}
+				if (there == 0)
+					sums[u * CELLS + c] = NAN;
+			}
+		summarise(&of_pairs, n, CELLS, values, 4);
+		summarise(&of_sums, n_units, CELLS, sums, CELLS);
+		cr_assert_eq(of_pairs.plan.unit, cases[k].unit);
+		cr_assert_eq(of_pairs.plan.n_units, n_units);
+		cr_assert_eq(of_pairs.plan.n_flips, 10000u);
+		check_equal("p", n, of_pairs.cells->p_value, of_sums.cells->p_value, CELLS);
+		check_equal("p_fwer", n, of_pairs.cells->p_fwer, of_sums.cells->p_fwer, CELLS);
+		check_equal("q", n, of_pairs.cells->q_bh, of_sums.cells->q_bh, CELLS);
+		for (size_t c = 0; c < 6; c++) {
+			double sum = 0, squares = 0, count = 0, mean, half;
+
+			for (size_t i = 0; i < n; i++)
+				if (!isnan(values[i * CELLS + c])) {
+					sum += values[i * CELLS + c];
+					count += 1;
+				}
+			mean = sum / count;
+			for (size_t i = 0; i < n; i++)
+				if (!isnan(values[i * CELLS + c]))
+					squares += pow(values[i * CELLS + c] - mean, 2);
+			NEAR(of_pairs.cells->mean[c], mean, 1e-14);
+			NEAR(of_pairs.cells->std_error[c], sqrt(squares / (count - 1) / count),
+			     1e-14);
+			cr_assert_eq(of_pairs.cells->n[c], (int32_t)count);
+			check_interval(&of_pairs.plan, CELLS, values, c, of_pairs.cells->ci_low[c],
+				       of_pairs.cells->ci_high[c]);
+			half = 1.96 * of_pairs.cells->std_error[c];
+			NEAR(of_pairs.cells->ci_low[c], mean - half, 0.15 * half);
+			NEAR(of_pairs.cells->ci_high[c], mean + half, 0.15 * half);
 		}
-		cr_assert_eq(memcmp(a->n, b->n, CELLS * sizeof *a->n), 0);
-		check_equal("mean", sizes[k], a->mean, b->mean, CELLS);
-		check_equal("standard error", sizes[k], a->std_error, b->std_error, CELLS);
-		check_equal("low", sizes[k], a->ci_low, b->ci_low, CELLS);
-		check_equal("high", sizes[k], a->ci_high, b->ci_high, CELLS);
-		check_equal("p", sizes[k], a->p_value, b->p_value, CELLS);
-		check_equal("p_fwer", sizes[k], a->p_fwer, b->p_fwer, CELLS);
-		check_equal("q", sizes[k], a->q_bh, b->q_bh, CELLS);
-		cr_assert(isfinite(b->ci_low[2]) && b->p_fwer[2] < 1);
-		pb_stats_free(&stats[0]);
-		pb_stats_free(&stats[1]);
-		pb_stats_plan_free(&plan);
+		cr_assert(of_pairs.cells->p_fwer[2] < 0.01 && of_pairs.cells->p_value[0] > 0.0005);
+		summary_free(&of_pairs);
+		summary_free(&of_sums);
 		free(values);
+		free(sums);
 	}
 }
