@@ -140,7 +140,7 @@ Test(h5_packer, rows_left_out)
 {
 	enum { N = 60 };
 	static const size_t gaps[] = {7, 10, 21, 33};
-	double *values = numbers(N * COLUMNS, sizeof *values), back[N * COLUMNS];
+	double *values = numbers((size_t)N * COLUMNS, sizeof *values), back[N * COLUMNS];
 
 	for (size_t g = 0; g < sizeof gaps / sizeof *gaps; g++) {
 		struct file f = open_file();
