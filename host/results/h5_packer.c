@@ -130,16 +130,35 @@ uint32_t pb_fletcher32(const void *data, size_t size)
 	return sums << 16 | sum;
 }
 
+/* gzip that looks for runs of one byte alone. Shuffled numbers have little else that repeats: it is
+ * more than twice as fast as a search for any repetition, and 0.3 to 8% larger for logit
+ * differences. */
+static bool pack(const unsigned char *from, size_t bytes, int level, unsigned char *to,
+		 size_t *packed)
+{
+	z_stream z = {.next_in = (Bytef *)(uintptr_t)from,
+		      .avail_in = (uInt)bytes,
+		      .next_out = to,
+		      .avail_out = (uInt)*packed};
+	bool done;
+
+	if (deflateInit2(&z, level, Z_DEFLATED, MAX_WBITS, MAX_MEM_LEVEL - 1, Z_RLE) != Z_OK)
+		return false;
+	done = deflate(&z, Z_FINISH) == Z_STREAM_END;
+	*packed = z.total_out;
+	return deflateEnd(&z) == Z_OK && done;
+}
+
 /* A chunk through the filters: *size bytes at `to`. `shuffled` has room for the chunk. */
 static bool filter(const struct pb_h5_packer *p, const unsigned char *chunk,
 		   unsigned char *shuffled, unsigned char *to, size_t *size)
 {
 	const size_t bytes = p->rows * p->row_bytes;
-	uLongf packed = (uLongf)compressBound((uLong)bytes);
+	size_t packed = compressBound((uLong)bytes);
 	uint32_t sum;
 
 	shuffle(chunk, bytes / p->element, p->element, shuffled);
-	if (compress2(to, &packed, shuffled, (uLong)bytes, p->level) != Z_OK)
+	if (!pack(shuffled, bytes, p->level, to, &packed))
 		return false;
 	sum = pb_fletcher32(to, packed);
 	for (size_t b = 0; b < CHECKSUM_BYTES; b++)

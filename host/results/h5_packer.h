@@ -1,6 +1,6 @@
 /* Rows of a large dataset, compressed by all processors: HDF5's own filters use one, and gzip is
- * slower than a disk. What is written is what HDF5 would write: whole chunks through the filters
- * that the dataset names (shuffle, gzip, Fletcher32). */
+ * slower than a disk. Whole chunks go through the filters that the dataset names (shuffle, gzip,
+ * Fletcher32), and any HDF5 reads them. */
 #ifndef PB_RESULTS_H5_PACKER_H
 #define PB_RESULTS_H5_PACKER_H
 
