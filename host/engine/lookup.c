@@ -30,19 +30,6 @@ cleanup:
 
 /* ---- embeddings ------------------------------------------------------------------------------ */
 
-/* A table of n rows of d float32, one behind the other. */
-static struct pb_weight rows_view(const float *rows, size_t n, size_t d)
-{
-	return (struct pb_weight){.data = rows,
-				  .dtype = PB_F32,
-				  .n_in = n,
-				  .n_groups = 1,
-				  .group_size = d,
-				  .stride_in = (ptrdiff_t)d,
-				  .stride_group = (ptrdiff_t)d,
-				  .stride_out = 1};
-}
-
 static size_t slots_of(const bool *used, size_t n_vocab, int32_t *slot)
 {
 	size_t n = 0;
@@ -76,8 +63,8 @@ enum pb_status pb_engine_share_embeddings(struct pb_engine *e, struct pb_team *t
 	PB_TRY(e->ops->wait(e->dev, PB_TICKET_ALL, err));
 	PB_TRY(team->ops->broadcast(team, out->rows, (n + n_positions) * D * sizeof *out->rows, 0,
 				    err));
-	out->embed = rows_view(out->rows, n, D);
-	out->pos_embed = rows_view(out->rows + n * D, n_positions, D);
+	out->embed = pb_weight_of_rows(out->rows, n, D);
+	out->pos_embed = pb_weight_of_rows(out->rows + n * D, n_positions, D);
 	if (gives) /* it has the tables themselves */
 		pb_embeddings_free(out);
 cleanup:

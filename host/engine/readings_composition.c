@@ -195,14 +195,7 @@ static enum pb_status make_receivers(struct composition *s, struct pb_error *err
 	const struct pb_arch *a = &s->e->arch;
 	size_t D = a->d_model, K = a->d_head, H = a->n_heads, KV = a->n_kv_heads;
 	size_t QKV = pb_qkv_width(a);
-	struct pb_weight view = {.data = s->receiver,
-				 .dtype = PB_F32,
-				 .n_in = D,
-				 .n_groups = 1,
-				 .group_size = QKV,
-				 .stride_in = (ptrdiff_t)QKV,
-				 .stride_group = (ptrdiff_t)QKV,
-				 .stride_out = 1};
+	struct pb_weight view = pb_weight_of_rows(s->receiver, D, QKV);
 
 #pragma omp parallel for schedule(dynamic, 1)
 	for (size_t r = 0; r < H + 2 * KV; r++) {

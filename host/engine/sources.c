@@ -127,13 +127,7 @@ static enum pb_status pack_subspace(struct pb_sources *s, struct pb_engine *e, e
 				    size_t which, const float *rows, size_t k, size_t width,
 				    struct pb_error *err)
 {
-	struct pb_weight up = {.data = rows,
-			       .dtype = PB_F32,
-			       .n_in = k,
-			       .n_groups = 1,
-			       .group_size = width,
-			       .stride_in = (ptrdiff_t)width,
-			       .stride_out = 1};
+	struct pb_weight up = pb_weight_of_rows(rows, k, width);
 	struct pb_weight down = {.data = rows,
 				 .dtype = PB_F32,
 				 .n_in = width,

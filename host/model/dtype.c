@@ -252,6 +252,18 @@ static void read_transposed(const struct pb_weight *w, size_t i0, size_t n, floa
 	}
 }
 
+struct pb_weight pb_weight_of_rows(const float *rows, size_t n_in, size_t n_out)
+{
+	return (struct pb_weight){.data = rows,
+				  .dtype = PB_F32,
+				  .n_in = n_in,
+				  .n_groups = 1,
+				  .group_size = n_out,
+				  .stride_in = (ptrdiff_t)n_out,
+				  .stride_group = (ptrdiff_t)n_out,
+				  .stride_out = 1};
+}
+
 void pb_weight_rows(const struct pb_weight *w, size_t i0, size_t n, float *out, size_t ld)
 {
 	size_t i, g, j;

@@ -90,6 +90,9 @@ static inline size_t pb_weight_n_out(const struct pb_weight *w)
 	return w->n_groups * w->group_size;
 }
 
+/* The matrix [n_in, n_out] of float32 rows one behind the other. */
+struct pb_weight pb_weight_of_rows(const float *rows, size_t n_in, size_t n_out);
+
 enum pb_norm { PB_NORM_LAYER, PB_NORM_RMS };
 /* Norms of q and k: none, each head by itself, all heads of q (of k) as one row. */
 enum pb_qk_norm { PB_QK_NORM_NONE, PB_QK_NORM_HEAD, PB_QK_NORM_WHOLE };

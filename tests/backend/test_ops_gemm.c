@@ -109,18 +109,6 @@ static const size_t counts[] = {0,   1,   2,   3,   15,  16,  17,  31,  32,  33,
 				289, 335, 336, 337, 383, 384, 385, 399, 400, 767, 768, 799};
 #define N_COUNTS (sizeof counts / sizeof *counts)
 
-static struct pb_weight plain_view(const float *data, size_t n_in, size_t n_out)
-{
-	return (struct pb_weight){.data = data,
-				  .dtype = PB_F32,
-				  .n_in = n_in,
-				  .n_groups = 1,
-				  .group_size = n_out,
-				  .stride_in = (ptrdiff_t)n_out,
-				  .stride_group = (ptrdiff_t)n_out,
-				  .stride_out = 1};
-}
-
 /* All rows at once against float64; then m of them from anywhere, at any strides: the same bits. */
 static void rows_case(struct rig *r, size_t n_in, size_t n_out, unsigned form)
 {
@@ -130,7 +118,7 @@ static void rows_case(struct rig *r, size_t n_in, size_t n_out, unsigned form)
 	const float *all;
 
 	begin_case(r, "product %zu -> %zu, form %u", n_in, n_out, form);
-	view = plain_view(normals(r, n_in * n_out, 0.5f), n_in, n_out);
+	view = pb_weight_of_rows(normals(r, n_in * n_out, 0.5f), n_in, n_out);
 	p.views = &view;
 	p.rows = step == 1 ? 800 : 400;
 	pack(r, &p);
@@ -179,7 +167,7 @@ OPS_TEST_ON(ops_gemm, large_products, each_library)
 OPS_TEST_ON(ops_gemm, no_rows, each_library)
 {
 	float w[16 * 16] = {0.0f};
-	struct pb_weight view = plain_view(w, 16, 16);
+	struct pb_weight view = pb_weight_of_rows(w, 16, 16);
 	struct pb_gemm op = {.x_stride = 16, .y_stride = 16};
 	struct pb_packed *packed = NULL;
 
@@ -219,7 +207,7 @@ static void make_views(struct rig *r, size_t n_in, struct pb_weight v[N_VIEWS])
 {
 	ptrdiff_t in = (ptrdiff_t)n_in;
 
-	v[0] = plain_view(stored(r, PB_F32, n_in * 7), n_in, 7);
+	v[0] = pb_weight_of_rows(stored(r, PB_F32, n_in * 7), n_in, 7);
 	v[1] = view_of(stored(r, PB_F16, n_in * 37), PB_F16, n_in, 1, 37, 1, 37 * in, in);
 	v[2] = view_of(stored(r, PB_BF16, n_in * 36), PB_BF16, n_in, 3, 4, 1, 12 * in, in);
 	v[2].first = 4 * n_in;
@@ -252,7 +240,7 @@ static void views_case(struct rig *r, size_t n_in, size_t first, size_t n)
 		for (size_t o = 0; o < pb_weight_n_out(&p.views[v]); o++)
 			for (size_t i = 0; i < n_in; i++)
 				w[i * p.n_out + at + o] = (float)ref_weight(&p.views[v], i, o);
-	plain = plain_view(w, n_in, p.n_out);
+	plain = pb_weight_of_rows(w, n_in, p.n_out);
 	pack(r, &p);
 	y = multiply(r, &p, BIAS, 0, p.rows, 0, 0);
 	check_product(r, &p, BIAS, y);

@@ -17,14 +17,7 @@ static void check_products(struct rig *r, const char *what, struct pb_dev plain,
 			   struct pb_dev operand, size_t rows, size_t width, size_t stride,
 			   size_t n_out)
 {
-	struct pb_weight view = {.data = normals(r, width * n_out, 1.0f),
-				 .dtype = PB_F32,
-				 .n_in = width,
-				 .n_groups = 1,
-				 .group_size = n_out,
-				 .stride_in = (ptrdiff_t)n_out,
-				 .stride_group = (ptrdiff_t)n_out,
-				 .stride_out = 1};
+	struct pb_weight view = pb_weight_of_rows(normals(r, width * n_out, 1.0f), width, n_out);
 	struct pb_gemm op = {
 	    .m = rows, .x = plain, .x_stride = stride, .y_stride = n_out, .delta = true};
 	struct pb_packed *packed = NULL;
