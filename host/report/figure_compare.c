@@ -152,7 +152,6 @@ static enum pb_status draw_measure(struct pb_figure_list *list, struct pb_subjec
 					  .value = values[0][i],
 					  .low = values[1][i],
 					  .high = values[2][i],
-					  .back_low = NAN,
 					  .colour = pb_category(i)};
 	}
 	if (bars == NULL) {

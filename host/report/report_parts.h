@@ -21,8 +21,9 @@ enum pb_status pb_report_write_tables(struct pb_report_content *c, struct pb_err
 enum pb_status pb_report_write_summary(struct pb_report_content *c, struct pb_error *err);
 enum pb_status pb_report_write_page(struct pb_report_content *c, struct pb_error *err);
 
-/* The cell of the largest |effect|, and the strongest sets of a sweep by sets, by |effect|; random
- * sets count for neither (figure_charts.c). PB_NO_CELL without any; order: [cells]. */
+/* The cell of the largest |effect| (figure_charts.c), and the strongest sets of a sweep by sets, by
+ * |effect| (figure_sets.c); random sets count for neither. PB_NO_CELL without any; order: [cells].
+ */
 size_t pb_strongest_cell(const struct pb_shown_sweep *w);
 size_t pb_strongest_sets(const struct pb_shown_sweep *w, struct pb_ranked *order, size_t n_most);
 

@@ -202,9 +202,7 @@ def test_kinds(root):
         group = f.sweep("zero_sets_z_noise_all", (("set", np.arange(3, dtype="i4")),))
         for name, values in (("random_mean", [.1, .1, np.nan]), ("random_low", [-.2, -.2, np.nan]), ("random_high", [.3, .4, np.nan]), ("p_random_effect", [.25, .5, np.nan])):
             group["summary"][name] = np.array(values)
-        sets = f.f.create_group(f"sets/{group.name.split('/')[-1]}")
-        for name, values in (("name", ["movers", "<b>&", "r0"]), ("source", ["named", "named", "random"]), ("members", ["L0H1", "L1H2", "L2H3"])):
-            sets.create_dataset(name, data=np.array(values, object), dtype=h5py.string_dtype())
+        f.sets(group, [("movers", "named", "L0H1"), ("<b>&", "named", "L1H2"), ("r0", "random", "L2H3")])
         shape = {"heads": (6, 3, 4), "mlp": (6, 3), "attn_bias": (6, 3), "embed": (6,), "pos_embed": (6,), "bias": (6,)}
         for name, dims in shape.items():
             f.f[f"readings/direct_logit_attribution/clean/{name}"] = f.rng.normal(0, 1, dims)
@@ -243,6 +241,56 @@ def test_kinds(root):
     data = page_data(out)["files"][0]
     check("readings in the page", {r["name"] for r in data["readings"]["heads"]} >= {"direct logit attribution", "induction score"})
     check("patterns in the page", data["readings"]["patterns"][0]["n"] == 8)
+
+
+def histogram(path):
+    """Heights of the steps of a closed path that stands on its first point, in parts of the highest."""
+    points = np.array([[float(x) for x in p.split(" ")] for p in re.findall(r"[\d.-]+ [\d.-]+", path)])
+    heights = points[0, 1] - points[1:-1:2, 1]
+    return heights / heights.max()
+
+
+def test_sets(root):
+    """Each set beside the distribution of the random sets of its size, in what the axis says."""
+    sets = [("one", "named", "L0H0"), ("two", "named", "L0H0 L0H1"), ("with MLP", "named", "L0H0 M1")]
+    sets += [(f"r{i}", "random", "L1H1") for i in range(5)] + [(f"s{i}", "random", "L1H1 L1H2") for i in range(4)]
+    mean = np.array([-4, -2, -3, -.1, .2, .2, .2, .1, -1.5, .3, .2, .1])
+    effects = mean + np.random.default_rng(5).normal(0, .01, (6, 12))
+    with ResultFile(root / "sets.h5") as f:
+        group = f.sweep("zero_sets_z_noise_all", (("set", np.arange(12, dtype="i4")),), effects=effects)
+        group["summary/p_random_effect"] = np.array([1 / 6, .2, np.nan] + [np.nan] * 9)
+        f.sets(group, sets)
+    out = report(root / "sets", root / "sets.h5")
+    with h5py.File(root / "sets.h5") as f:
+        summary = f["sweeps/0_zero_sets_z_noise_all/summary"]
+        shown, low, high = (summary[f"restoration{end}"][:] - 1 for end in ("", "_ci_low", "_ci_high"))
+    figure = ET.parse(out / "figures/0-0_zero_sets_z_noise_all-sets.svg").getroot()
+    texts = [t.text for t in figure.iter(f"{SVG}text")]
+    check("sets: the axis", "restoration \u2212 1" in texts and "effect (logits)" not in texts, texts)
+    check("sets: p beside them", [t for t in texts if t in ("0.17", "0.2")][:2] == ["0.17", "0.2"], texts)
+    check("sets: no random ones by name", not {"r0", "s0"} & set(texts), texts)
+    dots = {}
+    for dot in figure.iter(f"{SVG}circle"):
+        name, _, words = dot.findtext(f"{SVG}title").partition(": ")
+        dots[name] = (float(dot.get("cx")), *[float(x) for x in re.findall(r"-?[\d.]+(?:e-\d+)?", words)[:3]], words)
+    check("sets: a dot each", list(dots) == ["one", "with MLP", "two"], dots)
+    for i, name in enumerate(("one", "two", "with MLP")):
+        check(f"sets: {name}", np.allclose(dots[name][1:4], [shown[i], low[i], high[i]], rtol=5e-4), dots[name])
+    check("sets: p in words", [("random sets" in dots[n][4]) for n in ("one", "two", "with MLP")] == [True, True, False]
+          and "p 0.17 among 5 random sets" in dots["one"][4], dots)
+    (x0, v0), (x1, v1) = dots["one"][:2], dots["two"][:2]
+    grey = [p for p in figure.iter(f"{SVG}path") if p.get("fill") == "#c8c8c8"]
+    check("sets: a distribution each", len(grey) == 2, len(grey))
+    for path, sample, size in zip(grey, (shown[3:8], shown[8:]), (1, 2)):
+        said = path.findtext(f"{SVG}title")
+        check(f"sets: random of {size}", said.startswith(f"{len(sample)} random sets of {size} head{'s' * (size > 1)}: ")
+              and np.isclose(float(said.split("mean ")[1].split(",")[0]), sample.mean(), rtol=5e-4, atol=1e-6)
+              and np.isclose(float(said.split(" to ")[1]), np.quantile(sample, .975), rtol=5e-4), said)
+        heights = histogram(path.get("d"))
+        left, width = (float(x) for x in re.match(r"M([\d.]+) [\d.]+L[\d.]+ [\d.]+L([\d.]+)", path.get("d")).groups())
+        bins = ((x0 + (sample - v0) * (x1 - x0) / (v1 - v0)) - left) / (width - left)
+        counts = np.bincount(np.floor(bins).astype(int), minlength=len(heights))
+        check(f"sets: where the random of {size} are", np.allclose(heights, counts / counts.max(), atol=.01), (heights, counts))
 
 
 # ---- page and tables ---------------------------------------------------------------------------------------
@@ -525,7 +573,7 @@ def test_size_and_speed(root):
 def main():
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        for test in (test_heat_map, test_png, test_kinds, test_numbers, test_hostile_text, test_odd_sizes, test_from_the_end, test_too_large,
+        for test in (test_heat_map, test_png, test_kinds, test_sets, test_numbers, test_hostile_text, test_odd_sizes, test_from_the_end, test_too_large,
                      test_partial_and_several, test_other_files, test_damage, test_folders, test_size_and_speed):
             start = time.monotonic()
             try:
