@@ -123,8 +123,9 @@ static enum pb_status draw_curves(struct pb_figure_list *list, struct cells *c,
 		pb_mark_title(p.d, line, "chance: %.3g", c->chance);
 	}
 	for (k = 0; k < n_curves && k < CURVES_MOST; k++) {
-		pb_plot_curve(&p, n, c->axes.values[last], c->values + k * n, c->low + k * n,
-			      c->high + k * n, pb_category(k));
+		pb_plot_whiskers(&p, n, c->axes.values[last], c->values + k * n, c->low + k * n,
+				 c->high + k * n, k,
+				 n_curves < CURVES_MOST ? n_curves : CURVES_MOST, pb_category(k));
 		if (n_curves == 1)
 			continue;
 		(void)snprintf(legend, sizeof legend, "%s %s", c->axes.names[last - 1],
@@ -172,11 +173,13 @@ enum pb_status pb_figures_of_evaluation(struct pb_figure_list *list, struct pb_s
 	(void)snprintf(file, sizeof file, "%zu-accuracy", number);
 	if (c.axes.n == 0)
 		goto cleanup; /* one cell: a number, which the summary says */
-	PB_TRY(draw_map(list, &c,
-			(struct pb_heat){.quantity = "accuracy", .sequential = true, .vmax = 1},
-			"Accuracy in each cell of the grid; hatched where a cell is not available. "
-			"Hovering gives its 95% Wilson interval.",
-			&figure, file, err));
+	PB_TRY(draw_map(
+	    list, &c,
+	    (struct pb_heat){
+		.quantity = "accuracy (%)", .sequential = true, .percent = true, .vmax = 1},
+	    "Accuracy in each cell of the grid, in percent, with its 95% Wilson "
+	    "interval; hatched where a cell is not available.",
+	    &figure, file, err));
 	figure->subject = number;
 	if (c.axes.n > 0) {
 		(void)snprintf(file, sizeof file, "%zu-accuracy-curves", number);

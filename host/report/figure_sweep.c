@@ -39,7 +39,8 @@ enum pb_status pb_map_draw(struct pb_sweep_map *m, const struct pb_panel *panels
 			   struct pb_error *err)
 {
 	enum pb_status status;
-	const struct pb_heat heat = {.quantity = pb_sweep_quantity(m->w),
+	const struct pb_heat heat = {.quantity = m->quantity != NULL ? m->quantity
+								     : pb_sweep_quantity(m->w),
 				     .vmax = m->list->vmax,
 				     .n_panels = n_panels,
 				     .n_columns = n_columns,
@@ -335,12 +336,15 @@ static enum pb_status both_directions(struct pb_sweep_map *m, struct pb_shown_sw
 	m->w = first;
 	panels[0].title = "denoise: restoration";
 	panels[1].title = "noise: restoration \xe2\x88\x92 1";
+	m->quantity = "restoration \xe2\x88\x92 baseline";
 	status = pb_map_draw(
 	    m, panels, 2, 2, "directions",
-	    "both directions with one scale, mean over pairs by layer and head; outlined "
-	    "where p_fwer < 0.05, hatched where not applicable",
+	    "both directions with one scale, from the baseline without intervention, which is 0 in "
+	    "denoise and 1 in noise; mean over pairs by layer and head; outlined where p_fwer < "
+	    "0.05, hatched where not applicable",
 	    err);
 cleanup:
+	m->quantity = NULL;
 	m->w = first;
 	return status;
 }

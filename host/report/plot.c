@@ -189,22 +189,12 @@ static void draw_stretch(const struct pb_plot *p, size_t first, size_t end, cons
 	free(points);
 }
 
-void pb_plot_curve(const struct pb_plot *p, size_t n, const double *x, const double *y,
-		   const double *low, const double *high, uint32_t colour)
+/* Dots, with what hovering says of them. */
+static void draw_dots(const struct pb_plot *p, size_t n, const double *x, const double *y,
+		      const double *low, const double *high, uint32_t colour)
 {
-	size_t first, end, i;
+	size_t i;
 
-	for (first = 0; first < n; first = end + 1) {
-		while (first < n && !isfinite(y[first]))
-			first++;
-		for (end = first; end < n && isfinite(y[end]);)
-			end++;
-		if (end <= first)
-			continue;
-		if (low != NULL && isfinite(low[first]) && end - first > 1)
-			draw_band(p, first, end, x, low, high, colour);
-		draw_stretch(p, first, end, x, y, colour);
-	}
 	for (i = 0; i < n; i++)
 		if (isfinite(y[i])) {
 			struct pb_mark *dot =
@@ -217,6 +207,52 @@ void pb_plot_curve(const struct pb_plot *p, size_t n, const double *x, const dou
 			else
 				pb_mark_title(p->d, dot, "%g: %.4g", x[i], y[i]);
 		}
+}
+
+/* Lines through stretches of points without a gap, with their bands. */
+static void draw_stretches(const struct pb_plot *p, size_t n, const double *x, const double *y,
+			   const double *low, const double *high, uint32_t colour)
+{
+	size_t first, end;
+
+	for (first = 0; first < n; first = end + 1) {
+		while (first < n && !isfinite(y[first]))
+			first++;
+		for (end = first; end < n && isfinite(y[end]);)
+			end++;
+		if (end <= first)
+			continue;
+		if (low != NULL && isfinite(low[first]) && end - first > 1)
+			draw_band(p, first, end, x, low, high, colour);
+		draw_stretch(p, first, end, x, y, colour);
+	}
+}
+
+void pb_plot_curve(const struct pb_plot *p, size_t n, const double *x, const double *y,
+		   const double *low, const double *high, uint32_t colour)
+{
+	draw_stretches(p, n, x, y, low, high, colour);
+	draw_dots(p, n, x, y, low, high, colour);
+}
+
+void pb_plot_whiskers(const struct pb_plot *p, size_t n, const double *x, const double *y,
+		      const double *low, const double *high, size_t k, size_t n_curves,
+		      uint32_t colour)
+{
+	const double apart = fmin(p->style->line * 6, p->w / (double)(n * n_curves) * 0.7);
+	const double shift = apart * ((double)k - (double)(n_curves - 1) / 2);
+	struct pb_plot beside = *p;
+	size_t i;
+
+	beside.x += shift;
+	draw_stretches(&beside, n, x, y, NULL, NULL, colour);
+	for (i = 0; i < n; i++)
+		if (isfinite(low[i]) && isfinite(high[i]))
+			pb_draw_line(p->d, pb_plot_x(&beside, x[i]), pb_plot_y(p, low[i]),
+				     pb_plot_x(&beside, x[i]), pb_plot_y(p, high[i]),
+				     p->style->line * 1.5)
+			    ->stroke = colour;
+	draw_dots(&beside, n, x, y, low, high, colour);
 }
 
 double pb_plot_legend_room(const struct pb_style *style)

@@ -30,6 +30,11 @@ void pb_plot_fit(struct pb_plot *p, double height);
  * the band of its interval. */
 void pb_plot_curve(const struct pb_plot *p, size_t n, const double *x, const double *y,
 		   const double *low, const double *high, uint32_t colour);
+/* The same with whiskers for intervals, as curve k of n_curves in one frame: each is a little
+ * beside the others, so that their whiskers can be told apart. */
+void pb_plot_whiskers(const struct pb_plot *p, size_t n, const double *x, const double *y,
+		      const double *low, const double *high, size_t k, size_t n_curves,
+		      uint32_t colour);
 /* A line of a legend, right of the frame, which leaves it this room. */
 double pb_plot_legend_room(const struct pb_style *style);
 void pb_plot_legend(const struct pb_plot *p, size_t row, const char *text, uint32_t colour);

@@ -86,6 +86,22 @@ def cells_of(svg):
             for r in root.iter(f"{SVG}rect") if r.get("data-cell")}
 
 
+def outside(svg):
+    """Texts that leave their figure, letters taken as somewhat less than half as wide as they are high."""
+    root = ET.parse(svg).getroot()
+    width, height = (float(x) for x in root.get("viewBox").split()[2:])
+    found = []
+    for t in root.iter(f"{SVG}text"):
+        x, y, size = (float(t.get(k)) for k in ("x", "y", "font-size"))
+        text = t.text or ""
+        before = {None: 0, "middle": .5, "end": 1}[t.get("text-anchor")] * size * .45 * len(text)
+        low, high = -before, size * .45 * len(text) - before
+        box = (x, y - high, x, y - low) if t.get("transform") else (x + low, y - size * .7, x + high, y)
+        if min(box) < 0 or box[2] > width or box[3] > height:
+            found.append((text, box))
+    return found
+
+
 def pixels(path):
     """An RGB PNG as an array: cairo writes colour type 2."""
     data, at, parts = path.read_bytes(), 8, b""
@@ -158,6 +174,9 @@ def test_heat_map(root):
     values = [v for part in shown for v in part if not np.isnan(v)]
     most = max(map(abs, values))
     far = [max(abs(a - b) for a, b in zip(rgb(c), colour(v / most))) for c, v in zip(fills, values)]
+    texts = [t.text for t in both.iter(f"{SVG}text")]
+    check("both directions: each panel says what it shows, the scale what both do",
+          {"denoise: restoration", "noise: restoration \u2212 1", "restoration \u2212 baseline"} <= set(texts) and "restoration" not in texts, texts)
     check("both directions, one scale", len(fills) == len(values) and max(far) <= 1, far)
     other = report(root / "vmax", root / "heat.h5", more=("--vmax", "10", "--style", "page"))
     fill = cells_of(other / "figures/0-0_patch_z_denoise_all-heads.svg")[6][0]
@@ -248,6 +267,23 @@ def histogram(path):
     points = np.array([[float(x) for x in p.split(" ")] for p in re.findall(r"[\d.-]+ [\d.-]+", path)])
     heights = points[0, 1] - points[1:-1:2, 1]
     return heights / heights.max()
+
+
+def test_ends_of_paths(root):
+    """Matrices of one row or column: labels by name, and nothing beyond the figure."""
+    one = np.array([3], "i4")
+    with ResultFile(root / "ends-of-paths.h5", layers=8, heads=8) as f:
+        f.sweep("path_embed_to_q_denoise_freeze_all", ("receiver_layer", "receiver_head"), attributes={"sender": "embed", "receiver": "q"})
+        f.sweep("path_mlp_to_mlp_noise_freeze_all", ("sender_layer", ("receiver_layer", one)), attributes={"sender": "mlp", "receiver": "mlp"})
+        f.sweep("path_head_to_set_denoise_freeze_all", (("sender_layer", one), ("sender_head", one)), attributes={"sender": "head", "receiver": "set"})
+        f.sweep("path_mlp_to_set_noise_freeze_all", ("sender_layer",), attributes={"sender": "mlp", "receiver": "set"})
+        f.sweep("path_mlp_to_q_noise_freeze_all", (("sender_layer", one), "receiver_layer", "receiver_head"), attributes={"sender": "mlp", "receiver": "q"})
+    out = report(root / "ends-of-paths", root / "ends-of-paths.h5", more=("--vmax", ".123"))
+    for svg in sorted((out / "figures").glob("*.svg")):
+        check(f"{svg.name}: nothing beyond it", not outside(svg), outside(svg))
+    texts = [{t.text for t in ET.parse(p).getroot().iter(f"{SVG}text")} for p in sorted((out / "figures").glob("*-paths.svg"))]
+    check("a row of the embedding", "embed" in texts[0], texts[0])
+    check("MLPs by name", {"M0", "M7", "M3"} <= texts[1] and {"M0", "M7"} <= texts[2] and "M3" in texts[3], texts[1:])
 
 
 def test_sets(root):
@@ -433,7 +469,25 @@ def test_other_files(root):
     cells = cells_of(out / "figures/0-accuracy.svg")
     good = all(max(abs(a - b) for a, b in zip(rgb(cells[i][0]), colour(-x))) <= 1 for i, x in enumerate(accuracy))
     check("colours of cells", sorted(cells) == list(range(4)) and good, cells)
-    check("accuracy curves", (out / "figures/0-accuracy-curves.svg").exists())
+    with h5py.File(root / "eval.h5") as f:
+        values = np.stack([f[f"summary/accuracy{end}"][:].ravel() for end in ("", "_ci_low", "_ci_high")])
+    grid = ET.parse(out / "figures/0-accuracy.svg").getroot()
+    texts = [t.text for t in grid.iter(f"{SVG}text")]
+    want = [t for v, low, high in (100 * values).T for t in (f"{v:.0f}", f"{low:.0f}\u2013{high:.0f}")]
+    at = texts.index(want[0])
+    check("accuracy: intervals in the cells", texts[at:at + len(want)] == want and "accuracy (%)" in texts, (texts, want))
+    said = [[float(x) for x in re.findall(r"[\d.]+", t.split(": ")[1])] for _, t in cells.values()]
+    check("accuracy: intervals by hovering", np.allclose(said, 100 * values.T, rtol=5e-3) and cells[1][1].startswith("boxes 3, moves 2: "), cells)
+    curves = ET.parse(out / "figures/0-accuracy-curves.svg").getroot()
+    dots = [c for c in curves.iter(f"{SVG}circle") if c.find(f"{SVG}title") is not None]
+    check("accuracy curves", [float(c.findtext(f"{SVG}title").split()[1]) for c in dots] == [round(v, 4) for v in accuracy], dots)
+    check("accuracy curves: beside each other", len({c.get("cx") for c in dots}) == 4, dots)
+    lines = [re.findall(r"[\d.-]+", p.get("d")) for p in curves.iter(f"{SVG}path")]
+    whiskers = {(x0, float(y0) - float(y1)) for x0, y0, x1, y1 in (line for line in lines if len(line) == 4) if x0 == x1}
+    heights = {x: h for x, h in whiskers}
+    dots_at = [heights.get(c.get("cx"), 0) for c in dots]
+    span = values[2] - values[1]
+    check("accuracy curves: whiskers", min(dots_at) > 0 and np.allclose(np.array(dots_at) / dots_at[0], span / span[0], rtol=.01), (dots_at, span))
     out = report(root / "run0", root / "run0.h5")
     with h5py.File(root / "run0.h5") as f:
         effect = f["sweeps/0_patch_z_denoise_last/cells/effect"][:].reshape(4, -1)
@@ -573,7 +627,7 @@ def test_size_and_speed(root):
 def main():
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        for test in (test_heat_map, test_png, test_kinds, test_sets, test_numbers, test_hostile_text, test_odd_sizes, test_from_the_end, test_too_large,
+        for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_sets, test_numbers, test_hostile_text, test_odd_sizes, test_from_the_end, test_too_large,
                      test_partial_and_several, test_other_files, test_damage, test_folders, test_size_and_speed):
             start = time.monotonic()
             try:
