@@ -288,10 +288,11 @@ static enum pb_status of_sweep(struct pb_sweep_map *m, struct pb_error *err)
 	take_axes(m);
 	if (m->w->grid.sweep.intervention == PB_PATH)
 		return pb_map_paths(m, err);
-	if (m->layer != NULL && m->head != NULL)
+	/* of one head a map by head is one place */
+	if (m->layer != NULL && m->head != NULL && m->layer->n * m->head->n > 1)
 		PB_TRY(pb_map_heads(m, err));
 	else if (m->layer != NULL && m->position == NULL)
-		PB_TRY(pb_figure_layers(m->list, m->s, m->number, m->sweep, err));
+		PB_TRY(pb_figure_curves(m->list, m->s, m->number, m->sweep, err));
 	if (key != NULL && m->layer != NULL && m->position != NULL)
 		PB_TRY(entries(m, key, err));
 	else if (m->layer != NULL && m->position != NULL)
@@ -306,7 +307,8 @@ cleanup:
 
 /* ---- both directions ------------------------------------------------------------------------- */
 
-/* Where the names of two sweeps are the same but for "denoise" and "noise". */
+/* Where two sweeps are the same but for "denoise" and "noise": their names, and what tells them
+ * from others of these names. */
 static bool is_opposite(const struct pb_shown_sweep *denoise, const struct pb_shown_sweep *noise)
 {
 	const char *a = pb_result_sweep_words(denoise->info),
@@ -314,7 +316,8 @@ static bool is_opposite(const struct pb_shown_sweep *denoise, const struct pb_sh
 	const char *found = strstr(a, "_denoise_");
 	size_t n;
 
-	if (found == NULL || denoise->info->noise || !noise->info->noise)
+	if (found == NULL || denoise->info->noise || !noise->info->noise ||
+	    strcmp(denoise->differs, noise->differs) != 0)
 		return false;
 	n = (size_t)(found - a);
 	return strncmp(a, b, n) == 0 && strncmp(b + n, "_noise_", 7) == 0 &&

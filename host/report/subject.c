@@ -214,6 +214,7 @@ static enum pb_status read_all(struct pb_subject *s, struct pb_error *err)
 		s->n_sweeps = i + 1;
 		PB_TRY(read_sweep(s, i, err));
 	}
+	status = pb_subject_name_sweeps(s, err);
 cleanup:
 	return status;
 }
@@ -369,11 +370,16 @@ const char *pb_sweep_quantity(const struct pb_shown_sweep *w)
 
 const char *pb_sweep_title(struct pb_arena *arena, const struct pb_shown_sweep *w)
 {
-	char *text = pb_arena_strdup(arena, pb_result_sweep_words(w->info));
+	const char *words = pb_result_sweep_words(w->info);
+	const size_t n = strlen(words), k = strlen(w->differs);
+	char *text = pb_arena_alloc(arena, n + k + 4, 1);
 	size_t i;
 
-	for (i = 0; text != NULL && text[i] != '\0'; i++)
-		if (text[i] == '_')
-			text[i] = ' ';
-	return text != NULL ? text : "";
+	if (text == NULL)
+		return "";
+	for (i = 0; i < n; i++)
+		text[i] = words[i] == '_' ? ' ' : words[i];
+	if (k > 0)
+		(void)snprintf(text + n, k + 4, " (%s)", w->differs);
+	return text;
 }

@@ -42,6 +42,9 @@ struct pb_shown_sweep {
 	bool by_restoration;
 	double *shown[2], *low[2], *high[2]; /* [n_cells] */
 	double *recipient; /* logit differences of the recipient, [n_pairs], borrowed */
+	/* "positions 3, 5", "sweep 2": what tells it from the file's other sweeps of its name, ""
+	 * where there is none; in the subject's arena */
+	const char *differs;
 };
 
 /* Texts of the root's attributes. */
@@ -116,7 +119,8 @@ const struct pb_shown_axis *pb_sweep_axis(const struct pb_shown_sweep *w, enum p
 size_t pb_axis_step(const struct pb_shown_axis *axis, size_t cell);
 /* "restoration", "restoration - 1", "effect (logits)". */
 const char *pb_sweep_quantity(const struct pb_shown_sweep *w);
-/* "patch z, denoise, all positions": what it is, for people; in the arena. */
+/* "patch z denoise list (positions 3, 5)": what it is, for people, no two of a file alike; in the
+ * arena. */
 const char *pb_sweep_title(struct pb_arena *arena, const struct pb_shown_sweep *w);
 
 /* A dataset of numbers as float64, a fresh array; *values stays NULL where there is none. `rank`

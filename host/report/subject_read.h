@@ -14,5 +14,7 @@ enum pb_status pb_subject_read_texts(struct pb_subject *s, const char *path, siz
 
 enum pb_status pb_subject_read_checks(struct pb_subject *s, struct pb_error *err);
 enum pb_status pb_subject_read_pairs(struct pb_subject *s, struct pb_error *err);
+/* What tells sweeps of one name apart, of sweeps that are read (subject_titles.c). */
+enum pb_status pb_subject_name_sweeps(struct pb_subject *s, struct pb_error *err);
 
 #endif

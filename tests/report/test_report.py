@@ -286,6 +286,42 @@ def test_ends_of_paths(root):
     check("MLPs by name", {"M0", "M7", "M3"} <= texts[1] and {"M0", "M7"} <= texts[2] and "M3" in texts[3], texts[1:])
 
 
+def test_titles(root):
+    """Sweeps of one name are told apart by what differs, by their number where nothing does; sweeps of
+    one head have no map of one place."""
+    layer, head = ("layer", np.array([1], "i4")), ("head", np.array([2], "i4"))
+    alphas = ("alpha", np.array([0., .5, 2.]))
+    with ResultFile(root / "titles.h5") as f:
+        f.sweep("patch_z_denoise_list", attributes={"list": np.array([3, -1], "i4"), "min_gap": .1})
+        f.sweep("patch_z_denoise_list", attributes={"list": np.array([5], "i4"), "min_gap": .2})
+        f.sweep("zero_z_noise_all")
+        f.sweep("zero_z_noise_all")
+        f.sweep("patch_pattern_denoise_each_key", (layer, head, "query_position", "key_position"),
+                attributes={"site": "pattern", "positions": "each_key"})
+        f.sweep("scale_z_noise_all", (alphas, layer, head), attributes={"alpha": alphas[1], "layers": np.array([1], "i4")})
+        f.sweep("add_resid_pre_noise_all", (alphas, "layer"), attributes={"site": "resid_pre", "vector": "/a/b" * 30, "alpha": alphas[1]})
+        f.sweep("add_resid_pre_noise_all", ("layer",), attributes={"site": "resid_pre", "vector": "/a/b" * 30, "alpha": alphas[1][:1]})
+    out = report(root / "titles", root / "titles.h5")
+    said = [line[2:].split(": ")[0] for line in (out / "summary.md").read_text().split("\n") if re.match(r"- .*: of \d+ cells", line)]
+    plain = [t.replace("\\", "") for t in said]
+    want = ["patch z denoise list (positions 3, -1, min_gap 0.1)", "patch z denoise list (positions 5, min_gap 0.2)",
+            "zero z noise all (sweep 2)", "zero z noise all (sweep 3)", "patch pattern denoise each key", "scale z noise all",
+            "add resid pre noise all (alpha 0, 0.5, 2)", "add resid pre noise all (alpha 0)"]
+    check("titles", plain == want, plain)
+    check("titles of the page", [x["title"] for x in page_data(out)["files"][0]["sweeps"]] == want)
+    names = {p.stem[2:] for p in (out / "figures").glob("*.svg")}
+    check("no map of one place", "4_patch_pattern_denoise_each_key-pattern" in names and
+          not names & {"4_patch_pattern_denoise_each_key-heads", "5_scale_z_noise_all-heads"}, names)
+    with h5py.File(root / "titles.h5") as f:
+        by_alpha = f["sweeps/5_scale_z_noise_all/summary/restoration"][:].ravel() - 1
+        by_layer = f["sweeps/6_add_resid_pre_noise_all/summary/restoration"][:] - 1
+    for name, values in (("5_scale_z_noise_all-alphas", by_alpha), ("6_add_resid_pre_noise_all-layers", by_layer.ravel())):
+        figure = ET.parse(out / f"figures/0-{name}.svg").getroot()
+        said = [float(c.findtext(f"{SVG}title").split()[1]) for c in figure.iter(f"{SVG}circle") if c.find(f"{SVG}title") is not None]
+        check(f"{name}: its values", np.allclose(said, values, rtol=5e-4, atol=1e-9), (said, values))
+    check("a curve for each alpha", {"alpha = 0", "alpha = 0.5", "alpha = 2"} <= {t.text for t in figure.iter(f"{SVG}text")})
+
+
 def test_sets(root):
     """Each set beside the distribution of the random sets of its size, in what the axis says."""
     sets = [("one", "named", "L0H0"), ("two", "named", "L0H0 L0H1"), ("with MLP", "named", "L0H0 M1")]
@@ -627,7 +663,7 @@ def test_size_and_speed(root):
 def main():
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_sets, test_numbers, test_hostile_text, test_odd_sizes, test_from_the_end, test_too_large,
+        for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_titles, test_sets, test_numbers, test_hostile_text, test_odd_sizes, test_from_the_end, test_too_large,
                      test_partial_and_several, test_other_files, test_damage, test_folders, test_size_and_speed):
             start = time.monotonic()
             try:
