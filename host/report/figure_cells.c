@@ -221,6 +221,7 @@ static enum pb_status read_column(const struct pb_subject *s, size_t sweep, size
 	PB_TRY(pb_alloc((void **)values, axes->n_cells, sizeof **values, "a grid", err));
 	for (i = 0; i < axes->n_cells; i++)
 		(*values)[i] = all[i * w->grid.n_cells + cell];
+	pb_sweep_round(w, *values, axes->n_cells);
 cleanup:
 	free(path);
 	free(all);

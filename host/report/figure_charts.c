@@ -83,13 +83,14 @@ enum pb_status pb_figure_curves(struct pb_figure_list *list, struct pb_subject *
 	struct pb_plot p = {.style = list->style, .y = list->style->size};
 	struct pb_figure *figure;
 	struct pb_arena arena = {0};
-	char *caption = NULL;
+	char *caption = NULL, left_out[160];
 
 	/* One cell is no curve, and other axes (neurons) would need one each. */
 	if (x->n < 2 || w->grid.n_cells != x->n * (curves != NULL ? curves->n : 1))
 		return PB_OK;
-	caption = pb_format("%s: mean over pairs by %s, with its 95%% interval.",
-			    pb_sweep_title(&arena, w), by_alpha ? "alpha" : "layer");
+	caption = pb_format("%s: mean over pairs by %s, with its 95%% interval%s.",
+			    pb_sweep_title(&arena, w), by_alpha ? "alpha" : "layer",
+			    pb_sweep_left_out(s, w, left_out));
 	PB_TRY(pb_figure_add(list, &figure, list->style->width * 0.6,
 			     caption != NULL ? caption : "", err, "%zu-%s-%ss", number,
 			     w->info->name, by_alpha ? "alpha" : "layer"));
@@ -148,6 +149,7 @@ static enum pb_status sorted_effects(const struct pb_subject *s, size_t sweep, s
 	for (i = 0; i < s->r.n_pairs; i++)
 		if (isfinite(effects[i]))
 			effects[(*n)++] = effects[i] - w->recipient[i];
+	pb_sweep_round(w, effects, *n);
 	qsort(effects, *n, sizeof *effects, by_value);
 cleanup:
 	return status;

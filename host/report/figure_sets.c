@@ -259,18 +259,19 @@ enum pb_status pb_figure_sets(struct pb_figure_list *list, struct pb_subject *s,
 	const char *quantity = pb_sweep_quantity(w);
 	struct chart c = {0};
 	struct pb_figure *figure;
-	char *file = NULL, *caption = NULL;
+	char *file = NULL, *caption = NULL, left_out[160];
 
 	PB_TRY(read_rows(&c, s, sweep, err));
 	if (c.n == 0)
 		goto cleanup;
 	file = pb_format("%zu-%s-sets", number, w->info->name);
 	caption = pb_format(
-	    "%s: mean %s of each set with its 95%% interval%s.", pb_sweep_title(&c.arena, w),
+	    "%s: mean %s of each set with its 95%% interval%s%s.", pb_sweep_title(&c.arena, w),
 	    quantity,
 	    c.random ? "; grey, the distribution of the random sets of as many heads, and their "
 		       "mean; p of the set's |mean effect|, by rank among theirs"
-		     : "");
+		     : "",
+	    pb_sweep_left_out(s, w, left_out));
 	if (file == NULL || caption == NULL) {
 		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: sets");
 		goto cleanup;

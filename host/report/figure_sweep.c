@@ -48,10 +48,11 @@ enum pb_status pb_map_draw(struct pb_sweep_map *m, const struct pb_panel *panels
 				     .role_names = m->s->role_names,
 				     .n_roles = m->s->n_roles};
 	struct pb_figure *figure;
-	char *file = NULL, *text = NULL;
+	char *file = NULL, *text = NULL, left_out[160];
 
 	file = pb_format("%zu-%s-%s", m->number, m->w->info->name, what);
-	text = pb_format("%s: %s.", pb_sweep_title(&m->arena, m->w), caption);
+	text = pb_format("%s: %s%s.", pb_sweep_title(&m->arena, m->w), caption,
+			 pb_sweep_left_out(m->s, m->w, left_out));
 	if (file == NULL || text == NULL) {
 		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: a figure");
 		goto cleanup;

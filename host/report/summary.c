@@ -61,6 +61,7 @@ static enum pb_status list_sets(const struct pb_subject *s, size_t sweep, FILE *
 	const struct pb_shown_sweep *w = &s->sweeps[sweep];
 	struct pb_ranked *order = NULL;
 	double *p = NULL;
+	char left_out[160];
 	size_t n, i;
 
 	*said = false;
@@ -84,7 +85,7 @@ static enum pb_status list_sets(const struct pb_subject *s, size_t sweep, FILE *
 		if (!isnan(p[cell]))
 			fprintf(out, ", p %.2g", p[cell]);
 	}
-	fputc('.', out);
+	fprintf(out, "%s.", pb_sweep_left_out(s, w, left_out));
 	*said = true;
 cleanup:
 	free(order);
@@ -102,6 +103,7 @@ static enum pb_status say_sweep(struct pb_subject *s, size_t sweep, pb_say say, 
 	char *text = NULL;
 	size_t size = 0;
 	bool said = false;
+	char left_out[160];
 	FILE *out = open_memstream(&text, &size);
 
 	if (out == NULL)
@@ -122,7 +124,7 @@ static enum pb_status say_sweep(struct pb_subject *s, size_t sweep, pb_say say, 
 			ranking.n_cells, n_significant(w), n_significant(w) == 1 ? "has" : "have",
 			pb_sweep_quantity(w));
 		list_cells(w, &ranking, out);
-		fputc('.', out);
+		fprintf(out, "%s.", pb_sweep_left_out(s, w, left_out));
 	}
 	if (fclose(out) != 0) {
 		out = NULL;
@@ -186,6 +188,8 @@ static enum pb_status say_evaluation(struct pb_subject *s, pb_say say, void *con
 	struct pb_eval_axes axes = {0};
 	double *x[3] = {NULL};
 	size_t best, worst, n, i;
+	const char *partial =
+	    s->r.partial ? "Partial: not all prompts of the experiment are here. " : "";
 	char where[2][160], text[640];
 
 	PB_TRY(pb_eval_axes_read(&axes, s->r.file, err));
@@ -199,11 +203,12 @@ static enum pb_status say_evaluation(struct pb_subject *s, pb_say say, void *con
 	n = extremes(x[0], axes.n_cells, &worst, &best);
 	cell_words(&axes, best, where[0], sizeof where[0]);
 	cell_words(&axes, worst, where[1], sizeof where[1]);
-	(void)snprintf(text, sizeof text,
-		       "%zu of %zu cells of the grid are available; accuracy, with its 95%% Wilson "
-		       "interval, is from %.3g [%.3g, %.3g] (%s) to %.3g [%.3g, %.3g] (%s).",
-		       n, axes.n_cells, x[0][worst], x[1][worst], x[2][worst], where[1], x[0][best],
-		       x[1][best], x[2][best], where[0]);
+	(void)snprintf(
+	    text, sizeof text,
+	    "%s%zu of %zu cells of the grid are available; accuracy, with its 95%% Wilson "
+	    "interval, is from %.3g [%.3g, %.3g] (%s) to %.3g [%.3g, %.3g] (%s).",
+	    partial, n, axes.n_cells, x[0][worst], x[1][worst], x[2][worst], where[1], x[0][best],
+	    x[1][best], x[2][best], where[0]);
 	say(context, n > 0 ? text : "No cell of the grid is available.");
 cleanup:
 	for (i = 0; i < 3; i++)

@@ -80,6 +80,7 @@ static enum pb_status extras_read(struct extras *x, const struct pb_subject *s, 
 
 	PB_TRY(
 	    add_extra(x, s, sweep, pb_summary_fields[PB_SUMMARY_RESTORATION_OF_MEANS].name, err));
+	PB_TRY(add_extra(x, s, sweep, pb_summary_fields[PB_SUMMARY_RESTORATION_N_PAIRS].name, err));
 	for (i = 0; i < PB_N_METRICS; i++) {
 		(void)snprintf(name, sizeof name, "%s_mean", pb_metric_infos[i].name);
 		PB_TRY(add_extra(x, s, sweep, name, err));

@@ -114,6 +114,7 @@ class ResultFile:
                     for i, scale in enumerate(scales):
                         data.dims[i].attach_scale(scale)
                 summary["n_pairs" + suffix] = np.where(np.isnan(mean), 0, n).astype("i4")
+                summary["restoration_n_pairs" + suffix] = np.where(np.isnan(back), 0, n).astype("i4")
 
     def sets(self, group, sets):
         """What the sets of a sweep are: (name, source, members) each."""

@@ -322,6 +322,33 @@ def test_titles(root):
     check("a curve for each alpha", {"alpha = 0", "alpha = 0.5", "alpha = 2"} <= {t.text for t in figure.iter(f"{SVG}text")})
 
 
+def test_rounding(root):
+    """What is rounding alone is 0, wherever it is said; how many pairs a restoration is over."""
+    effects = np.random.default_rng(7).normal(0, .1, (6, 3, 4))
+    effects[:, 0, 1] = 6e-17 * np.array([1, -1, 1, 1, -1, 1])
+    effects[:, 0, 2] = 6e-7
+    with ResultFile(root / "rounding.h5") as f:
+        for words in ("patch_z_denoise_all", "patch_z_noise_all"):
+            group = f.sweep(words, effects=effects)
+        group["summary/restoration_n_pairs"][...] = 4
+        f.sweep("patch_mlp_out_denoise_last", ("layer",), attributes={"site": "mlp_out"}, effects=effects[:, 0, :3])
+        f.sweep("zero_z_denoise_all", (("layer", np.zeros(1, "i4")), ("head", np.ones(1, "i4"))), effects=effects[:, :1, 1:2])
+    out = report(root / "rounding", root / "rounding.h5")
+    svgs = sorted((out / "figures").glob("*.svg"))
+    found = [(p.name, x) for p in svgs for x in re.findall(r"[\d.]+e-1[1-9]", p.read_text())]
+    check("rounding is 0 in figures", len(svgs) > 6 and not found, found)
+    words = (out / "summary.md").read_text()
+    check("rounding is 0 in words", not re.search(r"e-1[1-9]", words.split("## Checks")[0]), words)
+    cells = cells_of(out / "figures/0-0_patch_z_denoise_all-heads.svg")
+    check("what is small is no rounding", cells[1][1].startswith("L0H1: 0 [0, 0]") and re.match(r"L0H2: 9\.9\d+e-08 ", cells[2][1]), cells)
+    with h5py.File(root / "rounding.h5") as f, (out / "tables/0-0_patch_z_denoise_all.csv").open() as table:
+        rows = list(csv.DictReader(table))
+        check("tables have all digits", float(rows[1]["effect"]) == f["sweeps/0_patch_z_denoise_all/summary/effect"][0, 1] != 0, rows[1])
+        check("pairs of restorations in tables", rows[0]["restoration_n_pairs"] == "6", rows[0])
+    said = [line for line in words.split("\n") if "restorations are over 4 of 6 pairs" in line]
+    check("pairs of restorations are said", len(said) == 2 and all("patch z noise all" in line for line in said), said)
+
+
 def test_sets(root):
     """Each set beside the distribution of the random sets of its size, in what the axis says."""
     sets = [("one", "named", "L0H0"), ("two", "named", "L0H0 L0H1"), ("with MLP", "named", "L0H0 M1")]
@@ -461,6 +488,7 @@ def test_partial_and_several(root):
     out = report(root / "partial", root / "partial.h5")
     html = (out / "index.html").read_text()
     check("partial is said", "partial: not all of the experiment is here" in html and "(partial)" in (out / "summary.md").read_text())
+    check("partial: pairs", "not all of the experiment's pairs" in html and "Partial: not all pairs" in html)
     with ResultFile(root / "other.h5", seed=1) as f:
         f.sweep()
     result = run(root / "partial.h5", root / "other.h5", "-o", root / "both", "--formats", "svg")
@@ -491,6 +519,12 @@ def test_other_files(root):
     grid = "grid: {boxes: [3, 4], moves: [1, 2]}\noutput: out.h5\n"
     config.write_text("model: {path: data/boxbench}\ntask: {name: box, prompts: 4}\n" + grid)
     program("eval", config, "-o", root / "eval.h5")
+    shutil.copy(root / "eval.h5", root / "half.h5")
+    with h5py.File(root / "half.h5", "r+") as f:
+        f.attrs["complete"] = 0
+    words = (report(root / "half", root / "half.h5") / "summary.md").read_text()
+    check("a partial evaluation lacks prompts", "Partial: not all prompts of" in words and "not all of the experiment's prompts" in words
+          and "pairs" not in words, words)
     config.write_text("model: {path: data/boxbench}\ntask: {name: box, pairs: 2}\n"
                       "sweep: [{intervention: patch, site: z, positions: last}]\n" + grid)
     program("run", config, "-o", root / "run0.h5")
@@ -663,7 +697,7 @@ def test_size_and_speed(root):
 def main():
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_titles, test_sets, test_numbers, test_hostile_text, test_odd_sizes, test_from_the_end, test_too_large,
+        for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_titles, test_rounding, test_sets, test_numbers, test_hostile_text, test_odd_sizes, test_from_the_end, test_too_large,
                      test_partial_and_several, test_other_files, test_damage, test_folders, test_size_and_speed):
             start = time.monotonic()
             try:
