@@ -313,6 +313,8 @@ enum pb_status pb_report_write_tables(struct pb_report_content *c, struct pb_err
 			PB_TRY(write_pairs(c, i, err));
 		if (c->subjects[i].r.evaluation)
 			PB_TRY(write_cells(c, i, err));
+		if (c->subjects[i].comparison)
+			PB_TRY(pb_report_write_comparison(c, i, err));
 		for (k = 0; k < c->subjects[i].n_sweeps; k++)
 			PB_TRY(write_sweep(c, i, k, err));
 	}

@@ -429,9 +429,23 @@ def test_hostile_text(root):
     with ResultFile(root / "evil.h5", words=evil, attributes=attributes) as f:
         f.sweep()
         f.sweep("patch_z_denoise_each", ("layer", "head", "position"))
-    out = report(root / "evil", root / "evil.h5")
+    evil_file = root / "a|b `c` [d](e).h5"
+    (root / "evil.h5").rename(evil_file)
+    with h5py.File(evil_file, "r+") as f:
+        f.attrs.modify("model_path", "m\u00e4h<i>|`x`\n# no heading")
+        f.attrs.modify("git_commit", "}, evil = {`")
+    out = report(root / "evil", evil_file)
+    words = (out / "summary.md").read_text(encoding="utf-8")
+    rows = [line for line in words.split("\n") if line.startswith("| ")]
+    check("markdown: rows of three cells", len(rows) == 5 and all(len(re.findall(r"(?<!\\)\|", row)) == 4 for row in rows), rows)
+    plain = re.sub(r"\\.", "", words.split("## How to cite")[0])
+    check("markdown: nothing of the file's is markup", not re.search(r"`(?!figures/|\:)[^`\n]*`(?!:)|<|^# no|\]\(", plain, re.M) and "\n# no" not in words, plain)
+    cite = words.split("```bibtex\n")[1].split("```")[0]
+    check("cite: its fields", re.findall(r"^  (\w+) += \{.*\},?$", cite, re.M) == ["author", "title", "year", "version", "note"] and
+          "{2026}" in cite and "{{The Patchbay developers}}" in cite and cite.count("{") == cite.count("}"), cite)
     html = (out / "index.html").read_text(encoding="utf-8")
     check("three scripts: data and code", html.count("<script") == 2 and html.count("</script>") == 2, html.count("<script"))
+    check("cite: the page has the same", cite.strip() in html)
     check("no markup of the file's", not re.search(r"<img|<i>|<b>bold", html))
     check("texts are whole", page_data(out)["files"][0]["pairs"]["tokens"]["0"] == evil[0])
     for svg in (out / "figures").glob("*.svg"):
@@ -571,11 +585,52 @@ def test_other_files(root):
     out = report(root / "cmp", root / "cmp.h5")
     with h5py.File(root / "cmp.h5") as f:
         share = f["comparison/depth_share"][:].ravel()
+        files, bins = f["comparison/depth_share"].shape
+        with open(out / "tables/0-measures.csv", encoding="utf-8", newline="") as table:
+            rows = list(csv.DictReader(table))
+        for pairs, end in (("all", ""), ("right", "_right")):
+            for name in ("gini", "n_cells", "cells_for_80", "depth_centre"):
+                here = [r for r in rows if r["measure"] == name and r["pairs"] == pairs]
+                got = [[float(r[k] or "nan") for r in here] for k in ("value", "ci_low", "ci_high")]
+                group = f["comparison"]
+                want = [group[name + part + end][:] if name + part + end in group else np.full(files, np.nan) for part in ("", "_ci_low", "_ci_high")]
+                check(f"csv of measures: {name}{end}", np.array_equal(got, want, equal_nan=True), (got, want))
+        check("csv of measures: of the model alone", [r["pairs"] for r in rows if r["measure"] == "right_share"] == ["all"] * files, rows)
+        with open(out / "tables/0-depth.csv", encoding="utf-8", newline="") as table:
+            rows = list(csv.DictReader(table))
+        got = np.array([float(r["share"]) for r in rows if r["pairs"] == "all"]).reshape(files, bins)
+        low = [float(r["depth_low"]) for r in rows[:bins]]
+        check("csv of depth", np.array_equal(got, f["comparison/depth_share"][:]) and low == list(f["comparison/depth_low"][:])
+              and [r["file"] for r in rows[::bins]] == [str(root / f"run{i}.h5") for i in (0, 1)] * 2, rows[:2])
     titles = [float(t.text.split(": ")[1].split(" ")[0]) for t in ET.parse(out / "figures/0-depth.svg").getroot().iter(f"{SVG}title") if ": " in t.text]
     check("share by depth", np.allclose(titles, share[~np.isnan(share)], rtol=5e-4), (titles, share))
 
 
 # ---- what must not work -----------------------------------------------------------------------------------
+
+def test_parts(root):
+    """A part, and a shard, are no results: what to do instead is said."""
+    config = root / "parts.yaml"
+    config.write_text("model: {path: data/boxbench}\ntask: {name: box, boxes: 3, moves: 2, pairs: 4}\nengine: {chunk: 2}\nreadings: none\n"
+                      "sweep: [{intervention: patch, site: z, positions: last}]\noutput: out.h5\n")
+    program("run", config, "-o", root / "whole.h5", "--shard", "0/2")
+    shard = root / "whole.shard-0-of-2.h5"
+    result = run(shard, "-o", root / "of-a-part", "--formats", "svg")
+    check("a shard", result.returncode == 2 and "patchbay merge" in result.stderr, result.stderr)
+    # A shard holds its parts as groups, in the layout of part files.
+    part = root / "whole.h5.parts/chunk-00000.h5"
+    part.parent.mkdir()
+    with h5py.File(shard) as f, h5py.File(part, "w") as to:
+        group = next(g for g in f["chunks"].values())
+        for name, value in group.attrs.items():
+            to.attrs[name] = value
+        for name in group:
+            group.copy(name, to)
+    for verb in ("report", "top"):
+        result = subprocess.run([PATCHBAY, verb, part, *(("-o", root / "of-a-part") if verb == "report" else ())], capture_output=True, text=True)
+        check(f"{verb} of a part", result.returncode == 2 and "a part of a run" in result.stderr and "run again" in result.stderr, result.stderr)
+    check("nothing left of them", not (root / "of-a-part").exists())
+
 
 def damage(root):
     """(name, change of an open file)."""
@@ -698,7 +753,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_titles, test_rounding, test_sets, test_numbers, test_hostile_text, test_odd_sizes, test_from_the_end, test_too_large,
-                     test_partial_and_several, test_other_files, test_damage, test_folders, test_size_and_speed):
+                     test_partial_and_several, test_other_files, test_parts, test_damage, test_folders, test_size_and_speed):
             start = time.monotonic()
             try:
                 test(root)
