@@ -608,6 +608,44 @@ def test_other_files(root):
 
 # ---- what must not work -----------------------------------------------------------------------------------
 
+NUMBER = r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
+
+
+def same_figure(a, b):
+    """Whether two figures are one but for what another processor's rounding changes: values by some last digits, a p
+    by some flips, a colour by a step."""
+    parts = [re.split(rf"(#[0-9a-f]{{6}}|p_fwer {NUMBER}|{NUMBER})", text) for text in (a, b)]
+    if len(parts[0]) != len(parts[1]) or parts[0][::2] != parts[1][::2]:
+        return "other marks or texts"
+    for x, y in zip(parts[0][1::2], parts[1][1::2]):
+        if x[0] == "#" or y[0] == "#":
+            good = x[0] == y[0] and max(abs(p - q) for p, q in zip(rgb(x), rgb(y))) <= 2
+        elif x.startswith("p_fwer ") or y.startswith("p_fwer "):
+            good = x[:7] == y[:7] and abs(float(x[7:]) - float(y[7:])) <= .05 * float(y[7:])
+        else:
+            good = abs(float(x) - float(y)) <= 2e-3 * abs(float(y)) + 2e-6
+        if not good:
+            return f"{x}, not {y}"
+    return ""
+
+
+def test_readme(root):
+    """The README's figure is what `make demo` makes of its first sweep."""
+    if SANITIZED:
+        skip("README's figure", "the demo takes minutes in a sanitizer build")
+        return
+    config = Path("configs/box-demo.yaml").read_text()
+    sweep = re.search(r"^ +- (\{.*\})$", config, re.M)[1]
+    kept = re.search(r"!\[.*\]\((docs/.*-heads\.svg)\)", Path("README.md").read_text())[1]
+    program("run", "configs/box-demo.yaml", "--set", f"sweep=[{sweep}]", "--set", "readings=none", "-o", root / "demo.h5")
+    made = next((report(root / "demo", root / "demo.h5") / "figures").glob("0-0_*-heads.svg")).read_text()
+    there = Path(kept).read_text()
+    problem = "" if made == there else same_figure(made, there)
+    check(f"{kept} is what the program makes (else: make demo, and copy it from build/demo/report/figures)", not problem, problem)
+    check("another figure is seen to be one", same_figure(made.replace("restoration<", "effect<"), there) and same_figure(made.replace("#67001f", "#053061"), there)
+          and same_figure(made.replace("L1H6: 0.9", "L1H6: 0.8"), there))
+
+
 def test_parts(root):
     """A part, and a shard, are no results: what to do instead is said."""
     config = root / "parts.yaml"
@@ -753,7 +791,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_titles, test_rounding, test_sets, test_numbers, test_hostile_text, test_odd_sizes, test_from_the_end, test_too_large,
-                     test_partial_and_several, test_other_files, test_parts, test_damage, test_folders, test_size_and_speed):
+                     test_partial_and_several, test_other_files, test_readme, test_parts, test_damage, test_folders, test_size_and_speed):
             start = time.monotonic()
             try:
                 test(root)
