@@ -454,6 +454,44 @@ def test_hostile_text(root):
     check("other scripts on the axis", any("\u65e5\u672c\u8a9e" in (t.text or "") for t in passed_by.iter(f"{SVG}text")))
 
 
+def fonts_config(folder, files):
+    """Environment in which these fonts alone are there, the first one for Helvetica."""
+    folder.mkdir()
+    for file in files:
+        shutil.copy(file, folder)
+    family = subprocess.run(["fc-scan", "--format", "%{family[0]}", files[0]], capture_output=True, text=True).stdout
+    (folder / "fonts.conf").write_text(f'''<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>
+<dir>{folder}</dir><cachedir>{folder}/cache</cachedir><match target="pattern"><test name="family"><string>Helvetica</string></test>
+<edit name="family" mode="assign" binding="strong"><string>{family}</string></edit></match></fontconfig>''')
+    return {**os.environ, "FONTCONFIG_FILE": str(folder / "fonts.conf")}
+
+
+def test_fonts(root):
+    """What the first font lacks is taken from the next; what all lack is said once."""
+    sans, mono = (Path(f"/usr/share/fonts/truetype/dejavu/DejaVuSans{end}.ttf") for end in ("", "Mono"))
+    if not HAS_CAIRO or not sans.exists() or not mono.exists() or not shutil.which("fc-scan"):
+        skip("fallback fonts", "needs cairo, fc-scan and the fonts of fonts-dejavu")
+        return
+    # a word that DejaVu Sans Mono lacks, and one that DejaVu Sans lacks too
+    words = [" plain", " \U0001f600\U0001f601", " more"] + [" words"] * 6
+    images, said = {}, {}
+    for name, files, word in (("both", [mono, sans], words[1]), ("one", [mono], words[1]), ("none", [mono, sans], " \u65e5\u672c")):
+        words[1] = word
+        with ResultFile(root / f"font-{name}.h5", words=words) as f:
+            f.sweep("patch_z_denoise_each", ("layer", "head", "position"))
+        result = subprocess.run([PATCHBAY, "report", root / f"font-{name}.h5", "-o", root / f"font-{name}", "--formats", "png,pdf,svg"],
+                                env=fonts_config(root / f"fonts-{name}", files), capture_output=True, text=True)
+        check(f"fonts: {name}", result.returncode == 0, result.stderr)
+        said[name] = result.stderr
+        images[name] = pixels(root / f"font-{name}/figures/0-0_patch_z_denoise_each-layer-position.png")
+    check("fonts: nothing to say where one has it", said["both"] == "", said)
+    check("fonts: said once", said["one"].count("U+1F600") == 1 and said["one"].count("\n") == 1, said["one"])
+    check("fonts: what no font has", said["none"].count("U+65E5") == 1 and "fonts-noto-cjk" in said["none"], said["none"])
+    check("fonts: another picture than boxes", images["both"].shape == images["one"].shape and (images["both"] != images["one"]).any())
+    rows = np.where((images["both"] != images["one"]).any((1, 2)))[0]
+    check("fonts: the rest is the same", len(rows) and np.ptp(rows) < images["both"].shape[0] / 4, rows)
+
+
 def test_odd_sizes(root):
     """One head, one pair, nothing but NaN, 48 x 25 heads, 2,000 tokens, unequal lengths."""
     for name, size, axes, effects in (
@@ -790,7 +828,7 @@ def test_size_and_speed(root):
 def main():
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_titles, test_rounding, test_sets, test_numbers, test_hostile_text, test_odd_sizes, test_from_the_end, test_too_large,
+        for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_titles, test_rounding, test_sets, test_numbers, test_hostile_text, test_fonts, test_odd_sizes, test_from_the_end, test_too_large,
                      test_partial_and_several, test_other_files, test_readme, test_parts, test_damage, test_folders, test_size_and_speed):
             start = time.monotonic()
             try:
