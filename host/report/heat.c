@@ -243,15 +243,27 @@ static void draw_panel(struct pb_drawing *d, const struct pb_heat *heat,
 
 #define BAR_STEPS 64
 
+static const char *bar_number(const struct pb_heat *heat, const struct pb_heat_layout *l, int i,
+			      char text[64])
+{
+	const double low = heat->sequential ? 0 : -l->vmax, unit = heat->percent ? 100 : 1;
+	char number[32];
+
+	(void)snprintf(number, sizeof number, "%.3g", (low + (l->vmax - low) * i / 2) * unit);
+	return pb_minus(number, text);
+}
+
 static void draw_bar(struct pb_drawing *d, const struct pb_heat *heat,
 		     const struct pb_heat_layout *l, double y)
 {
 	const double size = l->style->size, w = fmin(l->style->width * 0.42, 160), h = size * 0.8;
-	const double low = heat->sequential ? 0 : -l->vmax, unit = heat->percent ? 100 : 1;
+	const double low = heat->sequential ? 0 : -l->vmax;
 	const double words = pb_text_points(heat->quantity, size) + size;
-	const double x = fmax(fmin(l->left, l->style->width - w - words), size * 1.8);
+	char text[64];
+	/* neither the words behind it nor the first number's half leave the figure */
+	const double least = pb_text_points(bar_number(heat, l, 0, text), l->letters) / 2 + 1;
+	const double x = fmax(fmin(l->left, l->style->width - w - words), least);
 	struct pb_mark *frame;
-	char number[32], text[64];
 	int i;
 
 	for (i = 0; i < BAR_STEPS; i++)
@@ -261,12 +273,9 @@ static void draw_bar(struct pb_drawing *d, const struct pb_heat *heat,
 	frame = pb_draw_rect(d, x, y, w, h, PB_NO_COLOUR);
 	frame->stroke = PB_INK;
 	frame->line_width = l->style->line;
-	for (i = 0; i <= 2; i++) {
-		(void)snprintf(number, sizeof number, "%.3g",
-			       (low + (l->vmax - low) * i / 2) * unit);
+	for (i = 0; i <= 2; i++)
 		pb_draw_text(d, x + w * i / 2, y + h + l->letters * 1.15, l->letters, PB_MIDDLE,
-			     pb_minus(number, text));
-	}
+			     bar_number(heat, l, i, text));
 	pb_draw_text(d, x + w + size, y + h * 0.9, size, PB_START, heat->quantity);
 }
 

@@ -86,18 +86,26 @@ def cells_of(svg):
             for r in root.iter(f"{SVG}rect") if r.get("data-cell")}
 
 
+WIDTHS = [int(x) for x in re.search(r"widths\[95\] = \{(.*?)\}", Path("host/report/drawing.c").read_text(), re.S)[1].split(",")]
+
+
+def text_width(text, size):
+    """In DejaVu Sans, which is wide: what fits by it fits."""
+    return size * sum(WIDTHS[ord(c) - 32] if c < "\x7f" else 84 if c == "\u2212" else 100 for c in text) / 100
+
+
 def outside(svg):
-    """Texts that leave their figure, letters taken as somewhat less than half as wide as they are high."""
+    """Texts that leave their figure."""
     root = ET.parse(svg).getroot()
     width, height = (float(x) for x in root.get("viewBox").split()[2:])
     found = []
     for t in root.iter(f"{SVG}text"):
         x, y, size = (float(t.get(k)) for k in ("x", "y", "font-size"))
         text = t.text or ""
-        before = {None: 0, "middle": .5, "end": 1}[t.get("text-anchor")] * size * .45 * len(text)
-        low, high = -before, size * .45 * len(text) - before
-        box = (x, y - high, x, y - low) if t.get("transform") else (x + low, y - size * .7, x + high, y)
-        if min(box) < 0 or box[2] > width or box[3] > height:
+        wide = text_width(text, size)
+        low = -wide * {None: 0, "middle": .5, "end": 1}[t.get("text-anchor")]
+        box = (x - size * .7, y - low - wide, x, y - low) if t.get("transform") else (x + low, y - size * .7, x + low + wide, y)
+        if min(box) < -.1 or box[2] > width + .1 or box[3] > height + .1:
             found.append((text, box))
     return found
 
@@ -278,8 +286,13 @@ def test_ends_of_paths(root):
         f.sweep("path_head_to_set_denoise_freeze_all", (("sender_layer", one), ("sender_head", one)), attributes={"sender": "head", "receiver": "set"})
         f.sweep("path_mlp_to_set_noise_freeze_all", ("sender_layer",), attributes={"sender": "mlp", "receiver": "set"})
         f.sweep("path_mlp_to_q_noise_freeze_all", (("sender_layer", one), "receiver_layer", "receiver_head"), attributes={"sender": "mlp", "receiver": "q"})
-    out = report(root / "ends-of-paths", root / "ends-of-paths.h5", more=("--vmax", ".123"))
-    for svg in sorted((out / "figures").glob("*.svg")):
+    out = report(root / "ends-of-paths", root / "ends-of-paths.h5", more=("--vmax", "1.234e-105"))
+    with ResultFile(root / "wide-labels.h5", words=[f" wonderfully wide {i}" for i in range(9)]) as f:
+        f.sweep("patch_pattern_noise_each_key", ("layer", "head", "query_position", "key_position"), attributes={"site": "pattern", "positions": "each_key"})
+        f.sweep("patch_z_noise_all")
+        f.sweep("patch_z_denoise_all")
+    wide = report(root / "wide-labels", root / "wide-labels.h5")
+    for svg in sorted((out / "figures").glob("*.svg")) + sorted((wide / "figures").glob("*.svg")):
         check(f"{svg.name}: nothing beyond it", not outside(svg), outside(svg))
     texts = [{t.text for t in ET.parse(p).getroot().iter(f"{SVG}text")} for p in sorted((out / "figures").glob("*-paths.svg"))]
     check("a row of the embedding", "embed" in texts[0], texts[0])
@@ -325,7 +338,7 @@ def test_titles(root):
 def test_rounding(root):
     """What is rounding alone is 0, wherever it is said; how many pairs a restoration is over."""
     effects = np.random.default_rng(7).normal(0, .1, (6, 3, 4))
-    effects[:, 0, 1] = 6e-17 * np.array([1, -1, 1, 1, -1, 1])
+    effects[:, 0, 1] = 9e-16 * np.array([1, -1, 1, 1, -1, 1])
     effects[:, 0, 2] = 6e-7
     with ResultFile(root / "rounding.h5") as f:
         for words in ("patch_z_denoise_all", "patch_z_noise_all"):
@@ -620,6 +633,9 @@ def test_other_files(root):
         check("texts of tokens make the prompt", named == f["pairs/clean_text"].asstr()[0], named)
     said = [float(t.split(": ")[1].split(" ")[0]) for _, t in cells_of(out / "figures/0-0_patch_z_denoise_last-cells.svg").values()]
     check("the strongest head in each cell", np.allclose(said, effect[:, best], rtol=5e-4), (said, effect[:, best]))
+    with h5py.File(root / "cmp.h5", "r+") as f:
+        for name in ("gini_right", "gini_ci_low_right", "depth_share_right"):  # else all pairs are right
+            f[f"comparison/{name}"][...] = f[f"comparison/{name}"][...] / 2
     out = report(root / "cmp", root / "cmp.h5")
     with h5py.File(root / "cmp.h5") as f:
         share = f["comparison/depth_share"][:].ravel()
@@ -637,6 +653,8 @@ def test_other_files(root):
         with open(out / "tables/0-depth.csv", encoding="utf-8", newline="") as table:
             rows = list(csv.DictReader(table))
         got = np.array([float(r["share"]) for r in rows if r["pairs"] == "all"]).reshape(files, bins)
+        half = np.array([float(r["share"]) for r in rows if r["pairs"] == "right"]).reshape(files, bins)
+        check("csv of depth: right pairs", np.array_equal(half, f["comparison/depth_share_right"][:]) and (half != got).any())
         low = [float(r["depth_low"]) for r in rows[:bins]]
         check("csv of depth", np.array_equal(got, f["comparison/depth_share"][:]) and low == list(f["comparison/depth_low"][:])
               and [r["file"] for r in rows[::bins]] == [str(root / f"run{i}.h5") for i in (0, 1)] * 2, rows[:2])
