@@ -157,7 +157,7 @@ static enum pb_status count_restored(struct pb_shown_sweep *w, const struct pb_s
 	PB_TRY(pb_file_grid_column_if(&w->grid, &s->r, index, "restoration_n_pairs", &n, err));
 	for (i = 0; n != NULL && i < w->grid.n_cells; i++)
 		most = fmax(most, n[i]);
-	if (n != NULL)
+	if (n != NULL && most < (double)s->r.n_pairs)
 		w->n_restored = (size_t)most;
 cleanup:
 	free(n);

@@ -5,8 +5,9 @@
 
 #include "report/subject_read.h"
 
-#define TEXT_MOST 48   /* bytes of an option in a title */
-#define VALUES_MOST 64 /* numbers of an option */
+#define TEXT_MOST 48           /* bytes of an option in a title */
+#define NUMBERS_MOST (1 << 20) /* of an attribute */
+#define VALUES_MOST 64         /* numbers of an option */
 
 /* Attributes of a sweep's group that its name does not say, as people read them; the last are no
  * attributes: the named sets. */
@@ -51,7 +52,7 @@ static enum pb_status put_numbers(FILE *out, hid_t attribute, const char *name,
 	hssize_t i;
 
 	pb_h5_drop(space);
-	if (n < 0 || n > INT32_MAX)
+	if (n < 0 || n > NUMBERS_MOST)
 		return pb_h5_fail(err, PB_ERR_CHECK, "attribute is not what it should be: %s",
 				  name);
 	PB_TRY(pb_alloc((void **)&values, (size_t)n, sizeof *values, name, err));

@@ -607,6 +607,11 @@ def test_other_files(root):
     cells = cells_of(out / "figures/0-accuracy.svg")
     good = all(max(abs(a - b) for a, b in zip(rgb(cells[i][0]), colour(-x))) <= 1 for i, x in enumerate(accuracy))
     check("colours of cells", sorted(cells) == list(range(4)) and good, cells)
+    config.write_text("model: {path: data/boxbench}\ntask: {name: dfa, mode: strict, prompts: 2}\n"
+                      "grid: {states: [3, 4], actions: [2, 3], steps: [2, 3]}\noutput: out.h5\n")
+    program("eval", config, "-o", root / "three.h5")
+    texts = [t.text for t in ET.parse(report(root / "three", root / "three.h5") / "figures/0-accuracy-curves.svg").getroot().iter(f"{SVG}text")]
+    check("accuracy curves: of two axes", texts[-5:] == ["states, actions", "3, 2", "3, 3", "4, 2", "4, 3"], texts)
     with h5py.File(root / "eval.h5") as f:
         values = np.stack([f[f"summary/accuracy{end}"][:].ravel() for end in ("", "_ci_low", "_ci_high")])
     grid = ET.parse(out / "figures/0-accuracy.svg").getroot()
@@ -619,6 +624,7 @@ def test_other_files(root):
     curves = ET.parse(out / "figures/0-accuracy-curves.svg").getroot()
     dots = [c for c in curves.iter(f"{SVG}circle") if c.find(f"{SVG}title") is not None]
     check("accuracy curves", [float(c.findtext(f"{SVG}title").split()[1]) for c in dots] == [round(v, 4) for v in accuracy], dots)
+    check("accuracy curves: by name", {"boxes 3", "boxes 4"} <= {t.text for t in curves.iter(f"{SVG}text")})
     check("accuracy curves: beside each other", len({c.get("cx") for c in dots}) == 4, dots)
     lines = [re.findall(r"[\d.-]+", p.get("d")) for p in curves.iter(f"{SVG}path")]
     whiskers = {(x0, float(y0) - float(y1)) for x0, y0, x1, y1 in (line for line in lines if len(line) == 4) if x0 == x1}
