@@ -94,7 +94,7 @@ static enum pb_status draw_map(struct pb_figure_list *list, struct cells *c, str
  * their names. */
 static void curve_words(const struct pb_eval_axes *axes, size_t k, char *text, size_t size)
 {
-	size_t steps[PB_CELL_AXES], a, used = 0;
+	size_t steps[PB_CELL_AXES] = {0}, a, used = 0;
 
 	for (a = axes->n - 1; a-- > 0; k /= axes->sizes[a])
 		steps[a] = k % axes->sizes[a];
