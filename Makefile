@@ -61,6 +61,7 @@ $(call pc,CRYPTO,libcrypto,-lcrypto)
 $(call pc,ZLIB,zlib,-lz)
 $(call pc,CRITERION,criterion,-lcriterion)
 $(call pc,CAIRO,cairo,-lcairo)
+$(call pc,FONTCONFIG,fontconfig,-lfontconfig)
 # MPI is taken where it is: several processes of one run, by a plugin.
 MPI_PC     := $(firstword $(foreach m,ompi-c mpich mpi-c,$(if $(shell $(PKG_CONFIG) --exists $(m) 2>/dev/null && echo yes),$(m))))
 MPI_CFLAGS ?= $(if $(MPI_PC),$(shell $(PKG_CONFIG) --cflags $(MPI_PC)),$(shell mpicc --showme:compile 2>/dev/null))
@@ -75,6 +76,8 @@ CRITERION_CFLAGS := $(CRITERION_CFLAGS)
 CRITERION_LIBS   := $(CRITERION_LIBS)
 CAIRO_CFLAGS     := $(CAIRO_CFLAGS)
 CAIRO_LIBS       := $(CAIRO_LIBS)
+FONTCONFIG_CFLAGS := $(FONTCONFIG_CFLAGS)
+FONTCONFIG_LIBS   := $(FONTCONFIG_LIBS)
 # oneDNN is opened when it is needed, where the linker would look for it.
 DNNL_PATH  := $(patsubst -L%,-Wl$(comma)-rpath$(comma)%,$(filter -L%,$(DNNL_LIBS)))
 # (The leak sanitizer cannot look into it unless it was there from the start.)
@@ -87,7 +90,7 @@ endif
 
 DEPS := CC='$(CC)' CXX='$(CXX)' PKG_CONFIG='$(PKG_CONFIG)' PYTHON='$(PYTHON)' CPPFLAGS='$(CPPFLAGS)' \
         LDFLAGS='$(LDFLAGS)' CLANG_FORMAT='$(CLANG_FORMAT)' CLANG_TIDY='$(CLANG_TIDY)' \
-        CPPCHECK='$(CPPCHECK)' $(foreach l,HDF5 JANSSON FYAML PCRE2 UTF8PROC CRYPTO ZLIB CRITERION DNNL CAIRO, \
+        CPPCHECK='$(CPPCHECK)' $(foreach l,HDF5 JANSSON FYAML PCRE2 UTF8PROC CRYPTO ZLIB CRITERION DNNL CAIRO FONTCONFIG, \
         $(l)_CFLAGS='$($(l)_CFLAGS)' $(l)_LIBS='$($(l)_LIBS)') make/deps.sh
 
 # What is missing is installed as the remaking of an included file: make then starts again, and
@@ -202,7 +205,7 @@ emu: $(EMU)/patchbay $(EMU_PLUGIN) $(MPI_PLUGIN:$(BUILD)/%=$(EMU)/%) ## the prog
 differ   = $(subst x$(1)x,,x$(2)x)$(subst x$(2)x,,x$(1)x)
 remember = $(if $(call differ,$(strip $(file <$(1))),$(strip $(2))),$(shell mkdir -p $(dir $(1)))$(file >$(1),$(strip $(2))))
 ifneq ($(GOALS),)
-$(call remember,$(BUILD)/flags,$(CC) $(ALL_CFLAGS) $(MPI_CFLAGS) $(CAIRO_CFLAGS) $(CRITERION_CFLAGS) $(foreach i,$(ISAS),$(ISA_$(i))) $(EXACT))
+$(call remember,$(BUILD)/flags,$(CC) $(ALL_CFLAGS) $(MPI_CFLAGS) $(CAIRO_CFLAGS) $(FONTCONFIG_CFLAGS) $(CRITERION_CFLAGS) $(foreach i,$(ISAS),$(ISA_$(i))) $(EXACT))
 $(call remember,$(EMU)/flags,$(CXX) $(EMU_FLAGS))
 $(if $(CUDA_PLUGIN),$(call remember,$(BUILD)/cuda-flags,$(NVCC) $(NVCC_FLAGS) $(NVCC_EXACT)))
 $(call remember,$(BUILD)/link-flags,$(CC) $(LDFLAGS) $(LIBS) $(CRITERION_LIBS) $(LIB_OBJ))
@@ -283,10 +286,11 @@ $(EMU_PLUGIN): $(EMU_OBJ) $(BUILD)/libpatchbay.a
 $(BUILD)/obj/host/cluster/mpi_plugin.o: FILE_CFLAGS := $(MPI_CFLAGS) -fvisibility=hidden
 $(BUILD)/libpatchbay_mpi.so: $(BUILD)/obj/host/cluster/mpi_plugin.o $(BUILD)/libpatchbay.a
 	$(call link,-shared $< $(BUILD)/libpatchbay.a -Wl$(comma)--exclude-libs$(comma)ALL -Wl$(comma)--as-needed $(MPI_LIBS))
-# What draws PDF and PNG; cairo and nothing else is linked to it.
-$(BUILD)/obj/host/report/cairo_plugin.o: FILE_CFLAGS := $(CAIRO_CFLAGS) -fvisibility=hidden
-$(CAIRO_PLUGIN): $(BUILD)/obj/host/report/cairo_plugin.o $(BUILD)/libpatchbay.a
-	$(call link,-shared $< $(BUILD)/libpatchbay.a -Wl$(comma)--exclude-libs$(comma)ALL -Wl$(comma)--as-needed $(CAIRO_LIBS) $(LIBS))
+# What draws PDF and PNG; cairo and fontconfig and nothing else are linked to it.
+CAIRO_OBJ := $(addprefix $(BUILD)/obj/host/report/,cairo_plugin.o fonts_plugin.o)
+$(CAIRO_OBJ): FILE_CFLAGS := $(CAIRO_CFLAGS) $(FONTCONFIG_CFLAGS) -fvisibility=hidden
+$(CAIRO_PLUGIN): $(CAIRO_OBJ) $(BUILD)/libpatchbay.a
+	$(call link,-shared $(CAIRO_OBJ) $(BUILD)/libpatchbay.a -Wl$(comma)--exclude-libs$(comma)ALL -Wl$(comma)--as-needed $(CAIRO_LIBS) $(FONTCONFIG_LIBS) $(LIBS))
 $(EMU)/libpatchbay_mpi.so: $(BUILD)/libpatchbay_mpi.so
 	@mkdir -p $(@D)
 	$(Q)ln -f $< $@ 2>/dev/null || cp $< $@
@@ -372,7 +376,7 @@ build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o $(FUZZ_OBJ)
 TIDY_SRC   := $(HOST_SRC) $(PLUGIN_SRC) $(CLI_SRC) $(CPU_ONCE) $(CPU_MULTI) $(TEST_SRC) $(TEST_HELPER) $(SHIM_SRC) $(FUZZ_SRC) $(BENCH_SRC)
 TIDY_STAMP := $(TIDY_SRC:%=$(BUILD)/lint/%.tidy)
 # omp.h is gcc's where clang has none; its malloc attributes with arguments are unknown to clang.
-TIDY_FLAGS  = -std=c11 $(CPPFLAGS) $(LIB_CFLAGS) $(MPI_CFLAGS) $(CAIRO_CFLAGS) $(DEFINES) -fopenmp '-D__malloc__(...)=' \
+TIDY_FLAGS  = -std=c11 $(CPPFLAGS) $(LIB_CFLAGS) $(MPI_CFLAGS) $(CAIRO_CFLAGS) $(FONTCONFIG_CFLAGS) $(DEFINES) -fopenmp '-D__malloc__(...)=' \
               -idirafter $(shell $(CC) -print-file-name=include)
 tidy_model  = $(if $(filter host/base/status.c,$<),,-include make/tidy.h)
 tidy_isa    = $(if $(filter $(CPU_MULTI),$<),$(ISA_$(lastword $(ISAS))))

@@ -1,11 +1,14 @@
-/* Marks as PDF and PNG by cairo: the only file that sees it. It is a plugin, since linking cairo
- * and what it needs would be paid at every start of the program. */
+/* Marks as PDF and PNG by cairo: with fonts_plugin.c the only files that see it and fontconfig. It
+ * is a plugin, since linking cairo and what it needs would be paid at every start of the program.
+ */
 #include <cairo-pdf.h>
 #include <cairo.h>
 #include <math.h>
 #include <string.h>
 
 #include "report/cairo.h"
+#include "report/fonts_plugin.h"
+#include "tokens/bytes.h"
 
 static void set_colour(cairo_t *cr, uint32_t colour, double opacity)
 {
@@ -56,24 +59,51 @@ static void draw_shape(cairo_t *cr, const struct pb_mark *m)
 	}
 }
 
+/* A text's runs, one after the other from the current point; or, when it is only to be measured,
+ * nothing: its width. */
+static double show_runs(cairo_t *cr, const struct pb_mark *m, const char *family, bool measured)
+{
+	const size_t n = pb_utf8_valid(m->text, strlen(m->text));
+	cairo_text_extents_t extents;
+	double width = 0;
+	size_t at = 0, end;
+	char run[512];
+
+	while (at < n) {
+		const char *use;
+
+		end = pb_font_run(m->text, at, family, m->bold, &use);
+		(void)snprintf(run, sizeof run, "%.*s", (int)(end - at), m->text + at);
+		run[pb_utf8_valid(run, strlen(run))] = '\0'; /* cut within a letter */
+		cairo_select_font_face(cr, use, CAIRO_FONT_SLANT_NORMAL,
+				       m->bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
+		if (measured) {
+			cairo_text_extents(cr, run, &extents);
+			width += extents.x_advance;
+		} else {
+			cairo_show_text(cr, run);
+		}
+		at = end;
+	}
+	return width;
+}
+
 static void draw_text(cairo_t *cr, const struct pb_mark *m, const char *family)
 {
-	cairo_text_extents_t extents;
+	double width;
 
 	cairo_save(cr);
-	cairo_select_font_face(cr, family, CAIRO_FONT_SLANT_NORMAL,
-			       m->bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
 	cairo_set_font_size(cr, m->size);
-	cairo_text_extents(cr, m->text, &extents);
+	width = show_runs(cr, m, family, true);
 	cairo_translate(cr, m->x, m->y);
 	cairo_rotate(cr, m->turn * M_PI / 180);
 	cairo_move_to(cr,
-		      m->anchor == PB_MIDDLE ? -extents.x_advance / 2
-		      : m->anchor == PB_END  ? -extents.x_advance
+		      m->anchor == PB_MIDDLE ? -width / 2
+		      : m->anchor == PB_END  ? -width
 					     : 0,
 		      0);
 	set_colour(cr, m->fill, m->opacity);
-	cairo_show_text(cr, m->text);
+	(void)show_runs(cr, m, family, false);
 	cairo_restore(cr);
 }
 

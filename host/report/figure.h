@@ -55,6 +55,7 @@ struct pb_panel {
 struct pb_heat {
 	const char *quantity;       /* beside the colour bar */
 	bool sequential;            /* 0 .. 1 instead of -vmax .. vmax */
+	bool percent;               /* shares: written times 100, above their intervals */
 	double vmax;                /* 0: the largest |value| of all panels */
 	size_t n_panels, n_columns; /* of panels */
 	const struct pb_panel *panels;

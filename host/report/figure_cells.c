@@ -90,6 +90,52 @@ static enum pb_status draw_map(struct pb_figure_list *list, struct cells *c, str
 /* ---- as curves over the last axis
  * ---------------------------------------------------------------- */
 
+/* What curve k is of, on the axes but the last: "boxes 3"; of several axes "3, 1" below a line with
+ * their names. */
+static void curve_words(const struct pb_eval_axes *axes, size_t k, char *text, size_t size)
+{
+	size_t steps[PB_CELL_AXES] = {0}, a, used = 0;
+
+	for (a = axes->n - 1; a-- > 0; k /= axes->sizes[a])
+		steps[a] = k % axes->sizes[a];
+	for (a = 0; a + 1 < axes->n; a++) {
+		const int n = snprintf(text + used, size - used, "%s%s%s%g", a > 0 ? ", " : "",
+				       axes->n == 2 ? axes->names[a] : "", axes->n == 2 ? " " : "",
+				       axes->values[a][steps[a]]);
+
+		used += n > 0 && (size_t)n < size - used ? (size_t)n : 0;
+	}
+}
+
+/* The names of the axes but the last. */
+static void axes_words(const struct pb_eval_axes *axes, char *text, size_t size)
+{
+	size_t a, used = 0;
+
+	for (a = 0; a + 1 < axes->n; a++) {
+		const int n =
+		    snprintf(text + used, size - used, "%s%s", a > 0 ? ", " : "", axes->names[a]);
+
+		used += n > 0 && (size_t)n < size - used ? (size_t)n : 0;
+	}
+}
+
+static void draw_names(const struct pb_plot *p, const struct pb_eval_axes *axes, size_t n_curves)
+{
+	const size_t below = axes->n > 2 ? 1 : 0;
+	char text[64];
+	size_t k;
+
+	if (below > 0) {
+		axes_words(axes, text, sizeof text);
+		pb_plot_legend(p, 0, text, PB_NO_COLOUR);
+	}
+	for (k = 0; n_curves > 1 && k < n_curves && k < CURVES_MOST; k++) {
+		curve_words(axes, k, text, sizeof text);
+		pb_plot_legend(p, k + below, text, pb_category(k));
+	}
+}
+
 static enum pb_status draw_curves(struct pb_figure_list *list, struct cells *c,
 				  const char *quantity, const char *caption,
 				  struct pb_figure **figure, const char *file, struct pb_error *err)
@@ -98,14 +144,9 @@ static enum pb_status draw_curves(struct pb_figure_list *list, struct cells *c,
 	const struct pb_style *style = list->style;
 	const size_t last = c->axes.n - 1, n = c->axes.sizes[last], n_curves = c->axes.n_cells / n;
 	struct pb_plot p = {.style = style, .y = style->size, .y_low = 0, .y_high = 1};
-	const char **names;
-	char legend[64];
-	size_t k, n_names;
+	size_t k;
 
 	PB_TRY(pb_figure_add(list, figure, style->width * 0.62, caption, err, "%s", file));
-	names = axis_labels(c, c->axes.n > 1 ? (int)last - 1 : -1, &n_names);
-	if (names == NULL)
-		return pb_fail(err, PB_ERR_MEMORY, "out of memory: a grid");
 	p.d = &(*figure)->drawing;
 	p.x = pb_plot_left(style);
 	p.w = style->width - p.x - (n_curves > 1 ? pb_plot_legend_room(style) : style->size);
@@ -122,15 +163,11 @@ static enum pb_status draw_curves(struct pb_figure_list *list, struct cells *c,
 		line->dash = style->size * 0.4;
 		pb_mark_title(p.d, line, "chance: %.3g", c->chance);
 	}
-	for (k = 0; k < n_curves && k < CURVES_MOST; k++) {
-		pb_plot_curve(&p, n, c->axes.values[last], c->values + k * n, c->low + k * n,
-			      c->high + k * n, pb_category(k));
-		if (n_curves == 1)
-			continue;
-		(void)snprintf(legend, sizeof legend, "%s %s", c->axes.names[last - 1],
-			       names[k % n_names]);
-		pb_plot_legend(&p, k, legend, pb_category(k));
-	}
+	for (k = 0; k < n_curves && k < CURVES_MOST; k++)
+		pb_plot_whiskers(&p, n, c->axes.values[last], c->values + k * n, c->low + k * n,
+				 c->high + k * n, k,
+				 n_curves < CURVES_MOST ? n_curves : CURVES_MOST, pb_category(k));
+	draw_names(&p, &c->axes, n_curves);
 	status = pb_drawing_status(p.d, err);
 cleanup:
 	return status;
@@ -172,11 +209,13 @@ enum pb_status pb_figures_of_evaluation(struct pb_figure_list *list, struct pb_s
 	(void)snprintf(file, sizeof file, "%zu-accuracy", number);
 	if (c.axes.n == 0)
 		goto cleanup; /* one cell: a number, which the summary says */
-	PB_TRY(draw_map(list, &c,
-			(struct pb_heat){.quantity = "accuracy", .sequential = true, .vmax = 1},
-			"Accuracy in each cell of the grid; hatched where a cell is not available. "
-			"Hovering gives its 95% Wilson interval.",
-			&figure, file, err));
+	PB_TRY(draw_map(
+	    list, &c,
+	    (struct pb_heat){
+		.quantity = "accuracy (%)", .sequential = true, .percent = true, .vmax = 1},
+	    "Accuracy in each cell of the grid, in percent, with its 95% Wilson "
+	    "interval; hatched where a cell is not available.",
+	    &figure, file, err));
 	figure->subject = number;
 	if (c.axes.n > 0) {
 		(void)snprintf(file, sizeof file, "%zu-accuracy-curves", number);
@@ -218,6 +257,7 @@ static enum pb_status read_column(const struct pb_subject *s, size_t sweep, size
 	PB_TRY(pb_alloc((void **)values, axes->n_cells, sizeof **values, "a grid", err));
 	for (i = 0; i < axes->n_cells; i++)
 		(*values)[i] = all[i * w->grid.n_cells + cell];
+	pb_sweep_round(w, *values, axes->n_cells);
 cleanup:
 	free(path);
 	free(all);

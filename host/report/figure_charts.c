@@ -8,156 +8,100 @@
 #include "report/plot.h"
 #include "report/report_parts.h"
 
-/* ---- layers ---------------------------------------------------------------------------------- */
+/* ---- layers and alphas --------------------------------------------------------------------- */
 
-enum pb_status pb_figure_layers(struct pb_figure_list *list, struct pb_subject *s, size_t number,
+#define CURVES_MOST 8
+
+/* Curve k of n, whose cells are a step apart. */
+static void draw_curve(const struct pb_plot *p, const struct pb_shown_sweep *w,
+		       const struct pb_shown_axis *x, size_t first, size_t k, size_t n,
+		       double *values)
+{
+	const double *const from[3] = {w->shown[0], w->low[0], w->high[0]};
+	size_t c, i;
+
+	for (c = 0; c < 3; c++)
+		for (i = 0; i < x->n; i++)
+			values[c * x->n + i] = from[c][first + i * x->stride];
+	if (n == 1)
+		pb_plot_curve(p, x->n, x->values, values, values + x->n, values + 2 * x->n,
+			      pb_category(0));
+	else
+		pb_plot_whiskers(p, x->n, x->values, values, values + x->n, values + 2 * x->n, k, n,
+				 pb_category(k));
+}
+
+/* All cells are drawn, in one frame. */
+static enum pb_status draw_curves(struct pb_plot *p, const struct pb_shown_sweep *w,
+				  const struct pb_shown_axis *x, const struct pb_shown_axis *curves,
+				  struct pb_error *err)
+{
+	enum pb_status status;
+	const size_t n = curves == NULL ? 1 : curves->n < CURVES_MOST ? curves->n : CURVES_MOST;
+	double *values = NULL;
+	char text[48];
+	size_t i, k;
+
+	PB_TRY(pb_alloc((void **)&values, x->n, 3 * sizeof *values, "a curve", err));
+	p->x_low = p->y_low = 1e300;
+	p->x_high = p->y_high = -1e300;
+	for (i = 0; i < x->n; i++)
+		pb_range_add(&p->x_low, &p->x_high, x->values[i]);
+	for (i = 0; i < w->grid.n_cells; i++) {
+		pb_range_add(&p->y_low, &p->y_high, w->shown[0][i]);
+		pb_range_add(&p->y_low, &p->y_high, w->low[0][i]);
+		pb_range_add(&p->y_low, &p->y_high, w->high[0][i]);
+	}
+	pb_range_add(&p->y_low, &p->y_high, 0);
+	pb_range_finish(&p->x_low, &p->x_high);
+	pb_range_finish(&p->y_low, &p->y_high);
+	pb_plot_frame(p, pb_axis_names[x->kind], pb_sweep_quantity(w), x->kind == PB_AXIS_LAYER);
+	for (k = 0; k < n; k++) {
+		draw_curve(p, w, x, curves != NULL ? k * curves->stride : 0, k, n, values);
+		if (n == 1)
+			continue;
+		(void)snprintf(text, sizeof text, "alpha = %g", curves->values[k]);
+		pb_plot_legend(p, k, text, pb_category(k));
+	}
+	status = pb_drawing_status(p->d, err);
+cleanup:
+	free(values);
+	return status;
+}
+
+enum pb_status pb_figure_curves(struct pb_figure_list *list, struct pb_subject *s, size_t number,
 				size_t sweep, struct pb_error *err)
 {
 	enum pb_status status;
 	const struct pb_shown_sweep *w = &s->sweeps[sweep];
 	const struct pb_shown_axis *layer = pb_sweep_axis(w, PB_AXIS_LAYER);
+	const struct pb_shown_axis *alpha = pb_sweep_axis(w, PB_AXIS_ALPHA);
+	const bool by_alpha = layer->n == 1 && alpha != NULL && alpha->n > 1;
+	const struct pb_shown_axis *x = by_alpha ? alpha : layer;
+	const struct pb_shown_axis *curves =
+	    by_alpha || alpha == NULL || alpha->n < 2 ? NULL : alpha;
 	struct pb_plot p = {.style = list->style, .y = list->style->size};
 	struct pb_figure *figure;
 	struct pb_arena arena = {0};
-	char *caption = NULL;
-	size_t i, k;
+	char *caption = NULL, left_out[160];
 
-	/* Other axes than layers (alphas) would need a curve each: the maps have them. */
-	if (w->grid.n_cells != layer->n)
+	/* One cell is no curve, and other axes (neurons) would need one each. */
+	if (x->n < 2 || w->grid.n_cells != x->n * (curves != NULL ? curves->n : 1))
 		return PB_OK;
-	caption = pb_format("%s: mean over pairs by layer, with its 95%% interval.",
-			    pb_sweep_title(&arena, w));
+	caption = pb_format("%s: mean over pairs by %s, with its 95%% interval%s.",
+			    pb_sweep_title(&arena, w), by_alpha ? "alpha" : "layer",
+			    pb_sweep_left_out(s, w, left_out));
 	PB_TRY(pb_figure_add(list, &figure, list->style->width * 0.6,
-			     caption != NULL ? caption : "", err, "%zu-%s-layers", number,
-			     w->info->name));
+			     caption != NULL ? caption : "", err, "%zu-%s-%ss", number,
+			     w->info->name, by_alpha ? "alpha" : "layer"));
 	figure->subject = number;
 	figure->sweep = sweep;
 	p.d = &figure->drawing;
 	pb_plot_fit(&p, list->style->width * 0.6);
-	p.x_low = p.y_low = 1e300;
-	p.x_high = p.y_high = -1e300;
-	for (i = 0; i < layer->n; i++) {
-		const double *shown[3] = {w->shown[0], w->low[0], w->high[0]};
-
-		pb_range_add(&p.x_low, &p.x_high, layer->values[i]);
-		for (k = 0; k < 3; k++)
-			pb_range_add(&p.y_low, &p.y_high, shown[k][i]);
-	}
-	pb_range_add(&p.y_low, &p.y_high, 0);
-	pb_range_finish(&p.x_low, &p.x_high);
-	pb_range_finish(&p.y_low, &p.y_high);
-	pb_plot_frame(&p, "layer", pb_sweep_quantity(w), true);
-	pb_plot_curve(&p, layer->n, layer->values, w->shown[0], w->low[0], w->high[0],
-		      pb_category(0));
-	status = pb_drawing_status(p.d, err);
+	if (curves != NULL)
+		p.w -= pb_plot_legend_room(p.style) - p.style->size;
+	status = draw_curves(&p, w, x, curves, err);
 cleanup:
-	free(caption);
-	pb_arena_free(&arena);
-	return status;
-}
-
-/* ---- sets ------------------------------------------------------------------------------------ */
-
-#define SETS_MOST 40
-
-/* Columns of random sets, each NULL where the sweep has none. */
-struct random {
-	double *mean, *low, *high;
-};
-
-static void random_free(struct random *r)
-{
-	free(r->mean);
-	free(r->low);
-	free(r->high);
-}
-
-static enum pb_status random_read(struct random *r, const struct pb_subject *s, size_t sweep,
-				  struct pb_error *err)
-{
-	enum pb_status status;
-	const struct pb_file_grid *grid = &s->sweeps[sweep].grid;
-
-	PB_TRY(pb_file_grid_column_if(grid, &s->r, sweep, "random_mean", &r->mean, err));
-	PB_TRY(pb_file_grid_column_if(grid, &s->r, sweep, "random_low", &r->low, err));
-	PB_TRY(pb_file_grid_column_if(grid, &s->r, sweep, "random_high", &r->high, err));
-cleanup:
-	return status;
-}
-
-size_t pb_strongest_sets(const struct pb_shown_sweep *w, struct pb_ranked *order, size_t n_most)
-{
-	const struct pb_sweep *sweep = &w->grid.sweep;
-	const struct pb_shown_axis *axis = pb_sweep_axis(w, PB_AXIS_SET);
-	size_t n = 0, i;
-
-	for (i = 0; i < w->grid.n_cells; i++) {
-		const struct pb_set *set = &sweep->sets[pb_axis_step(axis, i)];
-		const double effect = w->columns[0][PB_SHOWN_EFFECT][i];
-
-		if (set->source != PB_SET_RANDOM && isfinite(effect))
-			order[n++] = (struct pb_ranked){fabs(effect), i};
-	}
-	pb_rank(order, n);
-	return n < n_most ? n : n_most;
-}
-
-enum pb_status pb_figure_sets(struct pb_figure_list *list, struct pb_subject *s, size_t number,
-			      size_t sweep, struct pb_error *err)
-{
-	enum pb_status status;
-	const struct pb_shown_sweep *w = &s->sweeps[sweep];
-	const double *const *c = (const double *const *)w->columns[0];
-	struct pb_figure *figure;
-	struct pb_arena arena = {0};
-	struct random random = {0};
-	struct pb_ranked *order = NULL;
-	struct pb_bar *bars = NULL;
-	char *file = NULL, *caption = NULL, text[96];
-	size_t n, i;
-
-	PB_TRY(pb_alloc((void **)&order, w->grid.n_cells, sizeof *order, "sets", err));
-	PB_TRY(pb_alloc((void **)&bars, SETS_MOST, sizeof *bars, "sets", err));
-	PB_TRY(random_read(&random, s, sweep, err));
-	n = pb_strongest_sets(w, order, SETS_MOST);
-	for (i = 0; i < n; i++) {
-		const size_t cell = order[i].cell;
-
-		pb_file_grid_label(&w->grid, cell, text, sizeof text);
-		bars[i] =
-		    (struct pb_bar){.label = pb_arena_strdup(
-					&arena, strncmp(text, "set ", 4) == 0 ? text + 4 : text),
-				    .value = c[PB_SHOWN_EFFECT][cell],
-				    .low = c[PB_SHOWN_CI_LOW][cell],
-				    .high = c[PB_SHOWN_CI_HIGH][cell],
-				    .back_low = random.low != NULL ? random.low[cell] : NAN,
-				    .back_mid = random.mean != NULL ? random.mean[cell] : NAN,
-				    .back_high = random.high != NULL ? random.high[cell] : NAN,
-				    .colour = pb_category(0)};
-		if (bars[i].label == NULL) {
-			status = pb_fail(err, PB_ERR_MEMORY, "out of memory: sets");
-			goto cleanup;
-		}
-	}
-	if (n == 0)
-		goto cleanup;
-	file = pb_format("%zu-%s-sets", number, w->info->name);
-	caption = pb_format(
-	    "%s: mean effect of each set with its 95%% interval%s.", pb_sweep_title(&arena, w),
-	    random.low != NULL ? "; grey, 95% of the random sets of as many heads, and their mean"
-			       : "");
-	if (file == NULL || caption == NULL) {
-		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: sets");
-		goto cleanup;
-	}
-	PB_TRY(pb_bars_draw(list, bars, n, "effect (logits)", caption, &figure, err, file));
-	figure->subject = number;
-	figure->sweep = sweep;
-cleanup:
-	random_free(&random);
-	free(order);
-	free(bars);
-	free(file);
 	free(caption);
 	pb_arena_free(&arena);
 	return status;
@@ -205,6 +149,7 @@ static enum pb_status sorted_effects(const struct pb_subject *s, size_t sweep, s
 	for (i = 0; i < s->r.n_pairs; i++)
 		if (isfinite(effects[i]))
 			effects[(*n)++] = effects[i] - w->recipient[i];
+	pb_sweep_round(w, effects, *n);
 	qsort(effects, *n, sizeof *effects, by_value);
 cleanup:
 	return status;

@@ -114,9 +114,10 @@ static enum pb_status draw_depth(struct pb_figure_list *list, struct pb_subject 
 	for (k = 0; middle != NULL && k < d->n_bins; k++)
 		middle[k] = (d->low[k] + d->high[k]) / 2;
 	for (k = 0; middle != NULL && k < d->n_files && k < CURVES_MOST; k++) {
-		pb_plot_curve(&p, d->n_bins, middle, d->share + k * d->n_bins,
-			      d->share_low + k * d->n_bins, d->share_high + k * d->n_bins,
-			      pb_category(k));
+		pb_plot_whiskers(&p, d->n_bins, middle, d->share + k * d->n_bins,
+				 d->share_low + k * d->n_bins, d->share_high + k * d->n_bins, k,
+				 d->n_files < CURVES_MOST ? d->n_files : CURVES_MOST,
+				 pb_category(k));
 		name = name_of(s, d, k);
 		pb_plot_legend(&p, k, name != NULL ? name : "", pb_category(k));
 	}
@@ -152,7 +153,6 @@ static enum pb_status draw_measure(struct pb_figure_list *list, struct pb_subjec
 					  .value = values[0][i],
 					  .low = values[1][i],
 					  .high = values[2][i],
-					  .back_low = NAN,
 					  .colour = pb_category(i)};
 	}
 	if (bars == NULL) {

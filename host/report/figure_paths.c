@@ -27,6 +27,8 @@ static enum pb_status path_matrix(struct pb_sweep_map *m,
 	PB_TRY(pb_place_cells(&p, &m->arena, &cells, err));
 	PB_TRY(pb_place_labels(senders, row_of, p.n_rows, &m->arena, &rows, err));
 	PB_TRY(pb_place_labels(receivers, column_of, p.n_columns, &m->arena, &columns, err));
+	if (senders[0] == NULL && senders[1] == NULL)
+		rows[0] = "embed";
 	panel = pb_map_panel(m, &p, cells);
 	panel.row_labels = rows;
 	panel.row_title = "sender";

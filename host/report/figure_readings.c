@@ -107,7 +107,6 @@ static enum pb_status attribution(struct context *c, struct pb_error *err)
 					  .value = item->mean,
 					  .low = item->mean - 1.96 * item->error,
 					  .high = item->mean + 1.96 * item->error,
-					  .back_low = NAN,
 					  .colour = item->mean < 0 ? 0x2166ac : 0xb2182b};
 	}
 	PB_TRY(pb_bars_draw(

@@ -39,7 +39,8 @@ enum pb_status pb_map_draw(struct pb_sweep_map *m, const struct pb_panel *panels
 			   struct pb_error *err)
 {
 	enum pb_status status;
-	const struct pb_heat heat = {.quantity = pb_sweep_quantity(m->w),
+	const struct pb_heat heat = {.quantity = m->quantity != NULL ? m->quantity
+								     : pb_sweep_quantity(m->w),
 				     .vmax = m->list->vmax,
 				     .n_panels = n_panels,
 				     .n_columns = n_columns,
@@ -47,10 +48,11 @@ enum pb_status pb_map_draw(struct pb_sweep_map *m, const struct pb_panel *panels
 				     .role_names = m->s->role_names,
 				     .n_roles = m->s->n_roles};
 	struct pb_figure *figure;
-	char *file = NULL, *text = NULL;
+	char *file = NULL, *text = NULL, left_out[160];
 
 	file = pb_format("%zu-%s-%s", m->number, m->w->info->name, what);
-	text = pb_format("%s: %s.", pb_sweep_title(&m->arena, m->w), caption);
+	text = pb_format("%s: %s%s.", pb_sweep_title(&m->arena, m->w), caption,
+			 pb_sweep_left_out(m->s, m->w, left_out));
 	if (file == NULL || text == NULL) {
 		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: a figure");
 		goto cleanup;
@@ -287,10 +289,11 @@ static enum pb_status of_sweep(struct pb_sweep_map *m, struct pb_error *err)
 	take_axes(m);
 	if (m->w->grid.sweep.intervention == PB_PATH)
 		return pb_map_paths(m, err);
-	if (m->layer != NULL && m->head != NULL)
+	/* of one head a map by head is one place */
+	if (m->layer != NULL && m->head != NULL && m->layer->n * m->head->n > 1)
 		PB_TRY(pb_map_heads(m, err));
 	else if (m->layer != NULL && m->position == NULL)
-		PB_TRY(pb_figure_layers(m->list, m->s, m->number, m->sweep, err));
+		PB_TRY(pb_figure_curves(m->list, m->s, m->number, m->sweep, err));
 	if (key != NULL && m->layer != NULL && m->position != NULL)
 		PB_TRY(entries(m, key, err));
 	else if (m->layer != NULL && m->position != NULL)
@@ -305,7 +308,8 @@ cleanup:
 
 /* ---- both directions ------------------------------------------------------------------------- */
 
-/* Where the names of two sweeps are the same but for "denoise" and "noise". */
+/* Where two sweeps are the same but for "denoise" and "noise": their names, and what tells them
+ * from others of these names. */
 static bool is_opposite(const struct pb_shown_sweep *denoise, const struct pb_shown_sweep *noise)
 {
 	const char *a = pb_result_sweep_words(denoise->info),
@@ -313,7 +317,8 @@ static bool is_opposite(const struct pb_shown_sweep *denoise, const struct pb_sh
 	const char *found = strstr(a, "_denoise_");
 	size_t n;
 
-	if (found == NULL || denoise->info->noise || !noise->info->noise)
+	if (found == NULL || denoise->info->noise || !noise->info->noise ||
+	    strcmp(denoise->differs, noise->differs) != 0)
 		return false;
 	n = (size_t)(found - a);
 	return strncmp(a, b, n) == 0 && strncmp(b + n, "_noise_", 7) == 0 &&
@@ -335,12 +340,15 @@ static enum pb_status both_directions(struct pb_sweep_map *m, struct pb_shown_sw
 	m->w = first;
 	panels[0].title = "denoise: restoration";
 	panels[1].title = "noise: restoration \xe2\x88\x92 1";
+	m->quantity = "restoration \xe2\x88\x92 baseline";
 	status = pb_map_draw(
 	    m, panels, 2, 2, "directions",
-	    "both directions with one scale, mean over pairs by layer and head; outlined "
-	    "where p_fwer < 0.05, hatched where not applicable",
+	    "both directions with one scale, from the baseline without intervention, which is 0 in "
+	    "denoise and 1 in noise; mean over pairs by layer and head; outlined where p_fwer < "
+	    "0.05, hatched where not applicable",
 	    err);
 cleanup:
+	m->quantity = NULL;
 	m->w = first;
 	return status;
 }

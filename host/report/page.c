@@ -202,17 +202,12 @@ static void put_reproduce(struct pb_report_content *c, FILE *out)
 
 static void put_citation(struct pb_report_content *c, FILE *out)
 {
-	const struct pb_subject *s = &c->subjects[0];
-
 	fputs(
 	    "<p>Name the program, its version and the experiment, so that others can tell that they "
-	    "have the same:</p>\n<pre>@software{patchbay,\n  title   = {Patchbay: exhaustive, exact "
-	    "activation patching},\n  version = {",
+	    "have the same:</p>\n<pre>",
 	    out);
-	pb_xml_text(s->texts[PB_TEXT_VERSION], out);
-	fputs("},\n  note    = {commit ", out);
-	pb_xml_text(s->texts[PB_TEXT_COMMIT], out);
-	fprintf(out, ", experiment %.16s}\n}</pre>\n", s->texts[PB_TEXT_EXPERIMENT]);
+	pb_report_cite(&c->subjects[0], pb_xml_text, out);
+	fputs("</pre>\n", out);
 }
 
 /* ---- the template -------------------------------------------------------------------------- */

@@ -588,7 +588,7 @@ function drawTable() {
 		const sorted = name === state.sort || (name === "effect" && state.sort === "size");
 		const head = el("th", {scope: "col", "aria-sort": sorted && name ? (state.down ? "descending" : "ascending") : null});
 		if (!name) { head.textContent = "#"; head.style.padding = ".3rem .6rem"; return head; }
-		const title = name === "effect" && state.sort === "size" ? "|effect|" : name === "restoration" ? METRICS.restoration.title(s) : text;
+		const title = name === "effect" && state.sort === "size" ? "effect, by size" : name === "restoration" ? METRICS.restoration.title(s) : text;
 		head.append(el("button", {type: "button", "data-sort": name, text: title + (sorted ? (state.down ? " ▾" : " ▴") : ""), onclick: () => {
 			const next = name === "effect" && state.sort === "effect" && !state.down ? "size" : name;
 			state.down = next === state.sort ? !state.down : next !== "p_value" && next !== "p_fwer" && next !== "q_bh";

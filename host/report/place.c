@@ -101,10 +101,15 @@ cleanup:
 
 /* ---- labels -------------------------------------------------------------------------------- */
 
+/* Of a path's end: without heads it is an MLP. */
+static bool is_end_layer(const struct pb_shown_axis *axis)
+{
+	return axis->kind == PB_AXIS_SENDER_LAYER || axis->kind == PB_AXIS_RECEIVER_LAYER;
+}
+
 static bool is_layer(const struct pb_shown_axis *axis)
 {
-	return axis->kind == PB_AXIS_LAYER || axis->kind == PB_AXIS_SENDER_LAYER ||
-	       axis->kind == PB_AXIS_RECEIVER_LAYER;
+	return axis->kind == PB_AXIS_LAYER || is_end_layer(axis);
 }
 
 static void key_text(const struct pb_shown_axis *const axes[2], size_t key, char *text, size_t size)
@@ -116,7 +121,8 @@ static void key_text(const struct pb_shown_axis *const axes[2], size_t key, char
 	else if (axes[0] == NULL)
 		(void)snprintf(text, size, "%g", axes[1]->values[key]);
 	else if (axes[1] == NULL)
-		(void)snprintf(text, size, "%g", axes[0]->values[first]);
+		(void)snprintf(text, size, is_end_layer(axes[0]) ? "M%g" : "%g",
+			       axes[0]->values[first]);
 	else if (is_layer(axes[0]))
 		(void)snprintf(text, size, "L%gH%g", axes[0]->values[first],
 			       axes[1]->values[key % axes[1]->n]);

@@ -189,22 +189,12 @@ static void draw_stretch(const struct pb_plot *p, size_t first, size_t end, cons
 	free(points);
 }
 
-void pb_plot_curve(const struct pb_plot *p, size_t n, const double *x, const double *y,
-		   const double *low, const double *high, uint32_t colour)
+/* Dots, with what hovering says of them. */
+static void draw_dots(const struct pb_plot *p, size_t n, const double *x, const double *y,
+		      const double *low, const double *high, uint32_t colour)
 {
-	size_t first, end, i;
+	size_t i;
 
-	for (first = 0; first < n; first = end + 1) {
-		while (first < n && !isfinite(y[first]))
-			first++;
-		for (end = first; end < n && isfinite(y[end]);)
-			end++;
-		if (end <= first)
-			continue;
-		if (low != NULL && isfinite(low[first]) && end - first > 1)
-			draw_band(p, first, end, x, low, high, colour);
-		draw_stretch(p, first, end, x, y, colour);
-	}
 	for (i = 0; i < n; i++)
 		if (isfinite(y[i])) {
 			struct pb_mark *dot =
@@ -217,6 +207,52 @@ void pb_plot_curve(const struct pb_plot *p, size_t n, const double *x, const dou
 			else
 				pb_mark_title(p->d, dot, "%g: %.4g", x[i], y[i]);
 		}
+}
+
+/* Lines through stretches of points without a gap, with their bands. */
+static void draw_stretches(const struct pb_plot *p, size_t n, const double *x, const double *y,
+			   const double *low, const double *high, uint32_t colour)
+{
+	size_t first, end;
+
+	for (first = 0; first < n; first = end + 1) {
+		while (first < n && !isfinite(y[first]))
+			first++;
+		for (end = first; end < n && isfinite(y[end]);)
+			end++;
+		if (end <= first)
+			continue;
+		if (low != NULL && isfinite(low[first]) && end - first > 1)
+			draw_band(p, first, end, x, low, high, colour);
+		draw_stretch(p, first, end, x, y, colour);
+	}
+}
+
+void pb_plot_curve(const struct pb_plot *p, size_t n, const double *x, const double *y,
+		   const double *low, const double *high, uint32_t colour)
+{
+	draw_stretches(p, n, x, y, low, high, colour);
+	draw_dots(p, n, x, y, low, high, colour);
+}
+
+void pb_plot_whiskers(const struct pb_plot *p, size_t n, const double *x, const double *y,
+		      const double *low, const double *high, size_t k, size_t n_curves,
+		      uint32_t colour)
+{
+	const double apart = fmin(p->style->line * 6, p->w / (double)(n * n_curves) * 0.7);
+	const double shift = apart * ((double)k - (double)(n_curves - 1) / 2);
+	struct pb_plot beside = *p;
+	size_t i;
+
+	beside.x += shift;
+	draw_stretches(&beside, n, x, y, NULL, NULL, colour);
+	for (i = 0; i < n; i++)
+		if (isfinite(low[i]) && isfinite(high[i]))
+			pb_draw_line(p->d, pb_plot_x(&beside, x[i]), pb_plot_y(p, low[i]),
+				     pb_plot_x(&beside, x[i]), pb_plot_y(p, high[i]),
+				     p->style->line * 1.5)
+			    ->stroke = colour;
+	draw_dots(&beside, n, x, y, low, high, colour);
 }
 
 double pb_plot_legend_room(const struct pb_style *style)
@@ -234,6 +270,33 @@ void pb_plot_legend(const struct pb_plot *p, size_t row, const char *text, uint3
 		     pb_text_fit(p->d, text, size, pb_plot_legend_room(p->style) - 2 * size));
 }
 
+/* ---- horizontal charts --------------------------------------------------------------------- */
+
+#define ROW_LABEL 0.9 /* of the style's letters */
+
+double pb_plot_label_width(const struct pb_style *style, const char *label)
+{
+	return fmin(pb_text_points(label, style->size * ROW_LABEL), style->width * 0.4);
+}
+
+void pb_plot_row_label(const struct pb_plot *p, const char *label, double y_middle)
+{
+	const double size = p->style->size;
+
+	pb_draw_text(p->d, p->x - size * 0.4, y_middle + size * 0.32, size * ROW_LABEL, PB_END,
+		     pb_text_fit(p->d, label, size * ROW_LABEL, p->x - size));
+}
+
+void pb_plot_rows_axis(const struct pb_plot *p, const char *quantity)
+{
+	const double size = p->style->size, bottom = p->y + p->h;
+
+	pb_draw_line(p->d, pb_plot_x(p, 0), p->y, pb_plot_x(p, 0), bottom, p->style->line);
+	pb_draw_line(p->d, p->x, bottom, p->x + p->w, bottom, p->style->line);
+	ticks_x(p, false);
+	pb_draw_text(p->d, p->x + p->w / 2, bottom + size * 2.6, size, PB_MIDDLE, quantity);
+}
+
 /* ---- bars ---------------------------------------------------------------------------------- */
 
 static void bar_range(const struct pb_bar *bars, size_t n, double *low, double *high)
@@ -245,8 +308,6 @@ static void bar_range(const struct pb_bar *bars, size_t n, double *low, double *
 		pb_range_add(low, high, bars[i].value);
 		pb_range_add(low, high, bars[i].low);
 		pb_range_add(low, high, bars[i].high);
-		pb_range_add(low, high, bars[i].back_low);
-		pb_range_add(low, high, bars[i].back_high);
 	}
 	pb_range_finish(low, high);
 }
@@ -256,14 +317,6 @@ static void draw_bar(const struct pb_plot *p, const struct pb_bar *bar, double y
 	const double zero = pb_plot_x(p, 0), x = pb_plot_x(p, bar->value);
 	struct pb_mark *mark;
 
-	if (isfinite(bar->back_low)) {
-		const double from = pb_plot_x(p, bar->back_low), to = pb_plot_x(p, bar->back_high);
-
-		pb_draw_rect(p->d, from, y - h * 0.15, fmax(to - from, 0.6), h * 1.3, 0xc8c8c8);
-		pb_draw_line(p->d, pb_plot_x(p, bar->back_mid), y - h * 0.15,
-			     pb_plot_x(p, bar->back_mid), y + h * 1.15, p->style->line * 1.5)
-		    ->stroke = 0x707070;
-	}
 	if (!isfinite(bar->value)) {
 		pb_draw_text(p->d, zero + 2, y + h * 0.9, p->style->size * 0.8, PB_START,
 			     "not applicable");
@@ -294,8 +347,8 @@ enum pb_status pb_bars_draw(struct pb_figure_list *list, const struct pb_bar *ba
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		widest = fmax(widest, pb_text_points(bars[i].label, size * 0.9));
-	p.x = fmin(widest, list->style->width * 0.4) + size;
+		widest = fmax(widest, pb_plot_label_width(list->style, bars[i].label));
+	p.x = widest + size;
 	p.w = list->style->width - p.x - size;
 	p.h = row * (double)n;
 	bar_range(bars, n, &p.x_low, &p.x_high);
@@ -305,14 +358,10 @@ enum pb_status pb_bars_draw(struct pb_figure_list *list, const struct pb_bar *ba
 	for (i = 0; i < n; i++) {
 		const double y = p.y + row * (double)i;
 
-		pb_draw_text(p.d, p.x - size * 0.4, y + row * 0.5 + size * 0.32, size * 0.9, PB_END,
-			     pb_text_fit(p.d, bars[i].label, size * 0.9, p.x - size));
+		pb_plot_row_label(&p, bars[i].label, y + row * 0.5);
 		draw_bar(&p, &bars[i], y + row * 0.1, row * 0.8);
 	}
-	pb_draw_line(p.d, pb_plot_x(&p, 0), p.y, pb_plot_x(&p, 0), p.y + p.h, list->style->line);
-	pb_draw_line(p.d, p.x, p.y + p.h, p.x + p.w, p.y + p.h, list->style->line);
-	ticks_x(&p, false);
-	pb_draw_text(p.d, p.x + p.w / 2, p.y + p.h + size * 2.6, size, PB_MIDDLE, quantity);
+	pb_plot_rows_axis(&p, quantity);
 	*out = figure;
 	status = pb_drawing_status(p.d, err);
 cleanup:

@@ -30,15 +30,25 @@ void pb_plot_fit(struct pb_plot *p, double height);
  * the band of its interval. */
 void pb_plot_curve(const struct pb_plot *p, size_t n, const double *x, const double *y,
 		   const double *low, const double *high, uint32_t colour);
+/* The same with whiskers for intervals, as curve k of n_curves in one frame: each is a little
+ * beside the others, so that their whiskers can be told apart. */
+void pb_plot_whiskers(const struct pb_plot *p, size_t n, const double *x, const double *y,
+		      const double *low, const double *high, size_t k, size_t n_curves,
+		      uint32_t colour);
 /* A line of a legend, right of the frame, which leaves it this room. */
 double pb_plot_legend_room(const struct pb_style *style);
 void pb_plot_legend(const struct pb_plot *p, size_t row, const char *text, uint32_t colour);
 
-/* Rows of a horizontal chart: a label, a value with its interval. */
+/* A horizontal chart is a plot without a frame, whose rows have labels: the room that the widest
+ * of these takes (x is set), one of them, and the axis below with a line at zero. */
+double pb_plot_label_width(const struct pb_style *style, const char *label);
+void pb_plot_row_label(const struct pb_plot *p, const char *label, double y_middle);
+void pb_plot_rows_axis(const struct pb_plot *p, const char *quantity);
+
+/* A row of such a chart: a label, a value with its interval. */
 struct pb_bar {
 	const char *label;
-	double value, low, high;              /* NaN: none */
-	double back_low, back_mid, back_high; /* a grey bar behind it (of random sets); NaN: none */
+	double value, low, high; /* NaN: none */
 	uint32_t colour;
 	const char *title; /* hovering; NULL: label and value */
 };

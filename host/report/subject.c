@@ -1,25 +1,12 @@
 /* Reading what a report shows. */
 #include "report/subject.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "report/subject_read.h"
 #include "results/child.h"
 #include "tokens/bytes.h"
-
-const char *const pb_shown_names[PB_N_SHOWN] = {"effect",
-						"ci_low",
-						"ci_high",
-						"stderr",
-						"p_value",
-						"p_fwer",
-						"q_bh",
-						"n_pairs",
-						"restoration",
-						"restoration_ci_low",
-						"restoration_ci_high"};
 
 static const char *const text_names[PB_N_SUBJECT_TEXTS] = {[PB_TEXT_TITLE] = "title",
 							   [PB_TEXT_CONFIG] = "config",
@@ -78,125 +65,6 @@ const char *pb_subject_keep(struct pb_subject *s, const char *text, size_t size)
 	return kept;
 }
 
-/* ---- sweeps -------------------------------------------------------------------------------- */
-
-static enum pb_status add_axis(struct pb_shown_sweep *w, struct pb_arena *arena,
-			       enum pb_axis_kind kind, size_t n, struct pb_shown_axis **out,
-			       struct pb_error *err)
-{
-	struct pb_shown_axis *axis = &w->axes[w->n_axes++];
-
-	*axis = (struct pb_shown_axis){.kind = kind, .n = n};
-	axis->values = pb_arena_alloc(arena, n, sizeof *axis->values);
-	*out = axis;
-	return axis->values != NULL ? PB_OK : pb_fail(err, PB_ERR_MEMORY, "out of memory: an axis");
-}
-
-static enum pb_status read_axes(struct pb_shown_sweep *w, struct pb_arena *arena,
-				struct pb_error *err)
-{
-	enum pb_status status = PB_OK;
-	const struct pb_file_grid *g = &w->grid;
-	const bool pattern = g->sweep.site == PB_SITE_PATTERN;
-	struct pb_shown_axis *axis;
-	size_t stride = g->n_cells, a, i;
-
-	for (a = 0; a < g->grid.n_axes; a++) {
-		const struct pb_axis *from = &g->grid.axes[a];
-
-		PB_TRY(add_axis(w, arena, from->kind, from->n, &axis, err));
-		for (i = 0; i < from->n; i++)
-			axis->values[i] = from->numbers  ? from->numbers[i]
-					  : from->values ? (double)from->values[i]
-							 : (double)i;
-	}
-	for (a = 0; a < g->n_ends; a++) {
-		const enum pb_axis_kind kind = a == 1    ? PB_AXIS_KEY_POSITION
-					       : pattern ? PB_AXIS_QUERY_POSITION
-							 : PB_AXIS_POSITION;
-
-		PB_TRY(add_axis(w, arena, kind, g->ends[a], &axis, err));
-		axis->from_end = true;
-		for (i = 0; i < axis->n; i++)
-			axis->values[i] = (double)i - (double)axis->n;
-	}
-	for (a = 0; a < w->n_axes; a++) {
-		stride /= w->axes[a].n;
-		w->axes[a].stride = stride;
-	}
-cleanup:
-	return status;
-}
-
-/* What maps show, from the columns. */
-static enum pb_status choose_shown(struct pb_shown_sweep *w, struct pb_error *err)
-{
-	enum pb_status status = PB_OK;
-	const size_t n = w->grid.n_cells;
-	const double shift = w->info->noise ? -1 : 0;
-	size_t i;
-	int k;
-
-	for (i = 0; i < n; i++)
-		w->by_restoration =
-		    w->by_restoration || isfinite(w->columns[0][PB_SHOWN_RESTORATION][i]);
-	for (k = 0; k < 2; k++) {
-		double **columns = w->columns[k];
-
-		if (!w->by_restoration) {
-			w->shown[k] = columns[PB_SHOWN_EFFECT];
-			w->low[k] = columns[PB_SHOWN_CI_LOW];
-			w->high[k] = columns[PB_SHOWN_CI_HIGH];
-			continue;
-		}
-		PB_TRY(pb_alloc((void **)&w->shown[k], n, sizeof(double), "cells", err));
-		PB_TRY(pb_alloc((void **)&w->low[k], n, sizeof(double), "cells", err));
-		PB_TRY(pb_alloc((void **)&w->high[k], n, sizeof(double), "cells", err));
-		for (i = 0; i < n; i++) {
-			w->shown[k][i] = columns[PB_SHOWN_RESTORATION][i] + shift;
-			w->low[k][i] = columns[PB_SHOWN_RESTORATION_CI_LOW][i] + shift;
-			w->high[k][i] = columns[PB_SHOWN_RESTORATION_CI_HIGH][i] + shift;
-		}
-	}
-cleanup:
-	return status;
-}
-
-static enum pb_status read_sweep(struct pb_subject *s, size_t index, struct pb_error *err)
-{
-	enum pb_status status;
-	struct pb_shown_sweep *w = &s->sweeps[index];
-	int c, k;
-
-	w->info = &s->r.sweeps[index];
-	w->recipient = s->r.logit_diff[w->info->noise ? 0 : 1];
-	PB_TRY(pb_file_grid_read(&w->grid, &s->r, index, err));
-	PB_TRY(read_axes(w, &s->arena, err));
-	for (k = 0; k < 2; k++)
-		for (c = 0; c < PB_N_SHOWN; c++)
-			PB_TRY(pb_file_grid_column(&w->grid, &s->r, index, pb_shown_names[c],
-						   k == 0 ? "" : "_right", &w->columns[k][c], err));
-	PB_TRY(choose_shown(w, err));
-cleanup:
-	return status;
-}
-
-static void free_sweep(struct pb_shown_sweep *w)
-{
-	int c, k;
-
-	for (k = 0; k < 2; k++) {
-		if (w->by_restoration) {
-			free(w->shown[k]);
-			free(w->low[k]);
-			free(w->high[k]);
-		}
-		for (c = 0; c < PB_N_SHOWN; c++)
-			free(w->columns[k][c]);
-	}
-	pb_file_grid_free(&w->grid);
-}
-
 /* ---- the file ------------------------------------------------------------------------------ */
 
 static enum pb_status read_all(struct pb_subject *s, struct pb_error *err)
@@ -212,8 +80,9 @@ static enum pb_status read_all(struct pb_subject *s, struct pb_error *err)
 	PB_TRY(pb_alloc((void **)&s->sweeps, s->r.n_sweeps, sizeof *s->sweeps, "sweeps", err));
 	for (i = 0; i < s->r.n_sweeps; i++) {
 		s->n_sweeps = i + 1;
-		PB_TRY(read_sweep(s, i, err));
+		PB_TRY(pb_subject_read_sweep(s, i, err));
 	}
+	status = pb_subject_name_sweeps(s, err);
 cleanup:
 	return status;
 }
@@ -264,7 +133,7 @@ void pb_subject_close(struct pb_subject *s)
 	size_t i;
 
 	for (i = 0; i < s->n_sweeps; i++)
-		free_sweep(&s->sweeps[i]);
+		pb_subject_free_sweep(&s->sweeps[i]);
 	free(s->sweeps);
 	free(s->length);
 	free(s->first_difference);
@@ -343,37 +212,4 @@ const char *pb_subject_token_label(struct pb_subject *s, struct pb_arena *arena,
 			label[k++] = text[i];
 	}
 	return label;
-}
-
-const struct pb_shown_axis *pb_sweep_axis(const struct pb_shown_sweep *w, enum pb_axis_kind kind)
-{
-	size_t a;
-
-	for (a = 0; a < w->n_axes; a++)
-		if (w->axes[a].kind == kind)
-			return &w->axes[a];
-	return NULL;
-}
-
-size_t pb_axis_step(const struct pb_shown_axis *axis, size_t cell)
-{
-	return cell / axis->stride % axis->n;
-}
-
-const char *pb_sweep_quantity(const struct pb_shown_sweep *w)
-{
-	if (!w->by_restoration)
-		return "effect (logits)";
-	return w->info->noise ? "restoration \xe2\x88\x92 1" : "restoration";
-}
-
-const char *pb_sweep_title(struct pb_arena *arena, const struct pb_shown_sweep *w)
-{
-	char *text = pb_arena_strdup(arena, pb_result_sweep_words(w->info));
-	size_t i;
-
-	for (i = 0; text != NULL && text[i] != '\0'; i++)
-		if (text[i] == '_')
-			text[i] = ' ';
-	return text != NULL ? text : "";
 }

@@ -40,8 +40,16 @@ struct pb_shown_sweep {
 	/* What maps show: restoration (less 1 in noise, whose baseline it is), or the effect where
 	 * no cell has a restoration. */
 	bool by_restoration;
-	double *shown[2], *low[2], *high[2]; /* [n_cells] */
+	double *shown[2], *low[2], *high[2]; /* [n_cells], what is rounding alone as 0 */
+	double rounding;                     /* what is smaller is rounding of the effects */
+	/* Pairs that restorations are over, of the cell that has most: fewer than all where some
+	 * are below min_gap or absent; all where they are not by_restoration, or it is not known.
+	 */
+	size_t n_restored;
 	double *recipient; /* logit differences of the recipient, [n_pairs], borrowed */
+	/* "positions 3, 5", "sweep 2": what tells it from the file's other sweeps of its name, ""
+	 * where there is none; in the subject's arena */
+	const char *differs;
 };
 
 /* Texts of the root's attributes. */
@@ -88,7 +96,6 @@ struct pb_subject {
 	int32_t *token_ids;       /* [n_tokens] rising */
 	const char **token_texts; /* [n_tokens] */
 	const char **texts_of[4]; /* [n_pairs] clean, corrupted, answer, foil */
-	int64_t n_below_gap;      /* of the first sweep */
 	/* sweeps, in order; none in an evaluation */
 	size_t n_sweeps;
 	struct pb_shown_sweep *sweeps;
@@ -114,9 +121,15 @@ const char *pb_subject_token_label(struct pb_subject *s, struct pb_arena *arena,
 /* The axis of a kind, NULL without it. */
 const struct pb_shown_axis *pb_sweep_axis(const struct pb_shown_sweep *w, enum pb_axis_kind kind);
 size_t pb_axis_step(const struct pb_shown_axis *axis, size_t cell);
+/* "; restorations are over 5 of 6 pairs, ..." where they are not over all of them, else "". */
+const char *pb_sweep_left_out(const struct pb_subject *s, const struct pb_shown_sweep *w,
+			      char text[160]);
+/* Effects that are rounding alone become 0. */
+void pb_sweep_round(const struct pb_shown_sweep *w, double *effects, size_t n);
 /* "restoration", "restoration - 1", "effect (logits)". */
 const char *pb_sweep_quantity(const struct pb_shown_sweep *w);
-/* "patch z, denoise, all positions": what it is, for people; in the arena. */
+/* "patch z denoise list (positions 3, 5)": what it is, for people, no two of a file alike; in the
+ * arena. */
 const char *pb_sweep_title(struct pb_arena *arena, const struct pb_shown_sweep *w);
 
 /* A dataset of numbers as float64, a fresh array; *values stays NULL where there is none. `rank`

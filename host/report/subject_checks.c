@@ -125,7 +125,9 @@ enum pb_status pb_subject_read_checks(struct pb_subject *s, struct pb_error *err
 
 	PB_TRY(add(s, !s->r.partial, "complete", err, "%s",
 		   s->r.partial
-		       ? "this file is partial: not all of the experiment's pairs are in it"
+		       ? s->r.evaluation
+			     ? "this file is partial: not all of the experiment's prompts are in it"
+			     : "this file is partial: not all of the experiment's pairs are in it"
 		       : "the file is complete"));
 	status = s->comparison     ? check_data(s, err)
 		 : s->r.evaluation ? check_evaluation(s, err)

@@ -14,5 +14,10 @@ enum pb_status pb_subject_read_texts(struct pb_subject *s, const char *path, siz
 
 enum pb_status pb_subject_read_checks(struct pb_subject *s, struct pb_error *err);
 enum pb_status pb_subject_read_pairs(struct pb_subject *s, struct pb_error *err);
+/* Sweep `index` of the file (subject_sweep.c); freed whatever is returned. */
+enum pb_status pb_subject_read_sweep(struct pb_subject *s, size_t index, struct pb_error *err);
+void pb_subject_free_sweep(struct pb_shown_sweep *w);
+/* What tells sweeps of one name apart, of sweeps that are read (subject_titles.c). */
+enum pb_status pb_subject_name_sweeps(struct pb_subject *s, struct pb_error *err);
 
 #endif

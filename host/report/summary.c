@@ -61,6 +61,7 @@ static enum pb_status list_sets(const struct pb_subject *s, size_t sweep, FILE *
 	const struct pb_shown_sweep *w = &s->sweeps[sweep];
 	struct pb_ranked *order = NULL;
 	double *p = NULL;
+	char left_out[160];
 	size_t n, i;
 
 	*said = false;
@@ -84,7 +85,7 @@ static enum pb_status list_sets(const struct pb_subject *s, size_t sweep, FILE *
 		if (!isnan(p[cell]))
 			fprintf(out, ", p %.2g", p[cell]);
 	}
-	fputc('.', out);
+	fprintf(out, "%s.", pb_sweep_left_out(s, w, left_out));
 	*said = true;
 cleanup:
 	free(order);
@@ -102,6 +103,7 @@ static enum pb_status say_sweep(struct pb_subject *s, size_t sweep, pb_say say, 
 	char *text = NULL;
 	size_t size = 0;
 	bool said = false;
+	char left_out[160];
 	FILE *out = open_memstream(&text, &size);
 
 	if (out == NULL)
@@ -122,7 +124,7 @@ static enum pb_status say_sweep(struct pb_subject *s, size_t sweep, pb_say say, 
 			ranking.n_cells, n_significant(w), n_significant(w) == 1 ? "has" : "have",
 			pb_sweep_quantity(w));
 		list_cells(w, &ranking, out);
-		fputc('.', out);
+		fprintf(out, "%s.", pb_sweep_left_out(s, w, left_out));
 	}
 	if (fclose(out) != 0) {
 		out = NULL;
@@ -186,6 +188,8 @@ static enum pb_status say_evaluation(struct pb_subject *s, pb_say say, void *con
 	struct pb_eval_axes axes = {0};
 	double *x[3] = {NULL};
 	size_t best, worst, n, i;
+	const char *partial =
+	    s->r.partial ? "Partial: not all prompts of the experiment are here. " : "";
 	char where[2][160], text[640];
 
 	PB_TRY(pb_eval_axes_read(&axes, s->r.file, err));
@@ -199,11 +203,12 @@ static enum pb_status say_evaluation(struct pb_subject *s, pb_say say, void *con
 	n = extremes(x[0], axes.n_cells, &worst, &best);
 	cell_words(&axes, best, where[0], sizeof where[0]);
 	cell_words(&axes, worst, where[1], sizeof where[1]);
-	(void)snprintf(text, sizeof text,
-		       "%zu of %zu cells of the grid are available; accuracy, with its 95%% Wilson "
-		       "interval, is from %.3g [%.3g, %.3g] (%s) to %.3g [%.3g, %.3g] (%s).",
-		       n, axes.n_cells, x[0][worst], x[1][worst], x[2][worst], where[1], x[0][best],
-		       x[1][best], x[2][best], where[0]);
+	(void)snprintf(
+	    text, sizeof text,
+	    "%s%zu of %zu cells of the grid are available; accuracy, with its 95%% Wilson "
+	    "interval, is from %.3g [%.3g, %.3g] (%s) to %.3g [%.3g, %.3g] (%s).",
+	    partial, n, axes.n_cells, x[0][worst], x[1][worst], x[2][worst], where[1], x[0][best],
+	    x[1][best], x[2][best], where[0]);
 	say(context, n > 0 ? text : "No cell of the grid is available.");
 cleanup:
 	for (i = 0; i < 3; i++)
@@ -276,24 +281,32 @@ static void put_markdown(void *context, const char *sentence)
 	FILE *out = context;
 
 	fputs("- ", out);
-	for (; *sentence != '\0'; sentence++) {
-		if (strchr("\\`*_<>|#", *sentence) != NULL)
-			fputc('\\', out);
-		fputc(*sentence == '\n' ? ' ' : *sentence, out);
-	}
+	pb_markdown_text(sentence, out);
 	fputc('\n', out);
 }
 
 static void put_heading(const struct pb_subject *s, bool first, FILE *out)
 {
-	fprintf(out, "%s# %s%s\n\n", first ? "" : "\n", s->label, s->r.partial ? " (partial)" : "");
-	if (!s->comparison)
-		fprintf(out, "Model `%s`, %s, patchbay %s, experiment `%.12s`.\n\n",
-			s->texts[PB_TEXT_MODEL_PATH], s->texts[PB_TEXT_PRECISION],
-			s->texts[PB_TEXT_VERSION], s->texts[PB_TEXT_EXPERIMENT]);
+	char experiment[13];
+
+	fputs(first ? "# " : "\n# ", out);
+	pb_markdown_text(s->label, out);
+	fputs(s->r.partial ? " (partial)\n\n" : "\n\n", out);
+	if (s->comparison)
+		return;
+	fputs("Model ", out);
+	pb_markdown_text(s->texts[PB_TEXT_MODEL_PATH], out);
+	fputs(", ", out);
+	pb_markdown_text(s->texts[PB_TEXT_PRECISION], out);
+	fputs(", patchbay ", out);
+	pb_markdown_text(s->texts[PB_TEXT_VERSION], out);
+	(void)snprintf(experiment, sizeof experiment, "%s", s->texts[PB_TEXT_EXPERIMENT]);
+	fputs(", experiment ", out);
+	pb_markdown_text(experiment, out);
+	fputs(".\n\n", out);
 }
 
-static void put_table(const struct pb_report_content *c, FILE *out)
+static void put_checks(const struct pb_report_content *c, FILE *out)
 {
 	size_t i, k;
 
@@ -302,14 +315,63 @@ static void put_table(const struct pb_report_content *c, FILE *out)
 		for (k = 0; k < c->subjects[i].n_checks; k++) {
 			const struct pb_subject_check *check = &c->subjects[i].checks[k];
 
-			fprintf(out, "| %s | %s | %s: %s |\n", c->subjects[i].label, check->name,
-				check->passed ? "passed" : "**FAILED**", check->text);
+			fputs("| ", out);
+			pb_markdown_text(c->subjects[i].label, out);
+			fprintf(out, " | %s | %s: ", check->name,
+				check->passed ? "passed" : "**FAILED**");
+			pb_markdown_text(check->text, out);
+			fputs(" |\n", out);
 		}
+}
+
+static void put_figures(const struct pb_report_content *c, FILE *out)
+{
+	size_t i;
+
 	fputs("\n## Figures\n\n", out);
 	for (i = 0; i < c->figures.n; i++) {
 		fprintf(out, "- `figures/%s`: ", c->figures.items[i].file);
-		fprintf(out, "%s\n", c->figures.items[i].caption);
+		pb_markdown_text(c->figures.items[i].caption, out);
+		fputc('\n', out);
 	}
+}
+
+/* A line of a BibTeX entry, in which no brace is left open. */
+static void put_field(const char *name, const char *text, void (*put)(const char *text, FILE *out),
+		      FILE *out)
+{
+	char kept[256];
+	size_t i;
+
+	(void)snprintf(kept, sizeof kept, "%s", text);
+	for (i = 0; kept[i] != '\0'; i++)
+		if (strchr("{}\\\n\r`", kept[i]) != NULL)
+			kept[i] = ' ';
+	fprintf(out, ",\n  %-7s = {", name);
+	put(kept, out);
+	fputc('}', out);
+}
+
+void pb_report_cite(const struct pb_subject *s, void (*put)(const char *text, FILE *out), FILE *out)
+{
+	char year[5], note[160];
+
+	(void)snprintf(year, sizeof year, "%s", s->texts[PB_TEXT_FINISHED]);
+	(void)snprintf(note, sizeof note, "commit %.64s, experiment %.16s",
+		       s->texts[PB_TEXT_COMMIT], s->texts[PB_TEXT_EXPERIMENT]);
+	/* inner braces: one name, no first and last one */
+	fputs("@software{patchbay,\n  author  = {{The Patchbay developers}}", out);
+	put_field("title", "Patchbay: exhaustive, exact activation patching", put, out);
+	if (year[0] != '\0')
+		put_field("year", year, put, out);
+	put_field("version", s->texts[PB_TEXT_VERSION], put, out);
+	put_field("note", note, put, out);
+	fputs("\n}\n", out);
+}
+
+static void put_plain(const char *text, FILE *out)
+{
+	fputs(text, out);
 }
 
 enum pb_status pb_report_write_summary(struct pb_report_content *c, struct pb_error *err)
@@ -325,7 +387,11 @@ enum pb_status pb_report_write_summary(struct pb_report_content *c, struct pb_er
 		put_heading(s, i == 0, out);
 		PB_TRY(pb_report_sentences(s, put_markdown, out, err));
 	}
-	put_table(c, out);
+	put_checks(c, out);
+	put_figures(c, out);
+	fputs("\n## How to cite\n\n```bibtex\n", out);
+	pb_report_cite(&c->subjects[0], put_plain, out);
+	fputs("```\n", out);
 	status = pb_folder_close(&out, c->temp, err);
 cleanup:
 	if (out != NULL)

@@ -80,6 +80,7 @@ static enum pb_status extras_read(struct extras *x, const struct pb_subject *s, 
 
 	PB_TRY(
 	    add_extra(x, s, sweep, pb_summary_fields[PB_SUMMARY_RESTORATION_OF_MEANS].name, err));
+	PB_TRY(add_extra(x, s, sweep, pb_summary_fields[PB_SUMMARY_RESTORATION_N_PAIRS].name, err));
 	for (i = 0; i < PB_N_METRICS; i++) {
 		(void)snprintf(name, sizeof name, "%s_mean", pb_metric_infos[i].name);
 		PB_TRY(add_extra(x, s, sweep, name, err));
@@ -312,6 +313,8 @@ enum pb_status pb_report_write_tables(struct pb_report_content *c, struct pb_err
 			PB_TRY(write_pairs(c, i, err));
 		if (c->subjects[i].r.evaluation)
 			PB_TRY(write_cells(c, i, err));
+		if (c->subjects[i].comparison)
+			PB_TRY(pb_report_write_comparison(c, i, err));
 		for (k = 0; k < c->subjects[i].n_sweeps; k++)
 			PB_TRY(write_sweep(c, i, k, err));
 	}

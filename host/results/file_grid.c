@@ -196,16 +196,36 @@ cleanup:
 	return status;
 }
 
+/* How many members each has; none, where the file does not say. */
+static enum pb_status read_set_sizes(struct pb_set *sets, size_t n, const struct pb_result *r,
+				     const char *path, struct pb_error *err)
+{
+	enum pb_status status;
+	int32_t *sizes = NULL;
+	size_t i;
+
+	if (!pb_h5_exists(r->file, path))
+		return PB_OK;
+	PB_TRY(pb_alloc((void **)&sizes, n, sizeof *sizes, "sets", err));
+	PB_TRY(pb_h5_read(r->file, path, H5T_NATIVE_INT32, n, sizes, err));
+	for (i = 0; i < n; i++)
+		sets[i].n = sizes[i] > 0 ? (size_t)sizes[i] : 0;
+cleanup:
+	free(sizes);
+	return status;
+}
+
 static enum pb_status read_sets(struct pb_file_grid *g, const struct pb_result *r, size_t sweep,
 				size_t n, struct pb_error *err)
 {
 	enum pb_status status;
 	char *path = pb_format("sets/%s/name", r->sweeps[sweep].name), **names = NULL;
 	char *source = pb_format("sets/%s/source", r->sweeps[sweep].name);
+	char *sizes = pb_format("sets/%s/size", r->sweeps[sweep].name);
 	struct pb_set *sets = pb_arena_alloc(&g->arena, n, sizeof *sets);
 	size_t i;
 
-	if (path == NULL || source == NULL || sets == NULL) {
+	if (path == NULL || source == NULL || sizes == NULL || sets == NULL) {
 		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: sets");
 		goto cleanup;
 	}
@@ -218,6 +238,7 @@ static enum pb_status read_sets(struct pb_file_grid *g, const struct pb_result *
 		}
 	}
 	PB_TRY(read_set_sources(sets, n, r, source, err));
+	PB_TRY(read_set_sizes(sets, n, r, sizes, err));
 	g->sweep.by_sets = true;
 	g->sweep.n_sets = n;
 	g->sweep.sets = sets;
@@ -225,6 +246,7 @@ cleanup:
 	free_texts(names, n);
 	free(path);
 	free(source);
+	free(sizes);
 	return status;
 }
 

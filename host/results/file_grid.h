@@ -9,7 +9,8 @@ struct pb_file_grid {
 	struct pb_grid grid;
 	size_t n_ends, ends[2];
 	size_t n_cells; /* of the grid and the ends */
-	/* What labels need: intervention, site, receiver, names of sets. */
+	/* What labels need: intervention, site, receiver; of sets names, sources and sizes, no
+	 * members. */
 	struct pb_sweep sweep;
 	struct pb_arena arena;
 };

@@ -27,6 +27,13 @@ char *pb_part_path(const struct pb_experiment *e, size_t chunk)
 
 /* ---- writing --------------------------------------------------------------------------- */
 
+#define CONTENT_HASH "content_sha256" /* that no other file has at its root */
+
+bool pb_is_part(hid_t file)
+{
+	return pb_h5_has(file, CONTENT_HASH);
+}
+
 static enum pb_status write_array(hid_t file, const struct pb_part_array *item,
 				  struct pb_error *err)
 {
@@ -75,7 +82,7 @@ static enum pb_status write_figures(hid_t file, const struct pb_experiment *e,
 	PB_TRY(pb_h5_put_double(file, "seconds", v->seconds, err));
 	PB_TRY(pb_h5_put_int(file, "finished", part->finished, err));
 	PB_TRY(pb_h5_put_text_inline(file, "isa", part->isa, err));
-	PB_TRY(pb_h5_put_text_inline(file, "content_sha256", hex, err));
+	PB_TRY(pb_h5_put_text_inline(file, CONTENT_HASH, hex, err));
 cleanup:
 	return status;
 }
@@ -227,7 +234,7 @@ static enum pb_status read_content(struct pb_part *part, hid_t file, const struc
 	}
 	pb_part_arrays_unpack(&a, &part->values->checks);
 	PB_TRY(pb_part_content_hash(e, part, &a, hex, err));
-	PB_TRY(pb_h5_get_text(file, "content_sha256", &stored, err));
+	PB_TRY(pb_h5_get_text(file, CONTENT_HASH, &stored, err));
 	if (strcmp(hex, stored) != 0)
 		status = pb_fail(err, PB_ERR_CHECK, "its checksum is wrong");
 cleanup:

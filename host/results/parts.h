@@ -33,6 +33,9 @@ bool pb_experiment_keeps_control(const struct pb_experiment *e, size_t sweep);
 char *pb_parts_folder(const struct pb_experiment *e);
 char *pb_part_path(const struct pb_experiment *e, size_t chunk);
 
+/* Whether an open file is a part. */
+bool pb_is_part(hid_t file);
+
 /* What a part holds, read and validated. */
 struct pb_part {
 	struct pb_chunk_values *values;

@@ -167,6 +167,14 @@ static enum pb_status check_complete(struct pb_result *r, bool partial, struct p
 				 r->path);
 		goto cleanup;
 	}
+	if (pb_is_part(r->file)) {
+		status =
+		    pb_fail(err, PB_ERR_INPUT,
+			    "a part of a run that was not finished: %s: give the command of the "
+			    "run again, which goes on from its parts, and name its output",
+			    r->path);
+		goto cleanup;
+	}
 	r->partial = complete != 1;
 	if (!r->partial)
 		goto cleanup;

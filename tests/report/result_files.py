@@ -114,6 +114,14 @@ class ResultFile:
                     for i, scale in enumerate(scales):
                         data.dims[i].attach_scale(scale)
                 summary["n_pairs" + suffix] = np.where(np.isnan(mean), 0, n).astype("i4")
+                summary["restoration_n_pairs" + suffix] = np.where(np.isnan(back), 0, n).astype("i4")
+
+    def sets(self, group, sets):
+        """What the sets of a sweep are: (name, source, members) each."""
+        into = self.f.create_group(f"sets/{group.name.split('/')[-1]}")
+        for name, values in zip(("name", "source", "members"), zip(*sets)):
+            text(into, name, list(values))
+        into["size"] = np.array([len(members.split()) for _, _, members in sets], "i4")
 
     def checks(self):
         f, layers = self.f, self.n[1]

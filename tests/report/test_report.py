@@ -86,6 +86,30 @@ def cells_of(svg):
             for r in root.iter(f"{SVG}rect") if r.get("data-cell")}
 
 
+WIDTHS = [int(x) for x in re.search(r"widths\[95\] = \{(.*?)\}", Path("host/report/drawing.c").read_text(), re.S)[1].split(",")]
+
+
+def text_width(text, size):
+    """In DejaVu Sans, which is wide: what fits by it fits."""
+    return size * sum(WIDTHS[ord(c) - 32] if c < "\x7f" else 84 if c == "\u2212" else 100 for c in text) / 100
+
+
+def outside(svg):
+    """Texts that leave their figure."""
+    root = ET.parse(svg).getroot()
+    width, height = (float(x) for x in root.get("viewBox").split()[2:])
+    found = []
+    for t in root.iter(f"{SVG}text"):
+        x, y, size = (float(t.get(k)) for k in ("x", "y", "font-size"))
+        text = t.text or ""
+        wide = text_width(text, size)
+        low = -wide * {None: 0, "middle": .5, "end": 1}[t.get("text-anchor")]
+        box = (x - size * .7, y - low - wide, x, y - low) if t.get("transform") else (x + low, y - size * .7, x + low + wide, y)
+        if min(box) < -.1 or box[2] > width + .1 or box[3] > height + .1:
+            found.append((text, box))
+    return found
+
+
 def pixels(path):
     """An RGB PNG as an array: cairo writes colour type 2."""
     data, at, parts = path.read_bytes(), 8, b""
@@ -158,6 +182,9 @@ def test_heat_map(root):
     values = [v for part in shown for v in part if not np.isnan(v)]
     most = max(map(abs, values))
     far = [max(abs(a - b) for a, b in zip(rgb(c), colour(v / most))) for c, v in zip(fills, values)]
+    texts = [t.text for t in both.iter(f"{SVG}text")]
+    check("both directions: each panel says what it shows, the scale what both do",
+          {"denoise: restoration", "noise: restoration \u2212 1", "restoration \u2212 baseline"} <= set(texts) and "restoration" not in texts, texts)
     check("both directions, one scale", len(fills) == len(values) and max(far) <= 1, far)
     other = report(root / "vmax", root / "heat.h5", more=("--vmax", "10", "--style", "page"))
     fill = cells_of(other / "figures/0-0_patch_z_denoise_all-heads.svg")[6][0]
@@ -202,9 +229,7 @@ def test_kinds(root):
         group = f.sweep("zero_sets_z_noise_all", (("set", np.arange(3, dtype="i4")),))
         for name, values in (("random_mean", [.1, .1, np.nan]), ("random_low", [-.2, -.2, np.nan]), ("random_high", [.3, .4, np.nan]), ("p_random_effect", [.25, .5, np.nan])):
             group["summary"][name] = np.array(values)
-        sets = f.f.create_group(f"sets/{group.name.split('/')[-1]}")
-        for name, values in (("name", ["movers", "<b>&", "r0"]), ("source", ["named", "named", "random"]), ("members", ["L0H1", "L1H2", "L2H3"])):
-            sets.create_dataset(name, data=np.array(values, object), dtype=h5py.string_dtype())
+        f.sets(group, [("movers", "named", "L0H1"), ("<b>&", "named", "L1H2"), ("r0", "random", "L2H3")])
         shape = {"heads": (6, 3, 4), "mlp": (6, 3), "attn_bias": (6, 3), "embed": (6,), "pos_embed": (6,), "bias": (6,)}
         for name, dims in shape.items():
             f.f[f"readings/direct_logit_attribution/clean/{name}"] = f.rng.normal(0, 1, dims)
@@ -245,6 +270,141 @@ def test_kinds(root):
     check("patterns in the page", data["readings"]["patterns"][0]["n"] == 8)
 
 
+def histogram(path):
+    """Heights of the steps of a closed path that stands on its first point, in parts of the highest."""
+    points = np.array([[float(x) for x in p.split(" ")] for p in re.findall(r"[\d.-]+ [\d.-]+", path)])
+    heights = points[0, 1] - points[1:-1:2, 1]
+    return heights / heights.max()
+
+
+def test_ends_of_paths(root):
+    """Matrices of one row or column: labels by name, and nothing beyond the figure."""
+    one = np.array([3], "i4")
+    with ResultFile(root / "ends-of-paths.h5", layers=8, heads=8) as f:
+        f.sweep("path_embed_to_q_denoise_freeze_all", ("receiver_layer", "receiver_head"), attributes={"sender": "embed", "receiver": "q"})
+        f.sweep("path_mlp_to_mlp_noise_freeze_all", ("sender_layer", ("receiver_layer", one)), attributes={"sender": "mlp", "receiver": "mlp"})
+        f.sweep("path_head_to_set_denoise_freeze_all", (("sender_layer", one), ("sender_head", one)), attributes={"sender": "head", "receiver": "set"})
+        f.sweep("path_mlp_to_set_noise_freeze_all", ("sender_layer",), attributes={"sender": "mlp", "receiver": "set"})
+        f.sweep("path_mlp_to_q_noise_freeze_all", (("sender_layer", one), "receiver_layer", "receiver_head"), attributes={"sender": "mlp", "receiver": "q"})
+    out = report(root / "ends-of-paths", root / "ends-of-paths.h5", more=("--vmax", ".0001234"))
+    with ResultFile(root / "wide-labels.h5", words=[f" wonderfully wide {i}" for i in range(9)]) as f:
+        f.sweep("patch_pattern_noise_each_key", ("layer", "head", "query_position", "key_position"), attributes={"site": "pattern", "positions": "each_key"})
+        f.sweep("patch_z_noise_all")
+        f.sweep("patch_z_denoise_all")
+    wide = report(root / "wide-labels", root / "wide-labels.h5")
+    for svg in sorted((out / "figures").glob("*.svg")) + sorted((wide / "figures").glob("*.svg")):
+        check(f"{svg.name}: nothing beyond it", not outside(svg), outside(svg))
+    texts = [{t.text for t in ET.parse(p).getroot().iter(f"{SVG}text")} for p in sorted((out / "figures").glob("*-paths.svg"))]
+    check("a row of the embedding", "embed" in texts[0], texts[0])
+    check("MLPs by name", {"M0", "M7", "M3"} <= texts[1] and {"M0", "M7"} <= texts[2] and "M3" in texts[3], texts[1:])
+
+
+def test_titles(root):
+    """Sweeps of one name are told apart by what differs, by their number where nothing does; sweeps of
+    one head have no map of one place."""
+    layer, head = ("layer", np.array([1], "i4")), ("head", np.array([2], "i4"))
+    alphas = ("alpha", np.array([0., .5, 2.]))
+    with ResultFile(root / "titles.h5") as f:
+        f.sweep("patch_z_denoise_list", attributes={"list": np.array([3, -1], "i4"), "min_gap": .1})
+        f.sweep("patch_z_denoise_list", attributes={"list": np.array([5], "i4"), "min_gap": .2})
+        f.sweep("zero_z_noise_all")
+        f.sweep("zero_z_noise_all")
+        f.sweep("patch_pattern_denoise_each_key", (layer, head, "query_position", "key_position"),
+                attributes={"site": "pattern", "positions": "each_key"})
+        f.sweep("scale_z_noise_all", (alphas, layer, head), attributes={"alpha": alphas[1], "layers": np.array([1], "i4")})
+        f.sweep("add_resid_pre_noise_all", (alphas, "layer"), attributes={"site": "resid_pre", "vector": "/a/b" * 30, "alpha": alphas[1]})
+        f.sweep("add_resid_pre_noise_all", ("layer",), attributes={"site": "resid_pre", "vector": "/a/b" * 30, "alpha": alphas[1][:1]})
+    out = report(root / "titles", root / "titles.h5")
+    said = [line[2:].split(": ")[0] for line in (out / "summary.md").read_text().split("\n") if re.match(r"- .*: of \d+ cells", line)]
+    plain = [t.replace("\\", "") for t in said]
+    want = ["patch z denoise list (positions 3, -1, min_gap 0.1)", "patch z denoise list (positions 5, min_gap 0.2)",
+            "zero z noise all (sweep 2)", "zero z noise all (sweep 3)", "patch pattern denoise each key", "scale z noise all",
+            "add resid pre noise all (alpha 0, 0.5, 2)", "add resid pre noise all (alpha 0)"]
+    check("titles", plain == want, plain)
+    check("titles of the page", [x["title"] for x in page_data(out)["files"][0]["sweeps"]] == want)
+    names = {p.stem[2:] for p in (out / "figures").glob("*.svg")}
+    check("no map of one place", "4_patch_pattern_denoise_each_key-pattern" in names and
+          not names & {"4_patch_pattern_denoise_each_key-heads", "5_scale_z_noise_all-heads"}, names)
+    with h5py.File(root / "titles.h5") as f:
+        by_alpha = f["sweeps/5_scale_z_noise_all/summary/restoration"][:].ravel() - 1
+        by_layer = f["sweeps/6_add_resid_pre_noise_all/summary/restoration"][:] - 1
+    for name, values in (("5_scale_z_noise_all-alphas", by_alpha), ("6_add_resid_pre_noise_all-layers", by_layer.ravel())):
+        figure = ET.parse(out / f"figures/0-{name}.svg").getroot()
+        said = [float(c.findtext(f"{SVG}title").split()[1]) for c in figure.iter(f"{SVG}circle") if c.find(f"{SVG}title") is not None]
+        check(f"{name}: its values", np.allclose(said, values, rtol=5e-4, atol=1e-9), (said, values))
+    check("a curve for each alpha", {"alpha = 0", "alpha = 0.5", "alpha = 2"} <= {t.text for t in figure.iter(f"{SVG}text")})
+
+
+def test_rounding(root):
+    """What is rounding alone is 0, wherever it is said; how many pairs a restoration is over."""
+    effects = np.random.default_rng(7).normal(0, .1, (6, 3, 4))
+    effects[:, 0, 1] = 9e-16 * np.array([1, -1, 1, 1, -1, 1])
+    effects[:, 0, 2] = 6e-7
+    with ResultFile(root / "rounding.h5") as f:
+        for words in ("patch_z_denoise_all", "patch_z_noise_all"):
+            group = f.sweep(words, effects=effects)
+        group["summary/restoration_n_pairs"][...] = 4
+        f.sweep("patch_mlp_out_denoise_last", ("layer",), attributes={"site": "mlp_out"}, effects=effects[:, 0, :3])
+        f.sweep("zero_z_denoise_all", (("layer", np.zeros(1, "i4")), ("head", np.ones(1, "i4"))), effects=effects[:, :1, 1:2])
+    out = report(root / "rounding", root / "rounding.h5")
+    svgs = sorted((out / "figures").glob("*.svg"))
+    found = [(p.name, x) for p in svgs for x in re.findall(r"[\d.]+e-1[1-9]", p.read_text())]
+    check("rounding is 0 in figures", len(svgs) > 6 and not found, found)
+    words = (out / "summary.md").read_text()
+    check("rounding is 0 in words", not re.search(r"e-1[1-9]", words.split("## Checks")[0]), words)
+    cells = cells_of(out / "figures/0-0_patch_z_denoise_all-heads.svg")
+    check("what is small is no rounding", cells[1][1].startswith("L0H1: 0 [0, 0]") and re.match(r"L0H2: 9\.9\d+e-08 ", cells[2][1]), cells)
+    with h5py.File(root / "rounding.h5") as f, (out / "tables/0-0_patch_z_denoise_all.csv").open() as table:
+        rows = list(csv.DictReader(table))
+        check("tables have all digits", float(rows[1]["effect"]) == f["sweeps/0_patch_z_denoise_all/summary/effect"][0, 1] != 0, rows[1])
+        check("pairs of restorations in tables", rows[0]["restoration_n_pairs"] == "6", rows[0])
+    said = [line for line in words.split("\n") if "restorations are over 4 of 6 pairs" in line]
+    check("pairs of restorations are said", len(said) == 2 and all("patch z noise all" in line for line in said), said)
+
+
+def test_sets(root):
+    """Each set beside the distribution of the random sets of its size, in what the axis says."""
+    sets = [("one", "named", "L0H0"), ("two", "named", "L0H0 L0H1"), ("with MLP", "named", "L0H0 M1")]
+    sets += [(f"r{i}", "random", "L1H1") for i in range(5)] + [(f"s{i}", "random", "L1H1 L1H2") for i in range(4)]
+    mean = np.array([-4, -2, -3, -.1, .2, .2, .2, .1, -1.5, .3, .2, .1])
+    effects = mean + np.random.default_rng(5).normal(0, .01, (6, 12))
+    with ResultFile(root / "sets.h5") as f:
+        group = f.sweep("zero_sets_z_noise_all", (("set", np.arange(12, dtype="i4")),), effects=effects)
+        group["summary/p_random_effect"] = np.array([1 / 6, .2, np.nan] + [np.nan] * 9)
+        f.sets(group, sets)
+    out = report(root / "sets", root / "sets.h5")
+    with h5py.File(root / "sets.h5") as f:
+        summary = f["sweeps/0_zero_sets_z_noise_all/summary"]
+        shown, low, high = (summary[f"restoration{end}"][:] - 1 for end in ("", "_ci_low", "_ci_high"))
+    figure = ET.parse(out / "figures/0-0_zero_sets_z_noise_all-sets.svg").getroot()
+    texts = [t.text for t in figure.iter(f"{SVG}text")]
+    check("sets: the axis", "restoration \u2212 1" in texts and "effect (logits)" not in texts, texts)
+    check("sets: p beside them", [t for t in texts if t in ("0.17", "0.2")][:2] == ["0.17", "0.2"], texts)
+    check("sets: no random ones by name", not {"r0", "s0"} & set(texts), texts)
+    dots = {}
+    for dot in figure.iter(f"{SVG}circle"):
+        name, _, words = dot.findtext(f"{SVG}title").partition(": ")
+        dots[name] = (float(dot.get("cx")), *[float(x) for x in re.findall(r"-?[\d.]+(?:e-\d+)?", words)[:3]], words)
+    check("sets: a dot each", list(dots) == ["one", "with MLP", "two"], dots)
+    for i, name in enumerate(("one", "two", "with MLP")):
+        check(f"sets: {name}", np.allclose(dots[name][1:4], [shown[i], low[i], high[i]], rtol=5e-4), dots[name])
+    check("sets: p in words", [("random sets" in dots[n][4]) for n in ("one", "two", "with MLP")] == [True, True, False]
+          and "p 0.17 among 5 random sets" in dots["one"][4], dots)
+    (x0, v0), (x1, v1) = dots["one"][:2], dots["two"][:2]
+    grey = [p for p in figure.iter(f"{SVG}path") if p.get("fill") == "#c8c8c8"]
+    check("sets: a distribution each", len(grey) == 2, len(grey))
+    for path, sample, size in zip(grey, (shown[3:8], shown[8:]), (1, 2)):
+        said = path.findtext(f"{SVG}title")
+        check(f"sets: random of {size}", said.startswith(f"{len(sample)} random sets of {size} head{'s' * (size > 1)}: ")
+              and np.isclose(float(said.split("mean ")[1].split(",")[0]), sample.mean(), rtol=5e-4, atol=1e-6)
+              and np.isclose(float(said.split(" to ")[1]), np.quantile(sample, .975), rtol=5e-4), said)
+        heights = histogram(path.get("d"))
+        left, width = (float(x) for x in re.match(r"M([\d.]+) [\d.]+L[\d.]+ [\d.]+L([\d.]+)", path.get("d")).groups())
+        bins = ((x0 + (sample - v0) * (x1 - x0) / (v1 - v0)) - left) / (width - left)
+        counts = np.bincount(np.floor(bins).astype(int), minlength=len(heights))
+        check(f"sets: where the random of {size} are", np.allclose(heights, counts / counts.max(), atol=.01), (heights, counts))
+
+
 # ---- page and tables ---------------------------------------------------------------------------------------
 
 def test_numbers(root):
@@ -282,15 +442,67 @@ def test_hostile_text(root):
     with ResultFile(root / "evil.h5", words=evil, attributes=attributes) as f:
         f.sweep()
         f.sweep("patch_z_denoise_each", ("layer", "head", "position"))
-    out = report(root / "evil", root / "evil.h5")
+    evil_file = root / "a|b `c` [d](e).h5"
+    (root / "evil.h5").rename(evil_file)
+    with h5py.File(evil_file, "r+") as f:
+        f.attrs.modify("model_path", "m\u00e4h<i>|`x`\n# no heading")
+        f.attrs.modify("git_commit", "}, evil = {`")
+    out = report(root / "evil", evil_file)
+    words = (out / "summary.md").read_text(encoding="utf-8")
+    rows = [line for line in words.split("\n") if line.startswith("| ")]
+    check("markdown: rows of three cells", len(rows) == 5 and all(len(re.findall(r"(?<!\\)\|", row)) == 4 for row in rows), rows)
+    plain = re.sub(r"\\.", "", words.split("## How to cite")[0])
+    check("markdown: nothing of the file's is markup", not re.search(r"`(?!figures/|\:)[^`\n]*`(?!:)|<|^# no|\]\(", plain, re.M) and re.search(r"^Model m.* no heading, fp32", words, re.M), plain)
+    cite = words.split("```bibtex\n")[1].split("```")[0]
+    check("cite: its fields", re.findall(r"^  (\w+) += \{.*\},?$", cite, re.M) == ["author", "title", "year", "version", "note"] and
+          "{2026}" in cite and "{{The Patchbay developers}}" in cite and cite.count("{") == cite.count("}"), cite)
     html = (out / "index.html").read_text(encoding="utf-8")
     check("three scripts: data and code", html.count("<script") == 2 and html.count("</script>") == 2, html.count("<script"))
+    check("cite: the page has the same", cite.strip() in html)
     check("no markup of the file's", not re.search(r"<img|<i>|<b>bold", html))
     check("texts are whole", page_data(out)["files"][0]["pairs"]["tokens"]["0"] == evil[0])
     for svg in (out / "figures").glob("*.svg"):
         ET.parse(svg)
     passed_by = ET.parse(out / "figures/0-1_patch_z_denoise_each-layer-position.svg").getroot()
     check("other scripts on the axis", any("\u65e5\u672c\u8a9e" in (t.text or "") for t in passed_by.iter(f"{SVG}text")))
+
+
+def fonts_config(folder, files):
+    """Environment in which these fonts alone are there, the first one for Helvetica."""
+    folder.mkdir()
+    for file in files:
+        shutil.copy(file, folder)
+    family = subprocess.run(["fc-scan", "--format", "%{family[0]}", files[0]], capture_output=True, text=True).stdout
+    (folder / "fonts.conf").write_text(f'''<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>
+<dir>{folder}</dir><cachedir>{folder}/cache</cachedir><match target="pattern"><test name="family"><string>Helvetica</string></test>
+<edit name="family" mode="assign" binding="strong"><string>{family}</string></edit></match></fontconfig>''')
+    return {**os.environ, "FONTCONFIG_FILE": str(folder / "fonts.conf")}
+
+
+def test_fonts(root):
+    """What the first font lacks is taken from the next; what all lack is said once."""
+    sans, mono = (Path(f"/usr/share/fonts/truetype/dejavu/DejaVuSans{end}.ttf") for end in ("", "Mono"))
+    if not HAS_CAIRO or not sans.exists() or not mono.exists() or not shutil.which("fc-scan"):
+        skip("fallback fonts", "needs cairo, fc-scan and the fonts of fonts-dejavu")
+        return
+    # a word that DejaVu Sans Mono lacks, and one that DejaVu Sans lacks too
+    words = [" plain", " \U0001f600\U0001f601", " more"] + [" words"] * 6
+    images, said = {}, {}
+    for name, files, word in (("both", [mono, sans], words[1]), ("one", [mono], words[1]), ("none", [mono, sans], " \u65e5\u672c")):
+        words[1] = word
+        with ResultFile(root / f"font-{name}.h5", words=words) as f:
+            f.sweep("patch_z_denoise_each", ("layer", "head", "position"))
+        result = subprocess.run([PATCHBAY, "report", root / f"font-{name}.h5", "-o", root / f"font-{name}", "--formats", "png,pdf,svg"],
+                                env=fonts_config(root / f"fonts-{name}", files), capture_output=True, text=True)
+        check(f"fonts: {name}", result.returncode == 0, result.stderr)
+        said[name] = result.stderr
+        images[name] = pixels(root / f"font-{name}/figures/0-0_patch_z_denoise_each-layer-position.png")
+    check("fonts: nothing to say where one has it", said["both"] == "", said)
+    check("fonts: said once", said["one"].count("U+1F600") == 1 and said["one"].count("\n") == 1, said["one"])
+    check("fonts: what no font has", said["none"].count("U+65E5") == 1 and "fonts-noto-cjk" in said["none"], said["none"])
+    check("fonts: another picture than boxes", images["both"].shape == images["one"].shape and (images["both"] != images["one"]).any())
+    rows = np.where((images["both"] != images["one"]).any((1, 2)))[0]
+    check("fonts: the rest is the same", len(rows) and np.ptp(rows) < images["both"].shape[0] / 4, rows)
 
 
 def test_odd_sizes(root):
@@ -341,6 +553,7 @@ def test_partial_and_several(root):
     out = report(root / "partial", root / "partial.h5")
     html = (out / "index.html").read_text()
     check("partial is said", "partial: not all of the experiment is here" in html and "(partial)" in (out / "summary.md").read_text())
+    check("partial: pairs", "not all of the experiment's pairs" in html and "Partial: not all pairs" in html)
     with ResultFile(root / "other.h5", seed=1) as f:
         f.sweep()
     result = run(root / "partial.h5", root / "other.h5", "-o", root / "both", "--formats", "svg")
@@ -371,10 +584,19 @@ def test_other_files(root):
     grid = "grid: {boxes: [3, 4], moves: [1, 2]}\noutput: out.h5\n"
     config.write_text("model: {path: data/boxbench}\ntask: {name: box, prompts: 4}\n" + grid)
     program("eval", config, "-o", root / "eval.h5")
+    shutil.copy(root / "eval.h5", root / "half.h5")
+    with h5py.File(root / "half.h5", "r+") as f:
+        f.attrs["complete"] = 0
+    words = (report(root / "half", root / "half.h5") / "summary.md").read_text()
+    check("a partial evaluation lacks prompts", "Partial: not all prompts of" in words and "not all of the experiment's prompts" in words
+          and "pairs" not in words, words)
     config.write_text("model: {path: data/boxbench}\ntask: {name: box, pairs: 2}\n"
                       "sweep: [{intervention: patch, site: z, positions: last}]\n" + grid)
     program("run", config, "-o", root / "run0.h5")
     program("run", config, "--set", "task.seed=1", "-o", root / "run1.h5")
+    program("run", config, "--set", "grid={moves: [1, 2]}", "--set", "task.boxes=3", "-o", root / "row.h5")
+    row = report(root / "row", root / "row.h5", more=("--vmax", ".0001234")) / "figures/0-0_patch_z_denoise_last-cells.svg"
+    check("a grid of one row: nothing beyond it", not outside(row), outside(row))
     program("compare", root / "run0.h5", root / "run1.h5", "--any-task", "-o", root / "cmp.h5")
     out = report(root / "eval", root / "eval.h5")
     with h5py.File(root / "eval.h5") as f:
@@ -385,7 +607,31 @@ def test_other_files(root):
     cells = cells_of(out / "figures/0-accuracy.svg")
     good = all(max(abs(a - b) for a, b in zip(rgb(cells[i][0]), colour(-x))) <= 1 for i, x in enumerate(accuracy))
     check("colours of cells", sorted(cells) == list(range(4)) and good, cells)
-    check("accuracy curves", (out / "figures/0-accuracy-curves.svg").exists())
+    config.write_text("model: {path: data/boxbench}\ntask: {name: dfa, mode: strict, prompts: 2}\n"
+                      "grid: {states: [3, 4], actions: [2, 3], steps: [2, 3]}\noutput: out.h5\n")
+    program("eval", config, "-o", root / "three.h5")
+    texts = [t.text for t in ET.parse(report(root / "three", root / "three.h5") / "figures/0-accuracy-curves.svg").getroot().iter(f"{SVG}text")]
+    check("accuracy curves: of two axes", texts[-5:] == ["states, actions", "3, 2", "3, 3", "4, 2", "4, 3"], texts)
+    with h5py.File(root / "eval.h5") as f:
+        values = np.stack([f[f"summary/accuracy{end}"][:].ravel() for end in ("", "_ci_low", "_ci_high")])
+    grid = ET.parse(out / "figures/0-accuracy.svg").getroot()
+    texts = [t.text for t in grid.iter(f"{SVG}text")]
+    want = [t for v, low, high in (100 * values).T for t in (f"{v:.0f}", f"{low:.0f}\u2013{high:.0f}")]
+    at = texts.index(want[0])
+    check("accuracy: intervals in the cells", texts[at:at + len(want)] == want and "accuracy (%)" in texts, (texts, want))
+    said = [[float(x) for x in re.findall(r"[\d.]+", t.split(": ")[1])] for _, t in cells.values()]
+    check("accuracy: intervals by hovering", np.allclose(said, 100 * values.T, rtol=5e-3) and cells[1][1].startswith("boxes 3, moves 2: "), cells)
+    curves = ET.parse(out / "figures/0-accuracy-curves.svg").getroot()
+    dots = [c for c in curves.iter(f"{SVG}circle") if c.find(f"{SVG}title") is not None]
+    check("accuracy curves", [float(c.findtext(f"{SVG}title").split()[1]) for c in dots] == [round(v, 4) for v in accuracy], dots)
+    check("accuracy curves: by name", {"boxes 3", "boxes 4"} <= {t.text for t in curves.iter(f"{SVG}text")})
+    check("accuracy curves: beside each other", len({c.get("cx") for c in dots}) == 4, dots)
+    lines = [re.findall(r"[\d.-]+", p.get("d")) for p in curves.iter(f"{SVG}path")]
+    whiskers = {(x0, float(y0) - float(y1)) for x0, y0, x1, y1 in (line for line in lines if len(line) == 4) if x0 == x1}
+    heights = {x: h for x, h in whiskers}
+    dots_at = [heights.get(c.get("cx"), 0) for c in dots]
+    span = values[2] - values[1]
+    check("accuracy curves: whiskers", min(dots_at) > 0 and np.allclose(np.array(dots_at) / dots_at[0], span / span[0], rtol=.01), (dots_at, span))
     out = report(root / "run0", root / "run0.h5")
     with h5py.File(root / "run0.h5") as f:
         effect = f["sweeps/0_patch_z_denoise_last/cells/effect"][:].reshape(4, -1)
@@ -396,14 +642,98 @@ def test_other_files(root):
         check("texts of tokens make the prompt", named == f["pairs/clean_text"].asstr()[0], named)
     said = [float(t.split(": ")[1].split(" ")[0]) for _, t in cells_of(out / "figures/0-0_patch_z_denoise_last-cells.svg").values()]
     check("the strongest head in each cell", np.allclose(said, effect[:, best], rtol=5e-4), (said, effect[:, best]))
+    with h5py.File(root / "cmp.h5", "r+") as f:
+        for name in ("gini_right", "gini_ci_low_right", "depth_share_right"):  # else all pairs are right
+            f[f"comparison/{name}"][...] = f[f"comparison/{name}"][...] / 2
     out = report(root / "cmp", root / "cmp.h5")
     with h5py.File(root / "cmp.h5") as f:
         share = f["comparison/depth_share"][:].ravel()
+        files, bins = f["comparison/depth_share"].shape
+        with open(out / "tables/0-measures.csv", encoding="utf-8", newline="") as table:
+            rows = list(csv.DictReader(table))
+        for pairs, end in (("all", ""), ("right", "_right")):
+            for name in ("gini", "n_cells", "cells_for_80", "depth_centre"):
+                here = [r for r in rows if r["measure"] == name and r["pairs"] == pairs]
+                got = [[float(r[k] or "nan") for r in here] for k in ("value", "ci_low", "ci_high")]
+                group = f["comparison"]
+                want = [group[name + part + end][:] if name + part + end in group else np.full(files, np.nan) for part in ("", "_ci_low", "_ci_high")]
+                check(f"csv of measures: {name}{end}", np.array_equal(got, want, equal_nan=True), (got, want))
+        check("csv of measures: of the model alone", [r["pairs"] for r in rows if r["measure"] == "right_share"] == ["all"] * files, rows)
+        with open(out / "tables/0-depth.csv", encoding="utf-8", newline="") as table:
+            rows = list(csv.DictReader(table))
+        got = np.array([float(r["share"]) for r in rows if r["pairs"] == "all"]).reshape(files, bins)
+        half = np.array([float(r["share"]) for r in rows if r["pairs"] == "right"]).reshape(files, bins)
+        check("csv of depth: right pairs", np.array_equal(half, f["comparison/depth_share_right"][:]) and (half != got).any())
+        low = [float(r["depth_low"]) for r in rows[:bins]]
+        check("csv of depth", np.array_equal(got, f["comparison/depth_share"][:]) and low == list(f["comparison/depth_low"][:])
+              and [r["file"] for r in rows[::bins]] == [str(root / f"run{i}.h5") for i in (0, 1)] * 2, rows[:2])
     titles = [float(t.text.split(": ")[1].split(" ")[0]) for t in ET.parse(out / "figures/0-depth.svg").getroot().iter(f"{SVG}title") if ": " in t.text]
     check("share by depth", np.allclose(titles, share[~np.isnan(share)], rtol=5e-4), (titles, share))
 
 
 # ---- what must not work -----------------------------------------------------------------------------------
+
+NUMBER = r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
+
+
+def same_figure(a, b):
+    """Whether two figures are one but for what another processor's rounding changes: values by some last digits, a p
+    by some flips, a colour by a step."""
+    parts = [re.split(rf"(#[0-9a-f]{{6}}|p_fwer {NUMBER}|{NUMBER})", text) for text in (a, b)]
+    if len(parts[0]) != len(parts[1]) or parts[0][::2] != parts[1][::2]:
+        return "other marks or texts"
+    for x, y in zip(parts[0][1::2], parts[1][1::2]):
+        if x[0] == "#" or y[0] == "#":
+            good = x[0] == y[0] and max(abs(p - q) for p, q in zip(rgb(x), rgb(y))) <= 2
+        elif x.startswith("p_fwer ") or y.startswith("p_fwer "):
+            good = x[:7] == y[:7] and abs(float(x[7:]) - float(y[7:])) <= .05 * float(y[7:])
+        else:
+            good = abs(float(x) - float(y)) <= 2e-3 * abs(float(y)) + 2e-6
+        if not good:
+            return f"{x}, not {y}"
+    return ""
+
+
+def test_readme(root):
+    """The README's figure is what `make demo` makes of its first sweep."""
+    if SANITIZED:
+        skip("README's figure", "the demo takes minutes in a sanitizer build")
+        return
+    config = Path("configs/box-demo.yaml").read_text()
+    sweep = re.search(r"^ +- (\{.*\})$", config, re.M)[1]
+    kept = re.search(r"!\[.*\]\((docs/.*-heads\.svg)\)", Path("README.md").read_text())[1]
+    program("run", "configs/box-demo.yaml", "--set", f"sweep=[{sweep}]", "--set", "readings=none", "-o", root / "demo.h5")
+    made = next((report(root / "demo", root / "demo.h5") / "figures").glob("0-0_*-heads.svg")).read_text()
+    there = Path(kept).read_text()
+    problem = "" if made == there else same_figure(made, there)
+    check(f"{kept} is what the program makes (else: make demo, and copy it from build/demo/report/figures)", not problem, problem)
+    check("another figure is seen to be one", same_figure(made.replace("restoration<", "effect<"), there) and same_figure(made.replace("#67001f", "#053061"), there)
+          and same_figure(made.replace("L1H6: 0.9", "L1H6: 0.8"), there))
+
+
+def test_parts(root):
+    """A part, and a shard, are no results: what to do instead is said."""
+    config = root / "parts.yaml"
+    config.write_text("model: {path: data/boxbench}\ntask: {name: box, boxes: 3, moves: 2, pairs: 4}\nengine: {chunk: 2}\nreadings: none\n"
+                      "sweep: [{intervention: patch, site: z, positions: last}]\noutput: out.h5\n")
+    program("run", config, "-o", root / "whole.h5", "--shard", "0/2")
+    shard = root / "whole.shard-0-of-2.h5"
+    result = run(shard, "-o", root / "of-a-part", "--formats", "svg")
+    check("a shard", result.returncode == 2 and "patchbay merge" in result.stderr, result.stderr)
+    # A shard holds its parts as groups, in the layout of part files.
+    part = root / "whole.h5.parts/chunk-00000.h5"
+    part.parent.mkdir()
+    with h5py.File(shard) as f, h5py.File(part, "w") as to:
+        group = next(g for g in f["chunks"].values())
+        for name, value in group.attrs.items():
+            to.attrs[name] = value
+        for name in group:
+            group.copy(name, to)
+    for verb in ("report", "top"):
+        result = subprocess.run([PATCHBAY, verb, part, *(("-o", root / "of-a-part") if verb == "report" else ())], capture_output=True, text=True)
+        check(f"{verb} of a part", result.returncode == 2 and "a part of a run" in result.stderr and "run again" in result.stderr, result.stderr)
+    check("nothing left of them", not (root / "of-a-part").exists())
+
 
 def damage(root):
     """(name, change of an open file)."""
@@ -525,8 +855,8 @@ def test_size_and_speed(root):
 def main():
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        for test in (test_heat_map, test_png, test_kinds, test_numbers, test_hostile_text, test_odd_sizes, test_from_the_end, test_too_large,
-                     test_partial_and_several, test_other_files, test_damage, test_folders, test_size_and_speed):
+        for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_titles, test_rounding, test_sets, test_numbers, test_hostile_text, test_fonts, test_odd_sizes, test_from_the_end, test_too_large,
+                     test_partial_and_several, test_other_files, test_readme, test_parts, test_damage, test_folders, test_size_and_speed):
             start = time.monotonic()
             try:
                 test(root)
