@@ -40,6 +40,22 @@ function facts(s, cell) {
 	table.append(body);
 	return table;
 }
+/* Means of the other metrics, and of the base runs. */
+function otherFacts(s, cell) {
+	if (!s.others.size) return null;
+	const cells = (head, ...texts) => el("tr", {}, head, ...texts.map((text) => el("td", {text}))), body = el("tbody");
+	const base = (m, side, k) => m.base && m.base[side] ? num(unpack(m.base[side])[k]) : "–";
+	for (const [name, m] of s.others) {
+		const head = el("th", {scope: "row", title: m.title, text: (name.startsWith("candidate_") ? m.title : name) + (m.units === "1" ? "" : ` (${unitOf(m.units).trim()})`)});
+		const row = cells(head, num(figure(s, name, cell, false)), base(m, "clean", 0), base(m, "corrupted", 0));
+		if (s.right) for (const text of [hasRight(s, name) ? num(figure(s, name, cell, true)) : "–", base(m, "clean", 1), base(m, "corrupted", 1)]) row.append(el("td", {text}));
+		row.dataset.metric = name;
+		body.append(row);
+	}
+	const heads = ["mean", "clean", "corrupted"], head = el("tr", {}, el("th"));
+	for (const of of s.right ? ["all", "right"] : ["all"]) for (const text of heads) head.append(el("th", {scope: "col", text: text === "mean" ? `${of} pairs` : text}));
+	return el("div", {id: "others"}, el("h3", {text: "Other metrics: means, beside those of the prompts without intervention"}), el("div", {class: "scroll"}, el("table", {}, el("thead", {}, head), body)));
+}
 /* The same head in a sweep by position. */
 function besidePositions(s, cell) {
 	const layer = valueOf(s, "layer", cell), head = valueOf(s, "head", cell) ?? valueOf(s, "kv_head", cell);
@@ -57,6 +73,8 @@ function drawDetail() {
 	const s = sweepNow(), box = $("detail"), cell = state.cell;
 	if (cell < 0) { box.replaceChildren(); return; }
 	const parts = [el("div", {}, el("h3", {id: "chosen", text: label(s, cell)}), facts(s, cell))];
+	const others = otherFacts(s, cell);
+	if (others) parts.push(others);
 	const values = pairValues(s, cell);
 	if (values) {
 		const right = unpack(s.file.pairs.right), base = unpack(s.noise ? s.file.pairs.ld : s.file.pairs.ldCorrupted);

@@ -10,6 +10,7 @@ function textOf(sweep, cell, right) {
 		lines.push(`${METRICS.restoration.title(sweep)} ${num(f("restoration") + s)}${interval(f("restoration_ci_low") + s, f("restoration_ci_high") + s)}`);
 	}
 	lines.push(`effect ${num(effect)}${interval(f("ci_low"), f("ci_high"))} logits`);
+	if (sweep.others.has(state.metric)) lines.push(otherText(sweep, state.metric, cell, right));
 	const base = unpack(sweep.noise ? sweep.file.pairs.ld : sweep.file.pairs.ldCorrupted);
 	const use = unpack(sweep.file.pairs.right), kept = [...base].filter((x, i) => !right || use[i]);
 	if (f("n_pairs") === kept.length) lines.push(`LD ${num(kept.reduce((a, b) => a + b, 0) / kept.length + effect)} (mean of ${kept.length} pairs)`);
@@ -17,11 +18,11 @@ function textOf(sweep, cell, right) {
 	return lines.join("\n");
 }
 /* A sweep as what a map shows (page_heat.js), in the view and the number that are chosen. */
-function sourceOf(sweep, scale) {
+function sourceOf(sweep, [low, high]) {
 	const metric = state.metric, right = state.right, layout = layoutOf(sweep, state.view);
 	return {
 		sweep, layout, name: sweep.title, title: (D.files.length > 1 ? `${sweep.file.label}: ` : "") + sweep.title,
-		low: METRICS[metric].sequential ? 0 : -scale, high: scale, quantity: METRICS[metric].title(sweep), said: $("said"),
+		low, high, quantity: metricOf(sweep, metric).title(sweep), said: $("said"),
 		value: (cell) => shown(sweep, metric, cell, right),
 		text: (cell) => textOf(sweep, cell, right),
 		outlined: (cell) => figure(sweep, "p_fwer", cell, right) < .05,
@@ -55,7 +56,7 @@ function drawControls() {
 		select("sweep", all, `${state.file}.${state.sweep}`, (v) => choose(...v.split(".").map(Number))),
 		select("beside it", [["", "nothing"], ...all.filter((o) => o[0] !== `${state.file}.${state.sweep}`)], state.other, (v) => { state.other = v; draw(); }),
 		select("map", viewsOf(s).length ? viewsOf(s) : [["", "none: see the table"]], state.view, (v) => { state.view = v; draw(); }),
-		select("number", metricsOf(s).map((m) => [m, METRICS[m].title(s)]), state.metric, (v) => { state.metric = v; draw(); }),
+		select("number", metricsOf(s).map((m) => [m, metricOf(s, m).title(s)]), state.metric, (v) => { state.metric = v; draw(); }),
 		select("over", [["all", "all pairs"], ["right", "pairs the model is right about"]], state.right ? "right" : "all", (v) => { state.right = v === "right"; draw(); }));
 	["sweep", "other", "view", "metric", "over"].forEach((name, i) => { form.querySelectorAll("select")[i].name = name; });
 	const opposite = all.find((o) => { const [f, k] = o[0].split(".").map(Number), t = D.files[f].sweeps[k]; return f === state.file && t.noise !== s.noise && t.title.replace(/denoise|noise/, "") === s.title.replace(/denoise|noise/, ""); });
@@ -74,13 +75,15 @@ function drawMaps() {
 	}
 	if (fit.length < sweeps.length) box.append(el("p", {class: "note", text: "The other sweep has no such map."}));
 	/* One scale for all. */
-	let scale = 0;
-	for (const s of fit) each(s, (cell) => { const x = Math.abs(shown(s, state.metric, cell, state.right)); if (x > scale && Number.isFinite(x)) scale = x; });
+	const values = [];
+	for (const s of fit) each(s, (cell) => values.push(shown(s, state.metric, cell, state.right)));
+	const scale = scaleOf(values, metricOf(fit[0], state.metric));
 	const width = box.clientWidth;
 	for (const s of fit) {
-		const map = new HeatMap(sourceOf(s, scale || 1), fit.length > 1 && width > 800 ? width / 2 - 24 : width - 6);
+		const map = new HeatMap(sourceOf(s, scale), fit.length > 1 && width > 800 ? width / 2 - 24 : width - 6);
 		maps.push(map);
 		box.append(map.node);
 	}
-	if (state.right && !sweepNow().right) box.append(el("p", {class: "note", text: "Figures over the right pairs are not in this page for so large a sweep; these are over all pairs."}));
+	if (state.right && !hasRight(sweepNow(), state.metric)) box.append(el("p", {class: "note", text: "Figures over the right pairs are not in this page for so large a sweep; these are over all pairs."}));
+	if (sweepNow().metricsLeft.length) box.append(el("p", {class: "note", text: `Not in this page for so large a sweep: means of ${sweepNow().metricsLeft.join(", ")}. The file has them.`}));
 }

@@ -26,6 +26,29 @@ void pb_pack_append(struct pb_packer *p, json_t *list, json_t *value);
 json_t *pb_pack_text(const char *text);
 json_t *pb_pack_texts(struct pb_packer *p, const char *const *texts, size_t n);
 
+/* ---- cells of a sweep (page_cells.c) -----------------------------------------------------------
+ */
+
+#define PB_N_PAGE_NEEDED 5 /* columns of a big sweep */
+
+struct pb_page_cells {
+	size_t n;
+	int32_t *index; /* [n] which cells the page has; NULL: all, in order */
+	bool big;       /* float32, and over all pairs alone */
+};
+/* Those whose columns fit into `room` bytes. Freed by pb_page_cells_free whatever is returned. */
+enum pb_status pb_page_cells_choose(struct pb_page_cells *cells, const struct pb_shown_sweep *w,
+				    size_t room, struct pb_error *err);
+void pb_page_cells_free(struct pb_page_cells *cells);
+/* A column of the sweep, [n_cells], at these cells: float64, or float32 where it is big. */
+json_t *pb_pack_cells(struct pb_packer *p, const double *values, const struct pb_page_cells *cells);
+
+/* Means of other metrics than the logit difference where the file has some, as sweep["metrics"];
+ * what did not fit, by name, as sweep["metricsLeft"] (page_metrics.c). */
+enum pb_status pb_pack_metrics(struct pb_packer *p, const struct pb_subject *s, size_t index,
+			       const struct pb_page_cells *cells, json_t *sweep,
+			       struct pb_error *err);
+
 /* What the readings say of heads, as file["readings"] (page_readings.c). */
 enum pb_status pb_pack_readings(struct pb_packer *p, const struct pb_subject *s, json_t *file,
 				struct pb_error *err);

@@ -10,6 +10,13 @@ for (const file of D.files) {
 			sweep.at = new Map();
 			sweep.index.forEach((cell, i) => sweep.at.set(cell, i));
 		}
+		/* Other metrics are columns like the others, and say what they are. */
+		sweep.others = new Map();
+		for (const m of sweep.metrics) {
+			sweep.others.set(m.name, m);
+			sweep.all[m.name] = m.all;
+			if (m.right && sweep.right) sweep.right[m.name] = m.right;
+		}
 		let stride = sweep.cells;
 		for (const axis of sweep.axes) {
 			axis.values = unpack(axis.values);
@@ -22,14 +29,24 @@ for (const file of D.files) {
 const axisOf = (sweep, kind) => sweep.axes.find((a) => a.kind === kind);
 const stepOf = (axis, cell) => Math.floor(cell / axis.stride) % axis.n;
 const valueOf = (sweep, kind, cell) => { const a = axisOf(sweep, kind); return a ? a.values[stepOf(a, cell)] : undefined; };
+const hasRight = (sweep, name) => Boolean(sweep.right && sweep.right[name]);
+/* Over the right pairs where the page has them, else over all. */
 function column(sweep, name, right) {
-	const columns = right && sweep.right ? sweep.right : sweep.all;
+	const columns = right && hasRight(sweep, name) ? sweep.right : sweep.all;
 	return columns && columns[name] ? unpack(columns[name]) : null;
 }
 function figure(sweep, name, cell, right) {
 	const values = column(sweep, name, right), at = sweep.at ? sweep.at.get(cell) : cell;
 	return values && at !== undefined ? values[at] : NaN;
 }
+/* A cell's mean of another metric, and the base runs': "0.91 (without intervention: clean 0.95 ...)". */
+function otherText(sweep, name, cell, right) {
+	const m = sweep.others.get(name), base = ["clean", "corrupted"].filter((side) => m.base && m.base[side]);
+	const what = right && !hasRight(sweep, name) ? ", over all pairs" : "";
+	return `${m.title}: ${num(figure(sweep, name, cell, right))}${unitOf(m.units)}${what}`
+		+ (base.length ? ` (without intervention: ${base.map((side) => `${side} ${num(unpack(m.base[side])[right ? 1 : 0])}`).join(", ")})` : "");
+}
+const unitOf = (units) => units === "1" ? "" : units === "logit" ? " logits" : units === "nat" ? " nats" : ` ${units}`;
 const shift = (sweep) => sweep.noise ? -1 : 0;
 const METRICS = {
 	restoration: {title: (s) => s.noise ? "restoration − 1" : "restoration", low: "restoration_ci_low", high: "restoration_ci_high"},
@@ -38,13 +55,30 @@ const METRICS = {
 	p_fwer: {title: () => "−log10 p_fwer", sequential: true},
 	n_pairs: {title: () => "pairs", sequential: true},
 };
+/* What is known of a number that maps show: its title, and whether its scale has no negative side;
+ * that of another metric is where its values are. */
+function metricOf(sweep, name) {
+	const m = sweep.others.get(name);
+	return METRICS[name] || {title: () => m.title + (m.units === "1" ? "" : ` (${unitOf(m.units).trim()})`), anywhere: true};
+}
+/* The ends of a scale for these values: around 0 where both signs can be, else from 0, or from the
+ * least where all are below 0. */
+function scaleOf(values, {sequential, anywhere}) {
+	let low = Infinity, high = -Infinity;
+	for (const x of values) if (Number.isFinite(x)) { low = Math.min(low, x); high = Math.max(high, x); }
+	if (low > high) return [0, 1];
+	if (anywhere && high <= 0 && low < 0) return [low, high];
+	if (sequential || (anywhere && low >= 0)) return [0, high > 0 ? high : 1];
+	const most = Math.max(-low, high);
+	return [-(most || 1), most || 1];
+}
 function shown(sweep, metric, cell, right) {
 	const x = figure(sweep, metric, cell, right);
 	if (metric === "restoration") return x + shift(sweep);
 	return metric === "p_fwer" ? -Math.log10(x) : x;
 }
 function metricsOf(sweep) {
-	return Object.keys(METRICS).filter((m) => (m !== "restoration" || sweep.byRestoration) && sweep.all && sweep.all[m]);
+	return Object.keys(METRICS).filter((m) => (m !== "restoration" || sweep.byRestoration) && sweep.all && sweep.all[m]).concat([...sweep.others.keys()]);
 }
 
 function label(sweep, cell) {

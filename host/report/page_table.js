@@ -60,7 +60,8 @@ const ROWS = 200;
 function drawTable() {
 	const s = sweepNow(), {unknown, keep} = matcher(state.filter, s), cells = [];
 	const shownAs = (name) => (cell) => figure(s, name, cell, state.right) + (name === "restoration" ? shift(s) : 0);
-	const columns = COLUMNS.filter(([name]) => column(s, name, state.right)).map(([name, text]) => ({key: name, title: name === "restoration" ? METRICS.restoration.title(s) : text,
+	const other = s.others.has(state.metric) ? [[state.metric, state.metric]] : [];
+	const columns = [...COLUMNS, ...other].filter(([name]) => column(s, name, state.right)).map(([name, text]) => ({key: name, title: name === "restoration" ? METRICS.restoration.title(s) : text,
 		value: shownAs(name), text: (cell) => num(shownAs(name)(cell)), rising: ["p_value", "p_fwer", "q_bh"].includes(name)}));
 	each(s, (cell) => { if (!Number.isNaN(figure(s, "effect", cell, state.right)) && keep(cell)) cells.push(cell); });
 	$("count").textContent = (unknown.length ? `not a number of this table: ${unknown.join(" ")}; ` : "") + `${cells.length} of ${s.cells} cells` + (cells.length > ROWS ? `, the first ${ROWS} shown` : "") + (s.index ? ` (the ${s.index.length} strongest are in this page)` : "");

@@ -1,24 +1,20 @@
 #!/usr/bin/env python3
-"""The report's page in a real browser, driven through the DevTools protocol over a pipe: no console error,
-hover and click and keys do what they should, numbers shown are the file's. Skipped without Chromium.
+"""The report's page in a real browser (browser.py): no console error, hover and click and keys do what they
+should, numbers shown are the file's. Skipped without Chromium.
 
     tests/report/test_page.py        PATCHBAY: the binary; CHROMIUM: the browser; PB_SCREENSHOTS: a folder
                                      for pictures of the page at 1280 and 400 pixels, light and dark
 """
-import base64
-import json
 import os
-import select
-import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from browser import Browser, find_browser
 from result_files import ResultFile
 
 PATCHBAY = os.environ.get("PATCHBAY", "build/release/patchbay")
@@ -32,115 +28,6 @@ def check(name, good, detail=""):
     failed += not good
     if not good:
         print(f"FAILED {name}: {detail}", flush=True)
-
-
-def find_browser():
-    for name in filter(None, (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")):
-        if shutil.which(name):
-            return shutil.which(name)
-    return None
-
-
-class Browser:
-    """One tab of a headless browser; messages are JSON ended by a NUL, on the pipes 3 and 4."""
-
-    def __init__(self, program, folder):
-        there, here = os.pipe(), os.pipe()
-        self.out, self.inp, self.buffer, self.number, self.events = there[1], here[0], b"", 0, []
-
-        def pipes():
-            # 3 and 4 may be among our own pipes: both are first moved out of the way.
-            a, b = os.dup(there[0]), os.dup(here[1])
-            high = [os.dup2(fd, n) for fd, n in ((a, 20), (b, 21))]
-            os.dup2(high[0], 3)
-            os.dup2(high[1], 4)
-        self.process = subprocess.Popen(
-            [program, "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-             "--disable-dev-shm-usage", "--no-first-run", f"--user-data-dir={folder}", "about:blank"],
-            preexec_fn=pipes, close_fds=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        os.close(there[0])
-        os.close(here[1])
-        self.session = None
-        target = self.send("Target.createTarget", url="about:blank")["targetId"]
-        self.session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log"):
-            self.send(f"{domain}.enable")
-
-    def receive(self, limit=30):
-        end = time.monotonic() + limit
-        while b"\0" not in self.buffer:
-            ready, _, _ = select.select([self.inp], [], [], max(0, end - time.monotonic()))
-            data = os.read(self.inp, 1 << 20) if ready else b""
-            if not data:
-                raise RuntimeError("the browser does not answer")
-            self.buffer += data
-        message, self.buffer = self.buffer.split(b"\0", 1)
-        return json.loads(message)
-
-    def send(self, method, **params):
-        self.number += 1
-        message = {"id": self.number, "method": method, "params": params}
-        if self.session:
-            message["sessionId"] = self.session
-        os.write(self.out, json.dumps(message).encode() + b"\0")
-        while True:
-            answer = self.receive()
-            if answer.get("id") == self.number:
-                if "error" in answer:
-                    raise RuntimeError(f"{method}: {answer['error']}")
-                return answer["result"]
-            self.events.append(answer)
-
-    def js(self, code):
-        result = self.send("Runtime.evaluate", expression=code, returnByValue=True)
-        if "exceptionDetails" in result:
-            raise RuntimeError(f"{code}: {result['exceptionDetails']}")
-        return result["result"].get("value")
-
-    def open(self, path):
-        self.events.clear()
-        self.send("Page.navigate", url=path.as_uri())
-        end = time.monotonic() + 20
-        while not any(e.get("method") == "Page.loadEventFired" for e in self.events) and time.monotonic() < end:
-            self.events.append(self.receive())
-
-    def errors(self):
-        self.js("1")
-        bad = [e for e in self.events if e.get("method") == "Runtime.exceptionThrown"
-               or (e.get("method") == "Log.entryAdded" and e["params"]["entry"]["level"] in ("error", "warning"))
-               or (e.get("method") == "Runtime.consoleAPICalled" and e["params"]["type"] in ("error", "warning", "assert"))]
-        return [json.dumps(e["params"])[:400] for e in bad]
-
-    def size(self, width, height=900, dark=False):
-        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-        self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
-        self.js("new Promise((f) => requestAnimationFrame(() => requestAnimationFrame(f)))")
-
-    def mouse(self, kind, x, y, **more):
-        self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
-
-    def click(self, x, y):
-        self.mouse("mousePressed", x, y, button="left", clickCount=1)
-        self.mouse("mouseReleased", x, y, button="left", clickCount=1)
-
-    def key(self, name):
-        for kind in ("keyDown", "keyUp"):
-            self.send("Input.dispatchKeyEvent", type=kind, key=name, code=name,
-                      windowsVirtualKeyCode={"Enter": 13, "Escape": 27, "ArrowRight": 39, "ArrowDown": 40}[name],
-                      **({"text": "\r"} if name == "Enter" and kind == "keyDown" else {}))
-
-    def picture(self, path):
-        height = self.js("document.documentElement.scrollHeight")
-        width = self.js("innerWidth")
-        data = self.send("Page.captureScreenshot", captureBeyondViewport=True,
-                         clip={"x": 0, "y": 0, "width": width, "height": height, "scale": 1})["data"]
-        Path(path).write_bytes(base64.b64decode(data))
-
-    def close(self):
-        self.process.terminate()
-        self.process.wait(10)
-        os.close(self.out)
-        os.close(self.inp)
 
 
 def report(folder, *files, more=()):
@@ -280,6 +167,82 @@ def test_parts(browser, path):
     check("no errors with parts", not browser.errors(), browser.errors())
 
 
+def choose(browser, form, name, value):
+    browser.js(f"(() => {{ const s = document.querySelector('#{form} select[name={name}]'); s.value = '{value}'; s.dispatchEvent(new Event('change')); }})()")
+
+
+def hover(browser, cell, which=0):
+    browser.mouse("mouseMoved", *place(browser, cell, which))
+    return browser.js("document.getElementById('tip').hidden ? '' : document.getElementById('tip').textContent").split("\n")
+
+
+def mean(raw, rows):
+    """Over pairs, without what does not apply."""
+    return np.nanmean(raw[rows].astype("f8"), 0).ravel()
+
+
+def test_metrics(browser, path, root):
+    """Means of other metrics: maps, hover, the panel, the table; of all and of the right pairs; from the end."""
+    browser.open(path)
+    with h5py.File(root / "metrics.h5") as f:
+        group, right = f["sweeps/0_patch_z_denoise_all"], f["pairs/right"][:] == 1
+        every = np.ones(6, bool)
+        means = {(n, over): mean(group[n][:], rows) for n in METRICS if n != "candidate_logits" for over, rows in (("all", every), ("right", right))}
+        for k in range(3):
+            for over, rows in (("all", every), ("right", right)):
+                means[f"candidate_{k}", over] = mean(group["candidate_logits"][..., k], rows)
+        stored = {n: group[f"summary/{n}_mean"][:].ravel() for n in METRICS if n != "candidate_logits"}
+        base = {(n, side, over): f[f"base/{side}/{n}"][:].astype("f8")[rows].mean() for n in ("prob_answer", "prob_foil", "rank_answer")
+                for side in ("clean", "corrupted") for over, rows in (("all", every), ("right", right))}
+        base.update({("prob_diff", *k[1:]): base["prob_answer", *k[1:]] - base["prob_foil", *k[1:]] for k in list(base)})
+    names = [n for n, over in means if over == "all"]
+    offered = browser.js("[...document.querySelectorAll('#controls select[name=metric] option')].map((o) => o.value)")
+    check("metrics: offered", set(names) <= set(offered), offered)
+    for name in names:
+        for over in ("all", "right"):
+            choose(browser, "controls", "metric", name)
+            choose(browser, "controls", "over", over)
+            values = browser.js(f"Array.from({{length: 12}}, (_, c) => patchbay.maps[0].source.value(c))")
+            check(f"metrics: {name} over {over}", np.allclose(values, means[name, over], rtol=1e-12), (values, means[name, over]))
+            if over == "all" and name in stored:
+                check(f"metrics: {name} is the file's", np.array_equal(values, stored[name]), values)
+            line = next((t for t in hover(browser, 6) if "(without" in t or (name, "clean", over) not in base and t.startswith(name[:2])), "")
+            if (name, "clean", over) in base:
+                got, wanted = figures(line.split(": ", 1)[1].replace(")", " ")), [means[name, over][6], base[name, "clean", over], base[name, "corrupted", over]]
+                check(f"metrics: hover {name} over {over}", len(got) == 3 and all(map(near, got, wanted)), (line, wanted))
+            else:
+                said = " ".join(hover(browser, 6))
+                check(f"metrics: hover {name} over {over}", any(near(x, means[name, over][6]) for x in figures(said)), said)
+    check("metrics: the scale holds all", browser.js("[patchbay.maps[0].source.low, patchbay.maps[0].source.high]") == [0, max(means["candidate_2", "right"])])
+    title = browser.js("[...document.querySelectorAll('#controls select[name=metric] option')].slice(-3).map((o) => o.textContent)")
+    check("metrics: candidates by token where pairs share it", "word2" in title[0] and "word3" in title[1] and "word" not in title[2], title)
+    browser.click(*place(browser, 6))
+    rows = {r[0]: r[1:] for r in browser.js("[...document.querySelectorAll('#others tbody tr')].map((r) => [r.dataset.metric, ...[...r.querySelectorAll('td')].map((d) => d.textContent)])")}
+    for name in names:
+        wanted = [x for over in ("all", "right") for x in (means[name, over][6], base.get((name, "clean", over)), base.get((name, "corrupted", over)))]
+        got = rows.get(name, [])
+        check(f"metrics: panel {name}", len(got) == 6 and all((g == "\u2013") if w is None else near(figures(g)[0], w) for g, w in zip(got, wanted)), (got, wanted))
+    choose(browser, "controls", "metric", "kl_donor")
+    choose(browser, "controls", "over", "all")
+    browser.js("document.querySelector('[data-sort=kl_donor]').click()")
+    order = browser.js("[...document.querySelectorAll('#cells tbody tr')].map((r) => Number(r.dataset.cell))")
+    check("metrics: the table sorts by it", order == sorted(range(12), key=lambda c: -means["kl_donor", "all"][c]), order)
+    check("metrics: the filter knows it", len(filtered(browser, "rank_answer>0.5")[0]) == int((means["rank_answer", "all"] > .5).sum()))
+    filtered(browser, "")
+    browser.js("patchbay.choose(0, 1)")
+    with h5py.File(root / "metrics.h5") as f:
+        raw, length = f["sweeps/1_patch_z_denoise_each/prob_answer"][:].astype("f8"), f["pairs/length"][:]
+        lined = np.full_like(raw, np.nan)
+        for i, n in enumerate(length):
+            lined[i, ..., 8 - n:] = raw[i, ..., :n]
+        wanted = mean(lined, right)
+    choose(browser, "controls", "metric", "prob_answer")
+    choose(browser, "controls", "over", "right")
+    values = browser.js("Array.from({length: 96}, (_, c) => patchbay.maps[0].source.value(c))")
+    check("metrics: from the end, over the right pairs", np.allclose(values, wanted, rtol=1e-12), (values, wanted))
+    check("metrics: no errors", not browser.errors(), browser.errors())
+
+
 def test_pairs(browser):
     browser.js("const n = document.getElementById('pair-number'); n.value = 2; n.dispatchEvent(new Event('change'))")
     for side in ("clean", "corrupted"):
@@ -310,7 +273,13 @@ def test_looks(browser, path, name):
     check(f"{name}: no errors", not browser.errors(), browser.errors())
 
 
+METRICS = ("prob_answer", "prob_foil", "prob_diff", "rank_answer", "kl_donor", "candidate_logits")
+
+
 def make_files(root):
+    with ResultFile(root / "metrics.h5", equal=False, seed=5) as f:
+        f.sweep(metrics=METRICS)
+        f.sweep("patch_z_denoise_each", ("layer", "head", ("position_from_end", np.arange(-8, 0, dtype="i4"))), metrics=("prob_answer",))
     with ResultFile(root / "page.h5") as f:
         f.sweep()
         f.sweep("patch_z_noise_all")
@@ -342,7 +311,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         make_files(root)
-        pages = {n: report(root / n, root / f"{n}.h5") for n in ("page", "parts", "evil", "xl")}
+        pages = {n: report(root / n, root / f"{n}.h5") for n in ("page", "parts", "evil", "xl", "metrics")}
         pages["both"] = report(root / "both", root / "page.h5", root / "xl.h5", more=("--compare",))
         browser = Browser(program, root / "browser")
         try:
@@ -354,6 +323,7 @@ def main():
             test_pairs(browser)
             test_filters(browser)
             test_parts(browser, pages["parts"])
+            test_metrics(browser, pages["metrics"], root)
             for n, path in pages.items():
                 browser.open(path)
                 test_looks(browser, path, n)
