@@ -23,8 +23,8 @@ function num(x, digits = 4) {
 	if (x === undefined || x === null || Number.isNaN(x)) return "–";
 	if (x === 0) return "0";
 	const size = Math.abs(x);
-	const text = size < 1e-4 || size >= 1e6 ? x.toExponential(2) : String(Number(x.toPrecision(digits)));
-	return text.replace("-", "−");
+	const text = size < 1e-4 || size >= 1e6 ? x.toExponential(digits - 1) : String(Number(x.toPrecision(digits)));
+	return text.replace(/-/g, "−");
 }
 const interval = (low, high) => Number.isNaN(low) || low === undefined ? "" : ` [${num(low)}, ${num(high)}]`;
 
@@ -55,6 +55,11 @@ function svg(name, props, ...children) {
 	return node;
 }
 
+/* Whether a section and its link are there. */
+function reveal(id, there) {
+	$(id).hidden = !there;
+	document.querySelector(`nav a[href="#${id}"]`).hidden = !there;
+}
 /* ---- colours ------------------------------------------------------------------------------------------ */
 
 /* The table of palette.c. */

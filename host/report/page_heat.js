@@ -6,7 +6,7 @@
  *   text(cell)      hover text, lines; a place without a cell is given as -1
  *   low, high       the ends of the scale; diverging: low is -high, red above zero and blue below it
  *   quantity        beside the colour bar
- *   outlined(cell)  whether it has a black frame
+ *   outlined(cell)  whether it has a frame
  *   chosen()        the place that is chosen, -1: none
  *   choose(cell, focused)  what choosing does; focused: the map has the keyboard
  *   said            the element where the keyboard's cell is said */
@@ -84,10 +84,11 @@ class HeatMap {
 			return;
 		}
 		const rgb = this.colour(value);
+		const light = .299 * rgb[0] + .587 * rgb[1] + .114 * rgb[2];
 		c.fillStyle = `rgb(${rgb})`;
 		c.fillRect(x, y, this.w, this.h);
 		if (this.w >= 30) {
-			c.fillStyle = .299 * rgb[0] + .587 * rgb[1] + .114 * rgb[2] > 140 ? "#000" : "#fff";
+			c.fillStyle = light > 140 ? "#000" : "#fff";
 			c.font = "10px sans-serif";
 			c.textAlign = "center";
 			c.textBaseline = "middle";
@@ -95,7 +96,7 @@ class HeatMap {
 			c.fillText((size >= 9.95 ? value.toFixed(0) : size >= .995 ? value.toFixed(1) : value.toFixed(2)).replace("-0.00", "0.00").replace("-", "−"), x + this.w / 2, y + this.h / 2 + .5);
 		}
 		if (this.source.outlined(cell)) {
-			c.strokeStyle = "#000";
+			c.strokeStyle = light > 70 ? "#000" : "#fff"; /* seen on the darkest blue and red too */
 			c.lineWidth = 1.5;
 			c.strokeRect(x + 1, y + 1, this.w - 2, this.h - 2);
 		}

@@ -49,6 +49,10 @@ enum pb_status pb_pack_metrics(struct pb_packer *p, const struct pb_subject *s, 
 			       const struct pb_page_cells *cells, json_t *sweep,
 			       struct pb_error *err);
 
+/* An evaluation's grids, as file["grids"] (page_evaluation.c). */
+enum pb_status pb_pack_evaluation(struct pb_packer *p, struct pb_subject *s, json_t *file,
+				  struct pb_error *err);
+
 /* What the readings say of heads, as file["readings"] (page_readings.c). */
 enum pb_status pb_pack_readings(struct pb_packer *p, const struct pb_subject *s, json_t *file,
 				struct pb_error *err);

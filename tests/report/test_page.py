@@ -37,9 +37,9 @@ def report(folder, *files, more=()):
     return folder / "index.html"
 
 
-def place(browser, cell, which=0):
+def place(browser, cell, which=0, maps="maps"):
     """Client coordinates of a cell on a map, scrolled into view."""
-    return browser.js(f"""(() => {{ const m = patchbay.maps[{which}], i = m.layout.cells.indexOf({cell});
+    return browser.js(f"""(() => {{ const m = patchbay.{maps}[{which}], i = m.layout.cells.indexOf({cell});
         m.canvas.scrollIntoView({{block: 'center'}}); const [x, y] = m.corner(i), b = m.canvas.getBoundingClientRect();
         return [b.left + x + m.w / 2, b.top + y + m.h / 2]; }})()""")
 
@@ -171,8 +171,8 @@ def choose(browser, form, name, value):
     browser.js(f"(() => {{ const s = document.querySelector('#{form} select[name={name}]'); s.value = '{value}'; s.dispatchEvent(new Event('change')); }})()")
 
 
-def hover(browser, cell, which=0):
-    browser.mouse("mouseMoved", *place(browser, cell, which))
+def hover(browser, cell, which=0, maps="maps"):
+    browser.mouse("mouseMoved", *place(browser, cell, which, maps))
     return browser.js("document.getElementById('tip').hidden ? '' : document.getElementById('tip').textContent").split("\n")
 
 
@@ -243,6 +243,79 @@ def test_metrics(browser, path, root):
     check("metrics: no errors", not browser.errors(), browser.errors())
 
 
+def test_evaluation(browser, path, root):
+    """A grid of three axes: each figure of each cell at hover and in the panel, why a cell is not there, keys."""
+    browser.open(path)
+    browser.size(1280)
+    sections = browser.js("['explore', 'top', 'pairs', 'evaluation', 'comparison'].map((i) => getComputedStyle(document.getElementById(i)).display !== 'none')")
+    check("evaluation: its sections", sections == [False, False, False, True, False], sections)
+    with h5py.File(root / "eval.h5") as f:
+        summary = {n: d[...].ravel() for n, d in f["summary"].items() if d.shape == (2, 2, 2) and "_mask" not in n}
+        why, available = f["cells/why"].asstr()[...].ravel(), f["cells/available"][...].ravel()
+    names = [n for n in summary if not any(w in n for w in ("_ci_", "_stderr", "determined", "joint", "breaks"))]
+    offered = browser.js("[...document.querySelectorAll('#evaluation-controls select[name=figure] option')].map((o) => o.value)")
+    check("evaluation: figures to choose", sorted(offered) == sorted(names), (offered, names))
+    there = [c for c in range(8) if available[c]]
+    check("evaluation: some cells are missing", 0 < len(there) < 8 and not summary["breaks_monotonicity"][there[0]] == -1, available)
+    for part, suffix in ((0, ""), (1, "_determined"), (2, "_undetermined")):
+        choose(browser, "evaluation-controls", "part", part)
+        for name in names:
+            choose(browser, "evaluation-controls", "figure", name)
+            wanted = np.where(summary[f"n_prompts{suffix}"] > 0, summary[name + suffix], np.nan)
+            got = browser.js("(() => { const v = Array(8).fill(NaN); for (const m of patchbay.gridMaps) for (const c of m.layout.cells) v[c] = m.source.value(c); return v.map((x) => Number.isNaN(x) ? 'nan' : x); })()")
+            check(f"evaluation: map of {name}{suffix}", np.array_equal(np.array(got, float), wanted, equal_nan=True), (got, wanted))
+    choose(browser, "evaluation-controls", "part", 0)
+    for name, ends in (("accuracy", ("_ci_low", "_ci_high")), ("candidate_accuracy", ("_ci_low", "_ci_high")), ("logprob_answer", ("_stderr",)), ("margin", ("_stderr",)), ("mass", ())):
+        choose(browser, "evaluation-controls", "figure", name)
+        for cell in range(8):
+            lines = hover(browser, cell, cell % 2, "gridMaps")
+            i, j, k = np.unravel_index(cell, (2, 2, 2))
+            check(f"evaluation: hover {cell}: label", lines[0].startswith(f"states {3 + i}, steps {2 + 2 * j}, edges {(4, 40)[k]}"), lines)
+            if not available[cell]:
+                check(f"evaluation: hover {cell}: why", len(lines) == 1 and why[cell] in lines[0] and len(why[cell]) > 10, lines)
+                continue
+            got = figures(lines[1].replace("\u00b1", " "))
+            check(f"evaluation: hover {cell}: {name}", len(got) == 1 + len(ends) and all(near(g, summary[name + e][cell]) for g, e in zip(got, ("", *ends))), lines)
+            check(f"evaluation: hover {cell}: n", lines[2] == f"{summary['n_prompts'][cell]} prompts", lines)
+            for title, base in (("chance", "chance"), ("by the action alone", "last_of_action"), ("by the most frequent state", "most_frequent")):
+                line = [t for t in lines if t.startswith(title)]
+                check(f"evaluation: hover {cell}: {base}", len(line) == 1 and near(figures(line[0])[0], summary[base][cell]), lines)
+    browser.click(*place(browser, there[-1], there[-1] % 2, "gridMaps"))
+    table = browser.js("[...document.querySelectorAll('#evaluation-detail tbody tr')].map((r) => [r.dataset.figure, ...[...r.querySelectorAll('td')].map((d) => d.textContent)])")
+    for name, *texts in table:
+        for text, suffix in zip(texts, ("", "_determined", "_undetermined", "_joint")):
+            wanted = summary[name + suffix][there[-1]]
+            check(f"evaluation: panel {name}{suffix}", text == "\u2013" if np.isnan(wanted) else near(figures(text)[0], wanted), (text, wanted))
+    check("evaluation: a line for each figure", sorted(r[0] for r in table) == sorted(names), table)
+    missing = next(c for c in range(8) if not available[c])
+    browser.click(*place(browser, missing, missing % 2, "gridMaps"))
+    check("evaluation: the panel says why", why[missing] in browser.js("document.getElementById('evaluation-detail').textContent"))
+    browser.js("patchbay.gridMaps[0].canvas.focus()")
+    browser.js("patchbay.gridMaps[0].choose(0)")
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown"):
+        browser.key(key)
+    said = browser.js("document.getElementById('evaluation-said').textContent")
+    check("evaluation: arrows say the cell", said.startswith("states 4, steps 4, edges 4"), said)
+    browser.key("Enter")
+    check("evaluation: Enter chooses", browser.js("document.getElementById('evaluation-chosen').textContent") == "states 4, steps 4, edges 4")
+    choose(browser, "evaluation-controls", "view", 2)
+    layout = browser.js("patchbay.gridMaps.map((m) => [m.layout.rowTitle, m.layout.columnTitle, [...m.layout.cells]])")
+    check("evaluation: other axes", layout == [["steps", "edges", [0, 1, 2, 3]], ["steps", "edges", [4, 5, 6, 7]]], layout)
+    check("evaluation: no errors", not browser.errors(), browser.errors())
+
+
+def test_reachable(browser, path, root):
+    """An adventure: the same by reachable states."""
+    browser.open(path)
+    with h5py.File(root / "adventure.h5") as f:
+        accuracy, bins = f["by_reachable/accuracy"][...].ravel(), f["reachable"][...]
+    choose(browser, "evaluation-controls", "at", 1)
+    got = browser.js("(() => { const v = []; for (const c of patchbay.gridMaps[0].layout.cells) v.push(patchbay.gridMaps[0].source.value(c)); return [v.map((x) => Number.isNaN(x) ? 'nan' : x), patchbay.gridMaps[0].layout.rows]; })()")
+    check("reachable: accuracy", np.array_equal(np.array(got[0], float), accuracy, equal_nan=True), (got, accuracy))
+    check("reachable: bins", [float(x) for x in got[1]] == list(bins), (got, bins))
+    check("reachable: no errors", not browser.errors(), browser.errors())
+
+
 def test_pairs(browser):
     browser.js("const n = document.getElementById('pair-number'); n.value = 2; n.dispatchEvent(new Event('change'))")
     for side in ("clean", "corrupted"):
@@ -274,6 +347,18 @@ def test_looks(browser, path, name):
 
 
 METRICS = ("prob_answer", "prob_foil", "prob_diff", "rank_answer", "kl_donor", "candidate_logits")
+
+
+def program(root, command, name, config):
+    (root / f"{name}.yaml").write_text(f"model: {{path: data/boxbench}}\noutput: {name}.h5\n{config}")
+    result = subprocess.run([PATCHBAY, command, root / f"{name}.yaml", "-o", root / f"{name}.h5"], capture_output=True, text=True)
+    check(f"{command} {name}", result.returncode == 0, result.stderr)
+
+
+def make_program_files(root):
+    """Files of the program's own making."""
+    program(root, "eval", "eval", "task: {name: dfa, prompts: 6}\ngrid: {states: [3, 4], steps: [2, 4], edges: [4, 40]}\n")
+    program(root, "eval", "adventure", "task: {name: adventure, prompts: 10, objects: 2}\ngrid: {rooms: [3, 6], containers: [1, 2], steps: [2, 6]}\n")
 
 
 def make_files(root):
@@ -311,7 +396,8 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         make_files(root)
-        pages = {n: report(root / n, root / f"{n}.h5") for n in ("page", "parts", "evil", "xl", "metrics")}
+        make_program_files(root)
+        pages = {n: report(root / n, root / f"{n}.h5") for n in ("page", "parts", "evil", "xl", "metrics", "eval", "adventure")}
         pages["both"] = report(root / "both", root / "page.h5", root / "xl.h5", more=("--compare",))
         browser = Browser(program, root / "browser")
         try:
@@ -324,6 +410,8 @@ def main():
             test_filters(browser)
             test_parts(browser, pages["parts"])
             test_metrics(browser, pages["metrics"], root)
+            test_evaluation(browser, pages["eval"], root)
+            test_reachable(browser, pages["adventure"], root)
             for n, path in pages.items():
                 browser.open(path)
                 test_looks(browser, path, n)
