@@ -54,7 +54,7 @@ function otherFacts(s, cell) {
 	}
 	const heads = ["mean", "clean", "corrupted"], head = el("tr", {}, el("th"));
 	for (const of of s.right ? ["all", "right"] : ["all"]) for (const text of heads) head.append(el("th", {scope: "col", text: text === "mean" ? `${of} pairs` : text}));
-	return el("div", {id: "others"}, el("h3", {text: "Other metrics: means, beside those of the prompts without intervention"}), el("div", {class: "scroll"}, el("table", {}, el("thead", {}, head), body)));
+	return el("div", {id: "others", class: "wide"}, el("h3", {text: "Other metrics: means, beside those of the prompts without intervention"}), el("div", {class: "scroll"}, el("table", {}, el("thead", {}, head), body)));
 }
 /* The same head in a sweep by position. */
 function besidePositions(s, cell) {

@@ -205,6 +205,8 @@ static enum pb_status pack_subject(struct pb_packer *p, struct pb_subject *s,
 		pb_pack_set(p, file, "pairs", pack_pairs(p, s));
 	if (s->r.evaluation)
 		PB_TRY(pb_pack_evaluation(p, s, file, err));
+	if (s->comparison)
+		PB_TRY(pb_pack_comparison(p, s, file, err));
 	PB_TRY(pb_alloc((void **)&packed->cells, s->n_sweeps, sizeof *packed->cells, "cells", err));
 	for (i = 0; i < s->n_sweeps; i++) {
 		/* Half of what is left stays for the others. */

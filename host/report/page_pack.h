@@ -53,6 +53,10 @@ enum pb_status pb_pack_metrics(struct pb_packer *p, const struct pb_subject *s, 
 enum pb_status pb_pack_evaluation(struct pb_packer *p, struct pb_subject *s, json_t *file,
 				  struct pb_error *err);
 
+/* All of a comparison, as file["comparison"] (page_comparison.c). */
+enum pb_status pb_pack_comparison(struct pb_packer *p, struct pb_subject *s, json_t *file,
+				  struct pb_error *err);
+
 /* What the readings say of heads, as file["readings"] (page_readings.c). */
 enum pb_status pb_pack_readings(struct pb_packer *p, const struct pb_subject *s, json_t *file,
 				struct pb_error *err);

@@ -5,9 +5,9 @@
  * `sized` turns to after its own two orders; props(row): attributes of its line; most: lines shown. */
 function sortedTable(table, spec) {
 	const {columns, sort} = spec, order = (x) => Number.isNaN(x) || x === undefined ? -Infinity : x;
-	const by = sort.by === "size" ? spec.size : (columns.find((c) => c.key === sort.by) || columns[0]).value;
+	const by = sort.by === "size" ? spec.size : (columns.find((c) => c.key === sort.by) || {value: () => 0}).value;
 	const compare = (a, b) => typeof a === "string" ? a.localeCompare(b) : order(a) - order(b) || 0;
-	/* Equal ones, and -Infinity minus itself, keep the order of the file. */
+	/* Equal ones, and -Infinity minus itself, keep the order of the file; so do all by no column. */
 	const rows = spec.rows.map((row, i) => ({row, i, value: by(row)}))
 		.sort((a, b) => (sort.down ? compare(b.value, a.value) : compare(a.value, b.value)) || a.i - b.i);
 	const heads = columns.map((c) => {

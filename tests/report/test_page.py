@@ -316,6 +316,62 @@ def test_reachable(browser, path, root):
     check("reachable: no errors", not browser.errors(), browser.errors())
 
 
+def test_comparison(browser, path, root):
+    """Curves by hover, click and keys; both tables, sorted; over all and over the right pairs."""
+    browser.open(path)
+    browser.size(1280)
+    with h5py.File(root / "compared.h5") as f:
+        group = f["comparison"]
+        data = {n: d.asstr()[...] if h5py.check_string_dtype(d.dtype) else d[...] for n, d in group.items()}
+    data["clean_accuracy_right"] = data["clean_accuracy"]
+    n, bins = data["depth_share"].shape
+    names = [f"run{i}.h5" for i in range(n)]
+    for over, suffix in (("all", ""), ("right", "_right")):
+        choose(browser, "comparison-controls", "over", over)
+        share, low, high = (data[f"depth_share{e}{suffix}"] for e in ("", "_ci_low", "_ci_high"))
+        points = browser.js("[...document.querySelectorAll('#comparison-chart circle[data-point]')].map((c) => c.dataset.point)")
+        check(f"comparison over {over}: a point a bin", sorted(points) == sorted(f"{i}.{b}" for i in range(n) for b in range(bins) if not np.isnan(share[i, b])), points)
+        for i, b in ((0, 2), (1, 3), (n - 1, bins - 1)):
+            browser.js("document.getElementById('comparison-chart').scrollIntoView({block: 'center'})")
+            x, y = browser.js(f"(() => {{ const b = document.querySelector('#comparison-chart circle[data-point=\"{i}.{b}\"]').getBoundingClientRect(); return [b.left + b.width / 2, b.top + b.height / 2]; }})()")
+            browser.mouse("mouseMoved", x, y)
+            lines = browser.js("document.getElementById('tip').textContent").split("\n")
+            got = figures(lines[2])
+            check(f"comparison over {over}: hover {i}.{b}", lines[0] == names[i] and near(figures(lines[1])[0] + 1, data["depth_low"][b] + 1) and
+                  all(near(g + 1, w + 1) for g, w in zip(got, (share[i, b], low[i, b], high[i, b]))), (lines, share[i, b]))
+        for key in ("gini", "top_5_share", "cells_for_80", "effect_total", "n_pairs", "clean_accuracy"):
+            browser.js(f"document.querySelector('#models [data-sort={key}]').click()")
+            rows = browser.js("[...document.querySelectorAll('#models tbody tr')].map((r) => [Number(r.dataset.model), ...[...r.children].map((d) => d.textContent)])")
+            place_of = browser.js(f"[...document.querySelectorAll('#models th')].findIndex((h) => h.querySelector('[data-sort={key}]'))")
+            values = data.get(key + suffix, data[key])
+            check(f"comparison over {over}: sorted by {key}", [r[0] for r in rows] == sorted(range(n), key=lambda i: -values[i]), (rows, values))
+            for row in rows:
+                wanted = [values[row[0]]] + ([data[f"{key}_ci_low{suffix}"][row[0]], data[f"{key}_ci_high{suffix}"][row[0]]] if f"{key}_ci_low" in data else [])
+                got = figures(row[1 + place_of])
+                check(f"comparison over {over}: {key} of {row[2]}", row[2] == names[row[0]] and len(got) == len(wanted) and all(map(near, got, wanted)), (row, wanted))
+        strong = browser.js("[...document.querySelectorAll('#strong tbody tr')].map((r) => [...r.children].map((d) => d.textContent))")
+        effects = data[f"top_effect{suffix}"]
+        order = sorted(((i, k) for i in range(n) for k in range(effects.shape[1]) if not np.isnan(effects[i, k])), key=lambda t: -abs(effects[t]))
+        wanted = [[str(q + 1), data[f"top_label{suffix}"][t], names[t[0]], str(t[1] + 1)] for q, t in enumerate(order)]
+        check(f"comparison over {over}: strongest cells", [r[:4] for r in strong] == wanted and
+              all(near(figures(r[5])[0], effects[t]) for r, t in zip(strong, order)), strong[:3])
+    choose(browser, "comparison-controls", "over", "all")
+    browser.js("document.querySelector('[data-legend=\"1\"]').click()")
+    left = browser.js("[...new Set([...document.querySelectorAll('#comparison-chart [data-curve]')].map((c) => c.dataset.curve))]")
+    check("comparison: a curve goes", left == [str(i) for i in range(n) if i != 1], left)
+    browser.js("document.querySelector('[data-legend=\"1\"]').click(); document.querySelector('#comparison-chart svg').focus()")
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown"):
+        browser.key(key)
+    said = browser.js("document.getElementById('comparison-said').textContent")
+    check("comparison: arrows say the point", said.startswith(f"{names[1]}; depth 0.1 to 0.2") and near(figures(said.split("effect ")[1])[0] + 1, data["depth_share"][1, 1] + 1), said)
+    browser.key("Enter")
+    check("comparison: Enter chooses", browser.js("document.querySelector('#models tr.on').dataset.model") == "1" and
+          set(browser.js("[...document.querySelectorAll('#strong tbody tr')].map((r) => r.children[2].textContent)")) == {names[1]})
+    browser.js("document.querySelector('#models tr.on button').click()")
+    check("comparison: choosing again lets go", browser.js("patchbay.compared.model") == -1)
+    check("comparison: no errors", not browser.errors(), browser.errors())
+
+
 def test_pairs(browser):
     browser.js("const n = document.getElementById('pair-number'); n.value = 2; n.dispatchEvent(new Event('change'))")
     for side in ("clean", "corrupted"):
@@ -338,8 +394,8 @@ def test_looks(browser, path, name):
     browser.size(800, dark=True)
     browser.send("Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": "dark"}])
     check(f"{name}: printed on white", browser.js("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)")
-    wide = browser.js("(() => { const t = document.getElementById('cells'); return t.scrollWidth - t.parentElement.clientWidth; })()")
-    check(f"{name}: the table fits on paper", wide <= 0, wide)
+    wide = browser.js("[...document.querySelectorAll('table')].map((t) => t.scrollWidth - t.parentElement.clientWidth)")
+    check(f"{name}: tables fit on paper", max(wide) <= 0, wide)
     browser.send("Emulation.setEmulatedMedia", media="")
     browser.size(1280)
     check(f"{name}: nothing asked of a network", browser.js("performance.getEntriesByType('resource').length") == 0)
@@ -358,6 +414,14 @@ def program(root, command, name, config):
 def make_program_files(root):
     """Files of the program's own making."""
     program(root, "eval", "eval", "task: {name: dfa, prompts: 6}\ngrid: {states: [3, 4], steps: [2, 4], edges: [4, 40]}\n")
+    for seed in range(3):
+        program(root, "run", f"run{seed}", f"task: {{name: box, pairs: {4 + seed}, boxes: 3, moves: 1, seed: {seed}}}\nreadings: none\nsweep: [{{intervention: patch, site: z, positions: last}}]\n")
+    result = subprocess.run([PATCHBAY, "compare", *(root / f"run{i}.h5" for i in range(3)), "--any-task", "-o", root / "compared.h5"], capture_output=True, text=True)
+    check("compare", result.returncode == 0, result.stderr)
+    with h5py.File(root / "compared.h5", "r+") as f:
+        for name, data in f["comparison"].items():  # the model is right about all pairs: other numbers over these
+            if name.endswith("_right") and data.dtype == "f8":
+                data[...] *= .75
     program(root, "eval", "adventure", "task: {name: adventure, prompts: 10, objects: 2}\ngrid: {rooms: [3, 6], containers: [1, 2], steps: [2, 6]}\n")
 
 
@@ -397,7 +461,7 @@ def main():
         root = Path(name)
         make_files(root)
         make_program_files(root)
-        pages = {n: report(root / n, root / f"{n}.h5") for n in ("page", "parts", "evil", "xl", "metrics", "eval", "adventure")}
+        pages = {n: report(root / n, root / f"{n}.h5") for n in ("page", "parts", "evil", "xl", "metrics", "eval", "adventure", "compared")}
         pages["both"] = report(root / "both", root / "page.h5", root / "xl.h5", more=("--compare",))
         browser = Browser(program, root / "browser")
         try:
@@ -411,6 +475,7 @@ def main():
             test_parts(browser, pages["parts"])
             test_metrics(browser, pages["metrics"], root)
             test_evaluation(browser, pages["eval"], root)
+            test_comparison(browser, pages["compared"], root)
             test_reachable(browser, pages["adventure"], root)
             for n, path in pages.items():
                 browser.open(path)
