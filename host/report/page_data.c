@@ -93,31 +93,41 @@ static json_t *pack_columns(struct pb_packer *p, const struct pb_shown_sweep *w,
 	int c;
 
 	for (c = 0; c < PB_N_SHOWN; c++)
-		if (!cells->big || is_needed(c))
+		if (is_needed(c))
 			pb_pack_set(p, columns, pb_shown_names[c],
 				    pb_pack_cells(p, w->columns[subset][c], cells));
+		else if (!cells->big)
+			pb_pack_set(p, columns, pb_shown_names[c],
+				    pb_pack_full_cells(p, w->columns[subset][c], cells));
 	return columns;
 }
 
 static void pack_cells(struct pb_packer *p, const struct pb_shown_sweep *w,
 		       const struct pb_page_cells *cells, json_t *sweep)
 {
-	if (cells->index != NULL)
+	if (cells->index != NULL) {
 		pb_pack_set(p, sweep, "index", pb_pack_ints(p, cells->index, cells->n));
+		pb_pack_set(p, sweep, "maps", pb_pack_maps(p, cells));
+		pb_pack_set(p, sweep, "full", json_integer((json_int_t)cells->n_full));
+	}
 	pb_pack_set(p, sweep, "all", pack_columns(p, w, 0, cells));
 	if (!cells->big)
 		pb_pack_set(p, sweep, "right", pack_columns(p, w, 1, cells));
 }
 
-static json_t *set_names(struct pb_packer *p, const struct pb_shown_sweep *w)
+/* Names of the sets, and where each comes from. */
+static void pack_sets(struct pb_packer *p, const struct pb_shown_sweep *w, json_t *object)
 {
 	const struct pb_sweep *sweep = &w->grid.sweep;
-	json_t *names = json_array();
+	json_t *names = json_array(), *sources = json_array();
 	size_t i;
 
-	for (i = 0; i < sweep->n_sets; i++)
+	for (i = 0; i < sweep->n_sets; i++) {
 		pb_pack_append(p, names, pb_pack_text(sweep->sets[i].name));
-	return names;
+		pb_pack_append(p, sources, json_string(pb_set_source_names[sweep->sets[i].source]));
+	}
+	pb_pack_set(p, object, "sets", names);
+	pb_pack_set(p, object, "setSources", sources);
 }
 
 static json_t *pack_sweep(struct pb_packer *p, const struct pb_subject *s, size_t index,
@@ -141,7 +151,7 @@ static json_t *pack_sweep(struct pb_packer *p, const struct pb_subject *s, size_
 		    json_real(isfinite(w->info->min_gap) ? w->info->min_gap : 0));
 	pb_pack_set(p, sweep, "axes", pack_axes(p, w));
 	if (w->grid.sweep.n_sets > 0)
-		pb_pack_set(p, sweep, "sets", set_names(p, w));
+		pack_sets(p, w, sweep);
 	pack_cells(p, w, cells, sweep);
 	pb_arena_free(&arena);
 	return sweep;

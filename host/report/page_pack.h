@@ -30,18 +30,34 @@ json_t *pb_pack_texts(struct pb_packer *p, const char *const *texts, size_t n);
  */
 
 #define PB_N_PAGE_NEEDED 5 /* columns of a big sweep */
+#define PB_PAGE_MAPS_MOST 6
 
+/* A map whose cells the page has, of a sweep that does not fit as a whole. Where rows or columns
+ * are the strongest of their kind alone, they say which: steps of their axes, counted in C order.
+ */
+struct pb_page_map {
+	const char *name;
+	size_t n_rows, n_columns;
+	int32_t *rows, *columns;
+};
 struct pb_page_cells {
 	size_t n;
 	int32_t *index; /* [n] which cells the page has; NULL: all, in order */
-	bool big;       /* float32, and over all pairs alone */
+	size_t n_full;  /* the first ones, the strongest, which have all columns */
+	bool big;       /* all cells, float32, needed columns over all pairs alone */
+	size_t n_maps;
+	struct pb_page_map maps[PB_PAGE_MAPS_MOST];
 };
 /* Those whose columns fit into `room` bytes. Freed by pb_page_cells_free whatever is returned. */
 enum pb_status pb_page_cells_choose(struct pb_page_cells *cells, const struct pb_shown_sweep *w,
 				    size_t room, struct pb_error *err);
 void pb_page_cells_free(struct pb_page_cells *cells);
-/* A column of the sweep, [n_cells], at these cells: float64, or float32 where it is big. */
+/* A column of the sweep, [n_cells], at these cells: float64, or float32 where not all of a sweep
+ * fits so; the same of the first n_full alone; the maps, as a list. */
 json_t *pb_pack_cells(struct pb_packer *p, const double *values, const struct pb_page_cells *cells);
+json_t *pb_pack_full_cells(struct pb_packer *p, const double *values,
+			   const struct pb_page_cells *cells);
+json_t *pb_pack_maps(struct pb_packer *p, const struct pb_page_cells *cells);
 
 /* Means of other metrics than the logit difference where the file has some, as sweep["metrics"];
  * what did not fit, by name, as sweep["metricsLeft"] (page_metrics.c). */

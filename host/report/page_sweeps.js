@@ -37,7 +37,7 @@ function column(sweep, name, right) {
 }
 function figure(sweep, name, cell, right) {
 	const values = column(sweep, name, right), at = sweep.at ? sweep.at.get(cell) : cell;
-	return values && at !== undefined ? values[at] : NaN;
+	return values && at < values.length ? values[at] : NaN; /* not all cells have all columns */
 }
 /* A cell's mean of another metric, and the base runs': "0.91 (without intervention: clean 0.95 ...)". */
 function otherText(sweep, name, cell, right) {

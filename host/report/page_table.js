@@ -64,7 +64,7 @@ function drawTable() {
 	const columns = [...COLUMNS, ...other].filter(([name]) => column(s, name, state.right)).map(([name, text]) => ({key: name, title: name === "restoration" ? METRICS.restoration.title(s) : text,
 		value: shownAs(name), text: (cell) => num(shownAs(name)(cell)), rising: ["p_value", "p_fwer", "q_bh"].includes(name)}));
 	each(s, (cell) => { if (!Number.isNaN(figure(s, "effect", cell, state.right)) && keep(cell)) cells.push(cell); });
-	$("count").textContent = (unknown.length ? `not a number of this table: ${unknown.join(" ")}; ` : "") + `${cells.length} of ${s.cells} cells` + (cells.length > ROWS ? `, the first ${ROWS} shown` : "") + (s.index ? ` (the ${s.index.length} strongest are in this page)` : "");
+	$("count").textContent = (unknown.length ? `not a number of this table: ${unknown.join(" ")}; ` : "") + `${cells.length} of ${s.cells} cells` + (cells.length > ROWS ? `, the first ${ROWS} shown` : "") + (s.index ? ` (in this page: the ${s.full} strongest, and ${s.index.length - s.full} more for its maps)` : "");
 	sortedTable($("cells"), {columns: [{key: "cell", title: "cell", value: (cell) => cell, text: (cell) => label(s, cell), rising: true}, ...columns], rows: cells, sort: state.order, sized: "effect",
 		size: (cell) => Math.abs(figure(s, "effect", cell, state.right)), most: ROWS, redraw: drawTable,
 		props: (cell) => ({class: cell === state.cell ? "on" : null, "data-cell": cell, onclick: () => pick(cell)})});

@@ -316,6 +316,85 @@ def test_reachable(browser, path, root):
     check("reachable: no errors", not browser.errors(), browser.errors())
 
 
+def shown_map(browser, view, which=0):
+    """Rows, columns, cells and effects of a map."""
+    browser.js(f"patchbay.state.other = ''")
+    choose(browser, "controls", "metric", "effect")
+    choose(browser, "controls", "view", view)
+    return browser.js("(() => { const m = patchbay.maps[0], l = m.layout; return [l.rows, l.columns, [...l.cells], [...l.cells].map((c) => c < 0 || Number.isNaN(m.source.value(c)) ? 'nan' : m.source.value(c))]; })()")
+
+
+def test_sets(browser, path, root):
+    """Pairs of heads, named sets, neurons, a row of positions: a map of each."""
+    browser.open(path)
+    with h5py.File(root / "sets.h5") as f:
+        names, effect = f["sets/0_patch_sets_z_denoise_all/name"].asstr()[...], f["sweeps/0_patch_sets_z_denoise_all/summary/effect"][...]
+        by_name = dict(zip(names, effect))
+        neurons = f["sweeps/1_patch_mlp_post_denoise_last/summary/effect"][...].ravel()
+        few, few_effect, sources = (f[p][...] for p in ("sets/2_zero_sets_z_noise_all/name", "sweeps/2_zero_sets_z_noise_all/summary/effect", "sets/2_zero_sets_z_noise_all/source"))
+        embed = f["sweeps/3_patch_embed_denoise_each/summary/effect"][...]
+        interaction = dict(zip(names, f["sweeps/0_patch_sets_z_denoise_all/summary/interaction"][...]))
+    browser.js("patchbay.choose(0, 0)")
+    rows, columns, cells, values = shown_map(browser, "pairs")
+    wanted = [by_name[a if a == b else min(f"{a}+{b}", f"{b}+{a}", key=lambda t: t not in by_name)] for a in rows for b in columns]
+    check("sets: head by head", rows == columns == [f"L{l}H{h}" for l in range(5) for h in range(8)] and np.array_equal(values, wanted), (rows, values[:5], wanted[:5]))
+    check("sets: hover names both", hover(browser, cells[1])[0] == "L0H0+L0H1", hover(browser, cells[1]))
+    choose(browser, "controls", "metric", "interaction")
+    values = browser.js("[...patchbay.maps[0].layout.cells].map((c) => Number.isNaN(patchbay.maps[0].source.value(c)) ? 'nan' : patchbay.maps[0].source.value(c))")
+    wanted = [np.nan if a == b else interaction[min(f"{a}+{b}", f"{b}+{a}", key=lambda t: t not in by_name)] for a in rows for b in columns]
+    check("sets: interaction, none of single heads", np.array_equal(np.array(values, float), wanted, equal_nan=True))
+    browser.js("patchbay.choose(0, 1)")
+    rows, columns, cells, values = shown_map(browser, "neurons")
+    check("neurons: a place for each", rows == [str(64 * i) for i in range(10)] and len(columns) == 64 and cells == list(range(640)) and np.array_equal(values, neurons), (rows, len(columns)))
+    browser.js("patchbay.choose(0, 2)")
+    rows, _, _, values = shown_map(browser, "sets")
+    order = sorted((i for i in range(len(few)) if sources[i] != b"random"), key=lambda i: -abs(few_effect[i]))
+    check("sets: named ones, the strongest first", rows == [few[i].decode() for i in order] and values == [few_effect[i] for i in order], (rows, values))
+    browser.js("patchbay.choose(0, 3)")
+    rows, _, _, values = shown_map(browser, "row")
+    check("a row of positions", rows == [""] and np.array_equal(np.array(values, float), embed, equal_nan=True), values)
+    rows, _, cells, values = shown_map(browser, "strongest")
+    order = sorted((i for i in range(len(embed)) if not np.isnan(embed[i])), key=lambda i: -abs(embed[i]))[:40]
+    check("the strongest cells", cells == order, (cells, order))
+    check("sets: no errors", not browser.errors(), browser.errors())
+
+
+def test_large(browser, path, root):
+    """Query x key of 12 heads, 120,000 cells: maps of the strongest at each place, patterns of some heads."""
+    browser.open(path)
+    with h5py.File(root / "large.h5") as f:
+        every = {right: f[f"sweeps/0_patch_pattern_denoise_each_key/summary/effect{right}"][...] for right in ("", "_right")}
+    effect = every[""]
+    size = np.abs(effect)
+    check("large: not as a whole", browser.js("patchbay.maps[0].sweep.index.length") < 40000)
+    views = browser.js("[...document.querySelectorAll('#controls select[name=view] option')].map((o) => o.value)")
+    check("large: maps", views == ["heads", "pattern", "layers", "positions", "strongest"], views)
+    _, _, cells, values = shown_map(browser, "heads")
+    wanted = [int(np.ravel_multi_index((l, h, *np.unravel_index(size[l, h].argmax(), (100, 100))), effect.shape)) for l in range(3) for h in range(4)]
+    check("large: the strongest of each head", cells == wanted and np.allclose(values, effect.ravel()[wanted], rtol=1e-6), (cells, wanted))
+    _, _, cells, values = shown_map(browser, "layers")
+    wide = size.transpose(0, 2, 1, 3).reshape(3, 100, -1)
+    places = [(l, k // 100, q, k % 100) for l in range(3) for q, k in enumerate(wide[l].argmax(1))]
+    check("large: the strongest of each layer and query", cells == [int(np.ravel_multi_index(p, effect.shape)) for p in places])
+    shown_map(browser, "heads")
+    choose(browser, "controls", "over", "right")
+    values = browser.js("[...patchbay.maps[0].layout.cells].map((c) => patchbay.maps[0].source.value(c))")
+    check("large: the same over the right pairs", np.allclose(values, every["_right"].ravel()[wanted], rtol=1e-6), values)
+    choose(browser, "controls", "over", "all")
+    best = np.unravel_index(size.argmax(), effect.shape)
+    browser.js(f"patchbay.maps[0].choose({best[0] * 4 + best[1]})")
+    _, _, cells, values = shown_map(browser, "pattern")
+    check("large: the whole pattern of the strongest head", np.allclose(values, effect[best[:2]].ravel(), rtol=1e-6) and f"L{best[0]}H{best[1]}" in browser.js("patchbay.maps[0].layout.columnTitle"))
+    weakest = np.unravel_index(size.max((2, 3)).argmin(), (3, 4))
+    browser.js(f"patchbay.state.cell = {wanted[weakest[0] * 4 + weakest[1]]}")
+    _, _, cells, values = shown_map(browser, "pattern")
+    check("large: of a head that is not here, the strongest one's", f"of L{best[0]}H{best[1]}" in browser.js("patchbay.maps[0].layout.columnTitle") and "nan" not in values)
+    rows, _, cells, values = shown_map(browser, "strongest")
+    check("large: the strongest cells", cells == list(np.argsort(-size.ravel(), kind="stable")[:40]), cells[:5])
+    check("large: the table says what it has", "the 400 strongest" in browser.js("document.getElementById('count').textContent"))
+    check("large: no errors", not browser.errors(), browser.errors())
+
+
 def test_comparison(browser, path, root):
     """Curves by hover, click and keys; both tables, sorted; over all and over the right pairs."""
     browser.open(path)
@@ -414,6 +493,10 @@ def program(root, command, name, config):
 def make_program_files(root):
     """Files of the program's own making."""
     program(root, "eval", "eval", "task: {name: dfa, prompts: 6}\ngrid: {states: [3, 4], steps: [2, 4], edges: [4, 40]}\n")
+    program(root, "run", "sets", "task: {name: box, pairs: 3, boxes: 3, moves: 1}\nreadings: none\nsave: [pattern]\nsweep:\n"
+            "  - {sets: {pairs: all}}\n  - {intervention: patch, site: mlp_post, layers: [1], neurons: all, positions: last}\n"
+            "  - {intervention: zero, site: z, sets: {one: [L0H1], two: [L0H1, L1H6], random: {count: 3, seed: 0, size: 2}}}\n"
+            "  - {intervention: patch, site: embed, positions: each}\n")
     for seed in range(3):
         program(root, "run", f"run{seed}", f"task: {{name: box, pairs: {4 + seed}, boxes: 3, moves: 1, seed: {seed}}}\nreadings: none\nsweep: [{{intervention: patch, site: z, positions: last}}]\n")
     result = subprocess.run([PATCHBAY, "compare", *(root / f"run{i}.h5" for i in range(3)), "--any-task", "-o", root / "compared.h5"], capture_output=True, text=True)
@@ -426,6 +509,8 @@ def make_program_files(root):
 
 
 def make_files(root):
+    with ResultFile(root / "large.h5", pairs=2, positions=100, roles=None) as f:
+        f.sweep("patch_pattern_denoise_each_key", ("layer", "head", "query_position", "key_position"), attributes={"site": "pattern", "positions": "each_key"})
     with ResultFile(root / "metrics.h5", equal=False, seed=5) as f:
         f.sweep(metrics=METRICS)
         f.sweep("patch_z_denoise_each", ("layer", "head", ("position_from_end", np.arange(-8, 0, dtype="i4"))), metrics=("prob_answer",))
@@ -461,7 +546,7 @@ def main():
         root = Path(name)
         make_files(root)
         make_program_files(root)
-        pages = {n: report(root / n, root / f"{n}.h5") for n in ("page", "parts", "evil", "xl", "metrics", "eval", "adventure", "compared")}
+        pages = {n: report(root / n, root / f"{n}.h5") for n in ("page", "parts", "evil", "xl", "metrics", "eval", "adventure", "compared", "sets", "large")}
         pages["both"] = report(root / "both", root / "page.h5", root / "xl.h5", more=("--compare",))
         browser = Browser(program, root / "browser")
         try:
@@ -476,6 +561,8 @@ def main():
             test_metrics(browser, pages["metrics"], root)
             test_evaluation(browser, pages["eval"], root)
             test_comparison(browser, pages["compared"], root)
+            test_sets(browser, pages["sets"], root)
+            test_large(browser, pages["large"], root)
             test_reachable(browser, pages["adventure"], root)
             for n, path in pages.items():
                 browser.open(path)
