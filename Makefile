@@ -163,7 +163,7 @@ CPU_ONCE   := $(filter-out $(CPU_MULTI),$(CPU_SRC))
 ISAS       := $(if $(filter x86_64,$(shell uname -m)),v2 v3 v4,base)
 
 # The report's page, as arrays of bytes; its script is in parts, in this order.
-PAGE_JS  := $(patsubst %,host/report/page_%.js,base sweeps views heat table cell pairs explore evaluation comparison main)
+PAGE_JS  := $(patsubst %,host/report/page_%.js,base sweeps views heat table pattern cell pairs explore evaluation comparison main)
 PAGE_SRC := host/report/page.html host/report/page.css $(BUILD)/gen/page.js
 PAGE_OBJ := $(BUILD)/obj/gen/page_files.o
 

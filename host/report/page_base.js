@@ -8,7 +8,7 @@ const $ = (id) => document.getElementById(id);
 
 /* ---- numbers ---------------------------------------------------------------------------------- */
 
-const KINDS = {f8: Float64Array, f4: Float32Array, i4: Int32Array, u1: Uint8Array};
+const KINDS = {f8: Float64Array, f4: Float32Array, i4: Int32Array, u2: Uint16Array};
 function unpack(packed) {
 	if (!packed) return null;
 	if (packed.a) return packed.a;

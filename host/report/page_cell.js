@@ -95,25 +95,7 @@ function readingsOf(s, cell) {
 	for (const r of file.readings.heads) body.append(el("tr", {}, el("th", {scope: "row", text: r.name}), el("td", {text: num(unpack(r.values)[at])})));
 	table.append(body);
 	if (body.children.length) out.push(el("div", {}, el("h3", {text: "What the head reads and writes"}), table));
-	const pattern = (file.readings.patterns || []).find((p) => p.layer === layer && p.head === head);
-	if (pattern) out.push(el("div", {}, el("h3", {text: "Its attention, clean prompt of the first pair"}), patternChart(file, pattern)));
+	const pattern = patternPanel(file, layer, head);
+	if (pattern) out.push(pattern);
 	return out;
-}
-function patternChart(file, pattern) {
-	const n = pattern.n, values = unpack(pattern.values), W = 460, L = 60, size = (W - L - 4) / n, tokens = unpack(file.pairs.clean);
-	const root = svg("svg", {viewBox: `0 0 ${W} ${L + size * n + 4}`, role: "img", "aria-label": "attention pattern"});
-	const name = (i) => tokenText(file, tokens[i]);
-	for (let q = 0; q < n; q++) for (let k = 0; k <= q; k++) {
-		const v = values[q * n + k] / 255;
-		const cell = svg("rect", {x: L + k * size, y: L + q * size, width: size, height: size, fill: `rgb(${diverging(-v)})`});
-		cell.append(svg("title", {}, `${name(q)} (${q}) reads ${name(k)} (${k}): ${num(v, 2)}`));
-		root.append(cell);
-	}
-	const every = Math.ceil(9 / size);
-	for (let i = 0; i < n; i += every) {
-		const t = (x, y, turn) => { const node = svg("text", {x, y, "font-size": Math.min(9, size * every), "text-anchor": turn ? "start" : "end", fill: "currentColor"}, name(i).slice(0, 9)); if (turn) node.setAttribute("transform", `rotate(-90 ${x} ${y})`); root.append(node); };
-		t(L - 3, L + (i + .8) * size, false);
-		t(L + (i + .8) * size, L - 3, true);
-	}
-	return root;
 }

@@ -13,7 +13,7 @@ struct pb_packer {
 
 /* What n elements take as base64. */
 size_t pb_packed_size(size_t n, size_t element);
-/* {"t": "f8", "d": base64}: f8, f4, i4 or u1, little-endian. */
+/* {"t": "f8", "d": base64}: f8, f4, i4 or u2, little-endian. */
 json_t *pb_pack_bytes(struct pb_packer *p, const void *data, size_t n, size_t element,
 		      const char *type);
 json_t *pb_pack_doubles(struct pb_packer *p, const double *values, size_t n);

@@ -395,6 +395,42 @@ def test_large(browser, path, root):
     check("large: no errors", not browser.errors(), browser.errors())
 
 
+def weights(browser, side):
+    """(query, key) -> attention, of the chart of a side."""
+    cells = browser.js(f"[...document.querySelectorAll('#pattern svg[data-side={side}] rect')].map((r) => [r.dataset.at, r.textContent])")
+    return {tuple(map(int, at.split("."))): float(text.rsplit(": ", 1)[1].replace("\u2212", "-")) for at, text in cells}
+
+
+def test_patterns(browser, pages, root):
+    """A head's attention on both prompts of a pair that is chosen; prompts of unequal length."""
+    browser.open(pages["metrics"])
+    with h5py.File(root / "metrics.h5") as f:
+        saved, length = {s: f[f"activations/{s}/pattern"][...] for s in ("clean", "corrupted")}, f["pairs/length"][...]
+    for cell in (6, 11):
+        browser.click(*place(browser, cell))
+        for pair in (0, 1, 5):
+            browser.js(f"(() => {{ const n = document.getElementById('pattern-pair'); n.value = {pair}; n.dispatchEvent(new Event('change')); }})()")
+            for side in ("clean", "corrupted"):
+                got, n = weights(browser, side), length[pair]
+                wanted = {(q, k): saved[side][pair, cell // 4, cell % 4, q, k] for q in range(n) for k in range(q + 1)}
+                check(f"patterns: {side} of {cell} on pair {pair}", got.keys() == wanted.keys() and all(abs(got[at] - wanted[at]) <= 6e-5 for at in wanted), (len(got), len(wanted)))
+    check("patterns: the pair is the one of all sections", browser.js("document.getElementById('pair-number').value") == "5")
+    browser.js("document.getElementById('pattern-before').click()")
+    check("patterns: the pair before, and the button keeps the focus", browser.js("[patchbay.state.pair, document.activeElement.id]") == [4, "pattern-before"])
+    browser.js("(() => { const s = document.getElementById('pattern-side'); s.value = 'difference'; s.dispatchEvent(new Event('change')); })()")
+    got, n = weights(browser, "difference"), length[4]
+    check("patterns: the difference", len(got) == n * (n + 1) // 2 and all(abs(got[at] - (saved["clean"] - saved["corrupted"])[4, 2, 3][at]) <= 8e-5 for at in got))
+    fill = browser.js("(() => { const r = [...document.querySelectorAll('#pattern rect')]; const f = (i) => r[i].getAttribute('fill').match(/\\d+/g).map(Number); return r.map((x, i) => [x.dataset.at, f(i)]); })()")
+    good = all((rgb[0] >= rgb[2]) == ((saved["clean"] - saved["corrupted"])[4, 2, 3][tuple(map(int, at.split(".")))] > 0) for at, rgb in fill if abs(got[tuple(map(int, at.split(".")))]) > .02)
+    check("patterns: red where clean is larger", good)
+    browser.open(pages["page"])
+    sides = browser.js("[...document.querySelectorAll('#pattern-side option')].map((o) => o.value)")
+    check("patterns: clean alone where the file has no more", sides == ["clean"] and len(weights(browser, "clean")) == 36, sides)
+    browser.open(pages["sets"])
+    check("patterns: none of sets", browser.js("document.getElementById('pattern') === null"))
+    check("patterns: no errors", not browser.errors(), browser.errors())
+
+
 def test_comparison(browser, path, root):
     """Curves by hover, click and keys; both tables, sorted; over all and over the right pairs."""
     browser.open(path)
@@ -513,6 +549,8 @@ def make_files(root):
         f.sweep("patch_pattern_denoise_each_key", ("layer", "head", "query_position", "key_position"), attributes={"site": "pattern", "positions": "each_key"})
     with ResultFile(root / "metrics.h5", equal=False, seed=5) as f:
         f.sweep(metrics=METRICS)
+        for side in ("clean", "corrupted"):
+            f.f[f"activations/{side}/pattern"] = f.rng.random((6, 3, 4, 8, 8)).astype("f4")
         f.sweep("patch_z_denoise_each", ("layer", "head", ("position_from_end", np.arange(-8, 0, dtype="i4"))), metrics=("prob_answer",))
     with ResultFile(root / "page.h5") as f:
         f.sweep()
@@ -561,6 +599,7 @@ def main():
             test_metrics(browser, pages["metrics"], root)
             test_evaluation(browser, pages["eval"], root)
             test_comparison(browser, pages["compared"], root)
+            test_patterns(browser, pages, root)
             test_sets(browser, pages["sets"], root)
             test_large(browser, pages["large"], root)
             test_reachable(browser, pages["adventure"], root)

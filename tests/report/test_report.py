@@ -63,7 +63,7 @@ def page_data(folder):
 
 
 def unpack(packed):
-    return np.frombuffer(base64.b64decode(packed["d"]), {"f8": "<f8", "f4": "<f4", "i4": "<i4", "u1": "u1"}[packed["t"]])
+    return np.frombuffer(base64.b64decode(packed["d"]), {"f8": "<f8", "f4": "<f4", "i4": "<i4", "u2": "<u2"}[packed["t"]])
 
 
 def colour(value):
@@ -242,7 +242,10 @@ def test_kinds(root):
           [float(r["random_high"]) for r in table[:2]] == [.3, .4], table[0])
     data = page_data(out)["files"][0]
     check("readings in the page", {r["name"] for r in data["readings"]["heads"]} >= {"direct logit attribution", "induction score"})
-    check("patterns in the page", data["readings"]["patterns"][0]["n"] == 8)
+    kept = data["readings"]["patterns"]
+    with h5py.File(root / "kinds.h5") as f:
+        pattern = f["activations/clean/pattern"][:].reshape(6, 12, 8, 8)[:, kept["heads"]]
+    check("patterns in the page", kept["pairs"] == 6 and np.abs(unpack(kept["clean"]) / 65535 - pattern.ravel()).max() <= 1 / 65535)
 
 
 # ---- page and tables ---------------------------------------------------------------------------------------
