@@ -54,7 +54,7 @@ function otherFacts(s, cell) {
 	}
 	const heads = ["mean", "clean", "corrupted"], head = el("tr", {}, el("th"));
 	for (const of of s.right ? ["all", "right"] : ["all"]) for (const text of heads) head.append(el("th", {scope: "col", text: text === "mean" ? `${of} pairs` : text}));
-	return el("div", {id: "others", class: "wide"}, el("h3", {text: "Other metrics: means, beside those of the prompts without intervention"}), el("div", {class: "scroll"}, el("table", {}, el("thead", {}, head), body)));
+	return el("div", {id: "others", class: "wide"}, el("h3", {text: "Other metrics: means, beside those of the prompts without intervention"}), el("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Other metrics"}, el("table", {}, el("thead", {}, head), body)));
 }
 /* The same head in a sweep by position. */
 function besidePositions(s, cell) {
@@ -73,8 +73,6 @@ function drawDetail() {
 	const s = sweepNow(), box = $("detail"), cell = state.cell;
 	if (cell < 0) { box.replaceChildren(); return; }
 	const parts = [el("div", {}, el("h3", {id: "chosen", text: label(s, cell)}), facts(s, cell))];
-	const others = otherFacts(s, cell);
-	if (others) parts.push(others);
 	const values = pairValues(s, cell);
 	if (values) {
 		const right = unpack(s.file.pairs.right), base = unpack(s.noise ? s.file.pairs.ld : s.file.pairs.ldCorrupted);
@@ -84,6 +82,8 @@ function drawDetail() {
 	} else parts.push(el("div", {}, el("h3", {text: "Effect in each pair"}), el("p", {class: "note", text: `Not in this page: see logit_diff of sweeps/${s.name} in the file.`})));
 	const positions = besidePositions(s, cell);
 	if (positions) parts.push(positions);
+	const others = otherFacts(s, cell);
+	if (others) parts.push(others);
 	for (const more of readingsOf(s, cell)) parts.push(more);
 	box.replaceChildren(...parts);
 }

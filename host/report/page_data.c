@@ -115,17 +115,26 @@ static void pack_cells(struct pb_packer *p, const struct pb_shown_sweep *w,
 		pb_pack_set(p, sweep, "right", pack_columns(p, w, 1, cells));
 }
 
-/* Names of the sets, and where each comes from. */
+/* Names of the sets, and where they come from as runs of equal ones: ["named", 3]. */
 static void pack_sets(struct pb_packer *p, const struct pb_shown_sweep *w, json_t *object)
 {
 	const struct pb_sweep *sweep = &w->grid.sweep;
 	json_t *names = json_array(), *sources = json_array();
-	size_t i;
+	size_t i, first = 0, taken = 0;
 
 	for (i = 0; i < sweep->n_sets; i++) {
+		const enum pb_set_source source = sweep->sets[i].source;
+
 		pb_pack_append(p, names, pb_pack_text(sweep->sets[i].name));
-		pb_pack_append(p, sources, json_string(pb_set_source_names[sweep->sets[i].source]));
+		taken += strlen(sweep->sets[i].name) + sizeof "\"\",";
+		if (i + 1 < sweep->n_sets && sweep->sets[i + 1].source == source)
+			continue;
+		pb_pack_append(
+		    p, sources,
+		    json_pack("[s, I]", pb_set_source_names[source], (json_int_t)(i + 1 - first)));
+		first = i + 1;
 	}
+	p->left -= taken < p->left ? taken : p->left;
 	pb_pack_set(p, object, "sets", names);
 	pb_pack_set(p, object, "setSources", sources);
 }

@@ -123,7 +123,7 @@ function drawGridCell() {
 			body.append(row);
 		}
 		const head = el("tr", {}, el("th"), ...g.subsets.map((p) => el("th", {scope: "col", text: p.title})));
-		parts.push(el("div", {class: "scroll"}, el("table", {}, el("thead", {}, head), body)));
+		parts.push(el("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "All figures of the cell"}, el("table", {}, el("thead", {}, head), body)));
 		if (breaksAt(g, cell)) parts.push(el("p", {text: "Its accuracy is surely above that of an easier cell: look at its prompts."}));
 		parts.push(el("p", {class: "note", text: "[Wilson's 95% interval], ± standard error of the mean"}));
 	}

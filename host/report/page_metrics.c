@@ -17,8 +17,8 @@ struct context {
 	const struct pb_subject *s;
 	size_t index; /* of the sweep */
 	const struct pb_page_cells *cells;
-	json_t *list;
-	size_t floor; /* what they leave of the budget at least */
+	json_t *list, *left; /* what is there; names of what had no room */
+	size_t floor;        /* what they leave of the budget at least */
 };
 
 /* ---- base runs ----------------------------------------------------------------------------- */
@@ -211,9 +211,13 @@ static enum pb_status pack_figure(struct context *c, const char *name, const cha
 		values = NULL;
 		PB_TRY(pb_file_grid_column_if(&c->s->sweeps[c->index].grid, &c->s->r, c->index,
 					      path, &values, err));
-		if (values != NULL && fits(c, 1))
+		if (values == NULL)
+			continue;
+		if (fits(c, 1))
 			pb_pack_set(c->p, entry, subsets[k].key,
 				    pb_pack_cells(c->p, values, c->cells));
+		else
+			pb_pack_append(c->p, c->left, json_string(path));
 	}
 	if (json_object_get(entry, "all") != NULL)
 		pb_pack_append(c->p, c->list, json_incref(entry));
@@ -250,7 +254,7 @@ enum pb_status pb_pack_metrics(struct pb_packer *p, const struct pb_subject *s, 
 	enum pb_status status = PB_OK;
 	const struct pb_shown_sweep *w = &s->sweeps[index];
 	json_t *list = json_array(), *left = json_array();
-	struct context c = {p, s, index, cells, list, p->left - p->left / 4};
+	struct context c = {p, s, index, cells, list, left, p->left - p->left / 4};
 	bool left_out = false;
 	double *mean = NULL;
 	char name[64];

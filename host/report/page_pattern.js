@@ -32,7 +32,8 @@ function patternChart(file, pair, side, n, at) {
 /* The charts of what is chosen, side by side, and what is chosen; null where no pattern was saved. */
 function patternPanel(file, layer, head) {
 	const kept = file.readings.patterns, there = ["clean", "corrupted"].filter((side) => kept && kept[side]);
-	if (!there.length || !kept.heads.includes(layer * file.heads + head)) return null;
+	if (!kept || !kept.saved) return null;
+	if (!there.length || !kept.heads.includes(layer * file.heads + head)) return el("div", {}, el("h3", {text: "Its attention"}), el("p", {class: "note", text: "Not in this page, which has the strongest heads on prompts of up to 96 tokens: see /activations in the file."}));
 	const pair = state.pair, go = (to, focus) => {
 		state.pair = Math.max(0, Math.min(kept.pairs - 1, to));
 		drawPair();

@@ -97,7 +97,9 @@ static enum pb_status pack_patterns(struct pb_packer *p, const struct pb_subject
 		pb_pack_append(p, list, json_integer((json_int_t)heads[i]));
 	pb_pack_set(p, patterns, "heads", list);
 	pb_pack_set(p, patterns, "pairs", json_integer((json_int_t)n_pairs));
-	pb_pack_set(p, patterns, "longest", json_integer(PATTERN_LENGTH));
+	pb_pack_set(p, patterns, "saved",
+		    json_boolean(pb_h5_exists(s->r.file, "activations/clean/pattern") ||
+				 pb_h5_exists(s->r.file, "activations/corrupted/pattern")));
 	for (side = 0; side < 2 && n_heads > 0; side++)
 		PB_TRY(pack_side(p, s, side, heads, n_heads, n_pairs, patterns, err));
 cleanup:

@@ -10,6 +10,7 @@ for (const file of D.files) {
 			sweep.at = new Map();
 			sweep.index.forEach((cell, i) => sweep.at.set(cell, i));
 		}
+		if (sweep.setSources) sweep.setSources = sweep.setSources.flatMap(([source, n]) => Array(n).fill(source));
 		/* Other metrics are columns like the others, and say what they are. */
 		sweep.others = new Map();
 		for (const m of sweep.metrics) {

@@ -426,6 +426,10 @@ def test_patterns(browser, pages, root):
     browser.open(pages["page"])
     sides = browser.js("[...document.querySelectorAll('#pattern-side option')].map((o) => o.value)")
     check("patterns: clean alone where the file has no more", sides == ["clean"] and len(weights(browser, "clean")) == 36, sides)
+    browser.open(pages["long"])
+    check("patterns: told where they do not fit", browser.js("document.getElementById('pattern') === null") and "Not in this page, which has the strongest heads" in browser.js("document.getElementById('detail').textContent"))
+    browser.open(pages["parts"])
+    check("patterns: nothing of what was not saved", "attention" not in browser.js("document.getElementById('detail').textContent"))
     browser.open(pages["sets"])
     check("patterns: none of sets", browser.js("document.getElementById('pattern') === null"))
     check("patterns: no errors", not browser.errors(), browser.errors())
@@ -547,6 +551,9 @@ def make_program_files(root):
 def make_files(root):
     with ResultFile(root / "large.h5", pairs=2, positions=100, roles=None) as f:
         f.sweep("patch_pattern_denoise_each_key", ("layer", "head", "query_position", "key_position"), attributes={"site": "pattern", "positions": "each_key"})
+    with ResultFile(root / "long.h5", pairs=1, layers=2, heads=2, positions=100) as f:
+        f.sweep()
+        f.f["activations/clean/pattern"] = f.rng.random((1, 2, 2, 100, 100)).astype("f4")
     with ResultFile(root / "metrics.h5", equal=False, seed=5) as f:
         f.sweep(metrics=METRICS)
         for side in ("clean", "corrupted"):
@@ -584,7 +591,7 @@ def main():
         root = Path(name)
         make_files(root)
         make_program_files(root)
-        pages = {n: report(root / n, root / f"{n}.h5") for n in ("page", "parts", "evil", "xl", "metrics", "eval", "adventure", "compared", "sets", "large")}
+        pages = {n: report(root / n, root / f"{n}.h5") for n in ("page", "parts", "evil", "xl", "metrics", "eval", "adventure", "compared", "sets", "large", "long")}
         pages["both"] = report(root / "both", root / "page.h5", root / "xl.h5", more=("--compare",))
         browser = Browser(program, root / "browser")
         try:
