@@ -9,7 +9,7 @@ import subprocess
 import h5py
 import numpy as np
 
-from page_support import PATCHBAY, check, choose, figures, hover, near, place, program, run_tests, shown_map
+from page_support import PATCHBAY, check, choose, figures, hover, near, place, program, report, run_tests, shown_map
 from result_files import ResultFile
 
 
@@ -233,7 +233,24 @@ def make_files(root):
         f.sweep("patch_pattern_denoise_each_key", ("layer", "head", "query_position", "key_position"), attributes={"site": "pattern", "positions": "each_key"})
 
 
+def test_mixed(browser, path):
+    """A run, two evaluations and a comparison on one page."""
+    browser.open(path)
+    sections = browser.js("['explore', 'top', 'pairs', 'evaluation', 'comparison'].map((i) => getComputedStyle(document.getElementById(i)).display !== 'none' && getComputedStyle(document.querySelector(`nav a[href='#${i}']`)).display !== 'none')")
+    check("mixed: all sections and their links", sections == [True] * 5, sections)
+    grids = browser.js("[...document.querySelectorAll('#evaluation-controls select[name=at] option')].map((o) => o.textContent)")
+    check("mixed: grids by file", grids == ["eval: task sizes", "adventure: task sizes", "adventure: reachable states"], grids)
+    choose(browser, "evaluation-controls", "at", 1)
+    check("mixed: the other file's grid", browser.js("patchbay.gridMaps[0].layout.rowTitle") == "rooms", browser.js("patchbay.gridMaps[0].layout.rowTitle"))
+    browser.size(400, dark=True)
+    check("mixed: one of each kind is drawn", browser.js("patchbay.maps.length && patchbay.gridMaps.length && document.querySelectorAll('#comparison-chart svg').length") == 1)
+    browser.size(1280)
+    check("mixed: no errors", not browser.errors(), browser.errors())
+
+
 def tests(browser, pages, root):
+    pages["mixed"] = report(root / "mixed", *(root / f"{n}.h5" for n in ("sets", "eval", "adventure", "compared")), more=("--compare",))
+    test_mixed(browser, pages["mixed"])
     test_evaluation(browser, pages["eval"], root)
     test_reachable(browser, pages["adventure"], root)
     test_comparison(browser, pages["compared"], root)
