@@ -429,6 +429,10 @@ def damage(root):
     yield "no restoration", replace(f"{sweep}/summary/restoration", None)
     yield "column of another shape", replace(f"{sweep}/summary/p_fwer", np.zeros((2, 2)))
     yield "raw values of another shape", replace(f"{sweep}/logit_diff", np.zeros((6, 3)))
+    yield "metric of another shape", lambda f: (f[sweep].create_dataset("prob_answer", data=np.zeros((6, 3))),
+                                                f[f"{sweep}/summary"].create_dataset("prob_answer_mean", data=np.zeros((3, 4))))
+    yield "mean of another shape", lambda f: f[f"{sweep}/summary"].create_dataset("kl_donor_mean", data=np.zeros((4, 4)))
+    yield "patterns of another shape", lambda f: f.create_dataset("activations/corrupted/pattern", data=np.zeros((6, 3, 4, 7, 8), "f4"))
     yield "no checks", replace("checks", None)
     yield "no sweeps", replace("sweeps", None)
     yield "unknown intervention", lambda f: f[sweep].attrs.modify("intervention", "wave")
