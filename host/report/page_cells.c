@@ -239,9 +239,11 @@ enum pb_status pb_page_cells_choose(struct pb_page_cells *cells, const struct pb
 	struct part part = {.w = w, .cells = cells};
 
 	*cells = (struct pb_page_cells){.n = n, .n_full = n, .big = n > EXACT_MOST};
+	cells->right = !cells->big || 2 * columns_size(n, true) <= room;
 	if (columns_size(n, cells->big) <= room)
 		return PB_OK;
 	cells->big = false;
+	cells->right = true;
 	status = choose_part(&part, room / 4 * 3, err);
 	free(part.kept);
 	return status;

@@ -111,7 +111,7 @@ static void pack_cells(struct pb_packer *p, const struct pb_shown_sweep *w,
 		pb_pack_set(p, sweep, "full", json_integer((json_int_t)cells->n_full));
 	}
 	pb_pack_set(p, sweep, "all", pack_columns(p, w, 0, cells));
-	if (!cells->big)
+	if (cells->right)
 		pb_pack_set(p, sweep, "right", pack_columns(p, w, 1, cells));
 }
 

@@ -105,7 +105,7 @@ static bool fits(const struct context *c, size_t n_columns)
 	const bool floats = cells->big || cells->index != NULL;
 	const size_t one = pb_packed_size(cells->n, floats ? sizeof(float) : sizeof(double));
 
-	return c->floor + n_columns * (cells->big ? 1 : 2) * one <= c->p->left;
+	return c->floor + n_columns * (cells->right ? 2 : 1) * one <= c->p->left;
 }
 
 /* A metric with a mean in the summary. */
@@ -119,7 +119,7 @@ static enum pb_status pack_mean(struct context *c, enum pb_metric metric, const 
 	bool there = false;
 
 	pb_pack_set(c->p, entry, "all", pb_pack_cells(c->p, mean, c->cells));
-	if (!c->cells->big)
+	if (c->cells->right)
 		PB_TRY(pb_raw_means_read(&raw, c->s, c->index, info->name, &there, err));
 	if (there)
 		pb_pack_set(c->p, entry, "right", pb_pack_cells(c->p, raw.mean[1], c->cells));
@@ -177,7 +177,7 @@ static enum pb_status pack_candidates(struct context *x, bool *left, struct pb_e
 		(void)snprintf(name, sizeof name, "candidate_%zu", c);
 		candidate_title(s, ids, raw.n_columns, c, title, sizeof title);
 		entry = new_entry(p, name, title, info->units);
-		for (k = 0; k < (x->cells->big ? 1 : 2); k++) {
+		for (k = 0; k < (x->cells->right ? 2 : 1); k++) {
 			for (i = 0; i < n_cells; i++)
 				column[i] = raw.mean[k][i * raw.n_columns + c];
 			pb_pack_set(p, entry, k == 0 ? "all" : "right",
@@ -205,7 +205,7 @@ static enum pb_status pack_figure(struct context *c, const char *name, const cha
 	char path[64];
 	size_t k;
 
-	for (k = 0; k < (c->cells->big ? 1 : 2); k++) {
+	for (k = 0; k < (c->cells->right ? 2 : 1); k++) {
 		(void)snprintf(path, sizeof path, "%s%s", name, subsets[k].suffix);
 		free(values);
 		values = NULL;

@@ -44,7 +44,8 @@ struct pb_page_cells {
 	size_t n;
 	int32_t *index; /* [n] which cells the page has; NULL: all, in order */
 	size_t n_full;  /* the first ones, the strongest, which have all columns */
-	bool big;       /* all cells, float32, needed columns over all pairs alone */
+	bool big;       /* all cells, float32, needed columns alone */
+	bool right;     /* columns over the right pairs too */
 	size_t n_maps;
 	struct pb_page_map maps[PB_PAGE_MAPS_MOST];
 };

@@ -229,8 +229,22 @@ def make_files(root):
             if name.endswith("_right") and data.dtype == "f8":
                 data[...] *= .75
     program(root, "eval", "adventure", "task: {name: adventure, prompts: 10, objects: 2}\ngrid: {rooms: [3, 6], containers: [1, 2], steps: [2, 6]}\n")
+    with ResultFile(root / "many.h5", pairs=3, layers=30, heads=300) as f:
+        f.sweep()
     with ResultFile(root / "large.h5", pairs=2, positions=100, roles=None) as f:
         f.sweep("patch_pattern_denoise_each_key", ("layer", "head", "query_position", "key_position"), attributes={"site": "pattern", "positions": "each_key"})
+
+
+def test_many(browser, path, root):
+    """9,000 cells, which all fit as float32: over all and over the right pairs."""
+    browser.open(path)
+    with h5py.File(root / "many.h5") as f:
+        effect = {over: f[f"sweeps/0_patch_z_denoise_all/summary/effect{suffix}"][...].ravel() for over, suffix in (("all", ""), ("right", "_right"))}
+    for over, wanted in effect.items():
+        choose(browser, "controls", "over", over)
+        _, _, cells, values = shown_map(browser, "heads")
+        check(f"many: over {over}", cells == list(range(9000)) and np.allclose(values, wanted, rtol=1e-6), values[:3])
+    check("many: no errors", not browser.errors(), browser.errors())
 
 
 def test_mixed(browser, path):
@@ -256,7 +270,8 @@ def tests(browser, pages, root):
     test_comparison(browser, pages["compared"], root)
     test_sets(browser, pages["sets"], root)
     test_large(browser, pages["large"], root)
+    test_many(browser, pages["many"], root)
 
 
 if __name__ == "__main__":
-    run_tests(make_files, ("eval", "adventure", "compared", "sets", "large"), tests)
+    run_tests(make_files, ("eval", "adventure", "compared", "sets", "large", "many"), tests)
