@@ -166,8 +166,9 @@ CPU_MULTI  := $(if $(CPU_SRC),$(shell grep -l '"cpu/isa.h"' $(CPU_SRC)))
 CPU_ONCE   := $(filter-out $(CPU_MULTI),$(CPU_SRC))
 ISAS       := $(if $(filter x86_64,$(shell uname -m)),v2 v3 v4,base)
 
-# The report's page, as arrays of bytes.
-PAGE_SRC := host/report/page.html host/report/page.css host/report/page.js
+# The report's page, as arrays of bytes; its script is in parts, in this order.
+PAGE_JS  := $(patsubst %,host/report/page_%.js,base sweeps views heat table pattern cell pairs explore evaluation comparison main)
+PAGE_SRC := host/report/page.html host/report/page.css $(BUILD)/gen/page.js
 PAGE_OBJ := $(BUILD)/obj/gen/page_files.o
 
 LIB_OBJ := $(HOST_SRC:%.c=$(BUILD)/obj/%.o) $(CPU_ONCE:%.c=$(BUILD)/obj/%.o) \
@@ -246,6 +247,10 @@ $(BUILD)/obj/tests/%.o: tests/%.c $(BUILD)/flags
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	$(call compile)
 
+$(BUILD)/gen/page.js: $(PAGE_JS) Makefile
+	@mkdir -p $(@D)
+	$(call say,GEN)
+	$(Q)cat $(PAGE_JS) >$@
 $(BUILD)/gen/page_files.c: make/embed.sh $(PAGE_SRC)
 	@mkdir -p $(@D)
 	$(call say,GEN)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "report/plot.h"
+#include "results/schema.h"
 
 /* Datasets by head; the first are by pair, of the clean prompts. */
 static const struct {
@@ -102,30 +103,57 @@ void pb_head_readings_free(struct pb_head_readings *readings)
 	*readings = (struct pb_head_readings){0};
 }
 
+enum pb_status pb_saved_patterns_open(const struct pb_subject *s, int side, hid_t *dataset,
+				      struct pb_error *err)
+{
+	enum pb_status status;
+	struct pb_h5_shape shape;
+	char path[64];
+
+	*dataset = -1;
+	(void)snprintf(path, sizeof path, "activations/%s/pattern", pb_side_names[side]);
+	if (!pb_h5_exists(s->r.file, path))
+		return PB_OK;
+	*dataset = H5Dopen2(s->r.file, path, H5P_DEFAULT);
+	if (*dataset < 0)
+		return pb_h5_fail(err, PB_ERR_CHECK, "not a dataset: %s", path);
+	PB_TRY(pb_h5_shape(*dataset, path, &shape, err));
+	if (shape.rank != 5 || shape.is_text || shape.dims[0] != s->r.n_pairs ||
+	    shape.dims[1] != s->r.n_layers || shape.dims[2] != s->r.n_heads ||
+	    shape.dims[3] != s->r.n_positions || shape.dims[4] != s->r.n_positions)
+		status = pb_fail(err, PB_ERR_CHECK, "dataset of another shape: %s", path);
+cleanup:
+	if (status != PB_OK) {
+		pb_h5_drop(*dataset);
+		*dataset = -1;
+	}
+	return status;
+}
+
+enum pb_status pb_saved_pattern_take(const struct pb_subject *s, hid_t dataset, size_t pair,
+				     size_t layer, size_t head, double *pattern,
+				     struct pb_error *err)
+{
+	const size_t n = (size_t)s->length[pair];
+	const size_t start[5] = {pair, layer, head, 0, 0}, count[5] = {1, 1, 1, n, n};
+
+	return pb_h5_read_box(dataset, "activations: pattern", H5T_NATIVE_DOUBLE, start, count, 5,
+			      pattern, err);
+}
+
 enum pb_status pb_saved_pattern_read(const struct pb_subject *s, size_t pair, size_t layer,
 				     size_t head, double **pattern, struct pb_error *err)
 {
-	static const char path[] = "activations/clean/pattern";
-	const size_t n = (size_t)s->length[pair], all = s->r.n_positions;
-	const size_t start[5] = {pair, layer, head, 0, 0}, count[5] = {1, 1, 1, n, n};
+	const size_t n = (size_t)s->length[pair];
 	enum pb_status status;
-	struct pb_h5_shape shape;
-	hid_t dataset = -1;
+	hid_t dataset;
 
 	*pattern = NULL;
-	if (!pb_h5_exists(s->r.file, path))
-		return PB_OK;
-	dataset = H5Dopen2(s->r.file, path, H5P_DEFAULT);
+	PB_TRY(pb_saved_patterns_open(s, 0, &dataset, err));
 	if (dataset < 0)
-		return pb_h5_fail(err, PB_ERR_CHECK, "not a dataset: %s", path);
-	PB_TRY(pb_h5_shape(dataset, path, &shape, err));
-	if (shape.rank != 5 || shape.is_text || pair >= shape.dims[0] || layer >= shape.dims[1] ||
-	    head >= shape.dims[2] || shape.dims[3] != all || shape.dims[4] != all) {
-		status = pb_fail(err, PB_ERR_CHECK, "dataset of another shape: %s", path);
-		goto cleanup;
-	}
-	PB_TRY(pb_alloc((void **)pattern, n * n, sizeof **pattern, path, err));
-	PB_TRY(pb_h5_read_box(dataset, path, H5T_NATIVE_DOUBLE, start, count, 5, *pattern, err));
+		return PB_OK;
+	PB_TRY(pb_alloc((void **)pattern, n * n, sizeof **pattern, "a pattern", err));
+	status = pb_saved_pattern_take(s, dataset, pair, layer, head, *pattern, err);
 cleanup:
 	pb_h5_drop(dataset);
 	return status;

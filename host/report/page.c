@@ -1,4 +1,4 @@
-/* index.html: what does not move is written here, the rest is drawn by page.js from the data. */
+/* index.html: what does not move is written here, the rest is drawn by page_*.js from the data. */
 #include <stdlib.h>
 #include <string.h>
 

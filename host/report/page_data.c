@@ -7,8 +7,6 @@
 
 /* The page stays below 5 MB: what numbers may take, as base64, of all files together. */
 #define BUDGET ((size_t)3000 << 10)
-#define EXACT_MOST 8000 /* cells of a sweep whose columns are float64 */
-#define FEW 400         /* strongest cells, of a sweep that does not fit */
 
 /* ---- pairs --------------------------------------------------------------------------------- */
 
@@ -87,102 +85,62 @@ static bool is_needed(int column)
 	       column == PB_SHOWN_RESTORATION;
 }
 
-static size_t columns_size(size_t n_cells, bool big)
-{
-	return big ? 5 * pb_packed_size(n_cells, sizeof(float))
-		   : (size_t)2 * PB_N_SHOWN * pb_packed_size(n_cells, sizeof(double));
-}
-
-static double *picked(const double *values, const int32_t *cells, size_t n)
-{
-	double *out = calloc(n > 0 ? n : 1, sizeof *out);
-	size_t i;
-
-	for (i = 0; out != NULL && i < n; i++)
-		out[i] = values[cells != NULL ? (size_t)cells[i] : i];
-	return out;
-}
-
-/* All columns of the cells; cells NULL: all of them. */
+/* All columns of the cells. */
 static json_t *pack_columns(struct pb_packer *p, const struct pb_shown_sweep *w, int subset,
-			    const int32_t *cells, size_t n, bool big)
+			    const struct pb_page_cells *cells)
 {
 	json_t *columns = json_object();
 	int c;
 
-	for (c = 0; c < PB_N_SHOWN; c++) {
-		double *values;
-
-		if (big && !is_needed(c))
-			continue;
-		values = picked(w->columns[subset][c], cells, n);
-		if (values != NULL)
+	for (c = 0; c < PB_N_SHOWN; c++)
+		if (is_needed(c))
 			pb_pack_set(p, columns, pb_shown_names[c],
-				    big ? pb_pack_floats(p, values, n)
-					: pb_pack_doubles(p, values, n));
-		p->failed = p->failed || values == NULL;
-		free(values);
-	}
+				    pb_pack_cells(p, w->columns[subset][c], cells));
+		else if (!cells->big)
+			pb_pack_set(p, columns, pb_shown_names[c],
+				    pb_pack_full_cells(p, w->columns[subset][c], cells));
 	return columns;
 }
 
-/* The strongest cells, by number. */
-static int32_t *few_cells(const struct pb_shown_sweep *w, size_t *n)
+static void pack_cells(struct pb_packer *p, const struct pb_shown_sweep *w,
+		       const struct pb_page_cells *cells, json_t *sweep)
 {
-	const double *effect = w->columns[0][PB_SHOWN_EFFECT];
-	struct pb_ranked *order = calloc(w->grid.n_cells, sizeof *order);
-	int32_t *cells = calloc(FEW, sizeof *cells);
-	size_t i;
-
-	*n = w->grid.n_cells < FEW ? w->grid.n_cells : FEW;
-	for (i = 0; order != NULL && i < w->grid.n_cells; i++)
-		order[i] = (struct pb_ranked){isfinite(effect[i]) ? fabs(effect[i]) : -1, i};
-	if (order != NULL && cells != NULL) {
-		pb_rank(order, w->grid.n_cells);
-		for (i = 0; i < *n; i++)
-			cells[i] = (int32_t)order[i].cell;
-	} else {
-		free(cells);
-		cells = NULL;
+	if (cells->index != NULL) {
+		pb_pack_set(p, sweep, "index", pb_pack_ints(p, cells->index, cells->n));
+		pb_pack_set(p, sweep, "maps", pb_pack_maps(p, cells));
+		pb_pack_set(p, sweep, "full", json_integer((json_int_t)cells->n_full));
 	}
-	free(order);
-	return cells;
+	pb_pack_set(p, sweep, "all", pack_columns(p, w, 0, cells));
+	if (cells->right)
+		pb_pack_set(p, sweep, "right", pack_columns(p, w, 1, cells));
 }
 
-static void pack_cells(struct pb_packer *p, const struct pb_shown_sweep *w, json_t *sweep)
-{
-	const size_t all = w->grid.n_cells;
-	const bool big = all > EXACT_MOST;
-	int32_t *cells = NULL;
-	size_t n = all;
-
-	/* Half of what is left stays for the others. */
-	if (columns_size(all, big) > p->left / 2) {
-		cells = few_cells(w, &n);
-		if (cells == NULL) {
-			p->failed = true;
-			return;
-		}
-		pb_pack_set(p, sweep, "index", pb_pack_ints(p, cells, n));
-	}
-	pb_pack_set(p, sweep, "all", pack_columns(p, w, 0, cells, n, big && cells == NULL));
-	if (!big || cells != NULL)
-		pb_pack_set(p, sweep, "right", pack_columns(p, w, 1, cells, n, false));
-	free(cells);
-}
-
-static json_t *set_names(struct pb_packer *p, const struct pb_shown_sweep *w)
+/* Names of the sets, and where they come from as runs of equal ones: ["named", 3]. */
+static void pack_sets(struct pb_packer *p, const struct pb_shown_sweep *w, json_t *object)
 {
 	const struct pb_sweep *sweep = &w->grid.sweep;
-	json_t *names = json_array();
-	size_t i;
+	json_t *names = json_array(), *sources = json_array();
+	size_t i, first = 0, taken = 0;
 
-	for (i = 0; i < sweep->n_sets; i++)
+	for (i = 0; i < sweep->n_sets; i++) {
+		const enum pb_set_source source = sweep->sets[i].source;
+
 		pb_pack_append(p, names, pb_pack_text(sweep->sets[i].name));
-	return names;
+		taken += strlen(sweep->sets[i].name) + sizeof "\"\",";
+		if (i + 1 < sweep->n_sets && sweep->sets[i + 1].source == source)
+			continue;
+		pb_pack_append(
+		    p, sources,
+		    json_pack("[s, I]", pb_set_source_names[source], (json_int_t)(i + 1 - first)));
+		first = i + 1;
+	}
+	p->left -= taken < p->left ? taken : p->left;
+	pb_pack_set(p, object, "sets", names);
+	pb_pack_set(p, object, "setSources", sources);
 }
 
-static json_t *pack_sweep(struct pb_packer *p, const struct pb_subject *s, size_t index)
+static json_t *pack_sweep(struct pb_packer *p, const struct pb_subject *s, size_t index,
+			  const struct pb_page_cells *cells)
 {
 	const struct pb_shown_sweep *w = &s->sweeps[index];
 	struct pb_arena arena = {0};
@@ -202,8 +160,8 @@ static json_t *pack_sweep(struct pb_packer *p, const struct pb_subject *s, size_
 		    json_real(isfinite(w->info->min_gap) ? w->info->min_gap : 0));
 	pb_pack_set(p, sweep, "axes", pack_axes(p, w));
 	if (w->grid.sweep.n_sets > 0)
-		pb_pack_set(p, sweep, "sets", set_names(p, w));
-	pack_cells(p, w, sweep);
+		pack_sets(p, w, sweep);
+	pack_cells(p, w, cells, sweep);
 	pb_arena_free(&arena);
 	return sweep;
 }
@@ -242,21 +200,70 @@ cleanup:
 
 /* ---- the file ------------------------------------------------------------------------------ */
 
-static json_t *pack_subject(struct pb_packer *p, struct pb_subject *s)
+/* What of a file the page has. */
+struct packed_file {
+	json_t *json;                /* borrowed */
+	struct pb_page_cells *cells; /* [n_sweeps] */
+};
+
+static enum pb_status pack_subject(struct pb_packer *p, struct pb_subject *s,
+				   struct packed_file *packed, json_t *files, struct pb_error *err)
 {
+	enum pb_status status = PB_OK;
 	json_t *file = json_object(), *sweeps = json_array();
 	size_t i;
 
+	packed->json = file;
+	pb_pack_append(p, files, file);
+	pb_pack_set(p, file, "sweeps", sweeps);
 	pb_pack_set(p, file, "label", pb_pack_text(s->label));
 	pb_pack_set(p, file, "model", pb_pack_text(s->texts[PB_TEXT_MODEL_PATH]));
 	pb_pack_set(p, file, "layers", json_integer((json_int_t)s->r.n_layers));
 	pb_pack_set(p, file, "heads", json_integer((json_int_t)s->r.n_heads));
 	if (pb_subject_has_pairs(s))
 		pb_pack_set(p, file, "pairs", pack_pairs(p, s));
-	for (i = 0; i < s->n_sweeps; i++)
-		pb_pack_append(p, sweeps, pack_sweep(p, s, i));
-	pb_pack_set(p, file, "sweeps", sweeps);
-	return file;
+	if (s->r.evaluation)
+		PB_TRY(pb_pack_evaluation(p, s, file, err));
+	if (s->comparison)
+		PB_TRY(pb_pack_comparison(p, s, file, err));
+	PB_TRY(pb_alloc((void **)&packed->cells, s->n_sweeps, sizeof *packed->cells, "cells", err));
+	for (i = 0; i < s->n_sweeps; i++) {
+		/* Half of what is left stays for the others. */
+		PB_TRY(pb_page_cells_choose(&packed->cells[i], &s->sweeps[i], p->left / 2, err));
+		pb_pack_append(p, sweeps, pack_sweep(p, s, i, &packed->cells[i]));
+	}
+cleanup:
+	return status;
+}
+
+/* What has room only when the summaries of all sweeps are there: other metrics, readings, then the
+ * values of single pairs. */
+static enum pb_status pack_more(struct pb_packer *p, const struct pb_report_content *c,
+				const struct packed_file *packed, struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	size_t i, k;
+	int step;
+
+	for (step = 0; step < 3; step++)
+		for (i = 0; i < c->n_subjects && !p->failed; i++) {
+			const struct pb_subject *s = &c->subjects[i];
+			json_t *sweeps = json_object_get(packed[i].json, "sweeps");
+
+			if (step == 1 && pb_subject_has_pairs(s))
+				PB_TRY(pb_pack_readings(p, s, packed[i].json, err));
+			for (k = 0; step != 1 && k < s->n_sweeps; k++) {
+				json_t *sweep = json_array_get(sweeps, k);
+
+				if (step == 0)
+					PB_TRY(pb_pack_metrics(p, s, k, &packed[i].cells[k], sweep,
+							       err));
+				else
+					PB_TRY(pack_raw(p, s, k, sweep, err));
+			}
+		}
+cleanup:
+	return status;
 }
 
 /* JSON has `<` in texts alone, where it may be written so: then no text ends the page's script. */
@@ -281,34 +288,39 @@ static char *without_tags(const char *json)
 	return out;
 }
 
+static void packed_free(struct packed_file *packed, const struct pb_report_content *c)
+{
+	size_t i, k;
+
+	for (i = 0; packed != NULL && i < c->n_subjects; i++) {
+		for (k = 0; packed[i].cells != NULL && k < c->subjects[i].n_sweeps; k++)
+			pb_page_cells_free(&packed[i].cells[k]);
+		free(packed[i].cells);
+	}
+	free(packed);
+}
+
 enum pb_status pb_report_data(struct pb_report_content *c, char **text, struct pb_error *err)
 {
 	enum pb_status status = PB_OK;
 	struct pb_packer p = {.left = BUDGET};
+	struct packed_file *packed = NULL;
 	json_t *root = json_object(), *files = json_array();
 	char *json = NULL;
-	size_t i, k;
+	size_t i;
 
 	*text = NULL;
-	for (i = 0; i < c->n_subjects; i++)
-		pb_pack_append(&p, files, pack_subject(&p, &c->subjects[i]));
-	/* Summaries of all sweeps come first; values of single pairs take what is left. */
-	for (i = 0; i < c->n_subjects && !p.failed; i++)
-		if (pb_subject_has_pairs(&c->subjects[i]))
-			PB_TRY(
-			    pb_pack_readings(&p, &c->subjects[i], json_array_get(files, i), err));
-	for (i = 0; i < c->n_subjects && !p.failed; i++) {
-		json_t *sweeps = json_object_get(json_array_get(files, i), "sweeps");
-
-		for (k = 0; k < c->subjects[i].n_sweeps; k++)
-			PB_TRY(pack_raw(&p, &c->subjects[i], k, json_array_get(sweeps, k), err));
-	}
 	pb_pack_set(&p, root, "files", json_incref(files));
+	PB_TRY(pb_alloc((void **)&packed, c->n_subjects, sizeof *packed, "the page", err));
+	for (i = 0; i < c->n_subjects && !p.failed; i++)
+		PB_TRY(pack_subject(&p, &c->subjects[i], &packed[i], files, err));
+	PB_TRY(pack_more(&p, c, packed, err));
 	json = p.failed ? NULL : json_dumps(root, JSON_COMPACT | JSON_ENSURE_ASCII);
 	*text = json != NULL ? without_tags(json) : NULL;
 	if (*text == NULL)
 		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: the page's data");
 cleanup:
+	packed_free(packed, c);
 	free(json);
 	json_decref(files);
 	json_decref(root);

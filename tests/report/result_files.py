@@ -68,8 +68,9 @@ class ResultFile:
             text(g, "role_name", list(roles))
 
     def sweep(self, words="patch_z_denoise_all", axes=("layer", "head"), values=None, attributes=None,
-              effects=None):
-        """`axes`: names, or (name, values); `effects`: [pair, cells...] or None for random ones."""
+              effects=None, metrics=()):
+        """`axes`: names, or (name, values); `effects`: [pair, cells...] or None for random ones; `metrics`: names
+        of further metrics, with random values."""
         pairs, layers, heads, positions = self.n
         sizes = {"layer": layers, "head": heads, "position": positions, "query_position": positions,
                  "key_position": positions, "sender_layer": layers, "sender_head": heads,
@@ -91,6 +92,8 @@ class ResultFile:
         if words.startswith("path"):
             del group.attrs["site"]
         self.summary(group, scales, effects, recipient)
+        for name in metrics:
+            self.metric(group, name, axes, shape)
         self.checked.append(np.nanmax(np.abs(effects), initial=0))
         self.n_sweeps += 1
         return group
@@ -122,6 +125,31 @@ class ResultFile:
         for name, values in zip(("name", "source", "members"), zip(*sets)):
             text(into, name, list(values))
         into["size"] = np.array([len(members.split()) for _, _, members in sets], "i4")
+
+    def metric(self, group, name, axes, shape):
+        """Raw values, their mean in the summary, the base runs'. Where the last axis counts from the end, raw
+        values count from the start all the same."""
+        pairs, f = self.n[0], self.f
+        candidates = (3,) if name == "candidate_logits" else ()
+        raw = self.rng.random((pairs, *shape, *candidates)).astype("f4")
+        lined_up = raw.astype("f8")
+        if isinstance(axes[-1], tuple) and axes[-1][0].endswith("_from_end"):
+            length, n = f["pairs/length"][:], shape[-1]
+            for i in range(pairs):
+                raw[i, ..., length[i]:] = np.nan
+                lined_up[i] = np.nan
+                lined_up[i, ..., n - length[i]:] = raw[i, ..., :length[i]]
+        group[name] = raw
+        if candidates:
+            if "candidates" not in f["pairs"]:
+                f["pairs/candidates"] = np.tile(np.array([2, 3, 4], "i4"), (pairs, 1))
+                f["pairs/candidates"][0, 2] = 5
+            return lined_up
+        group[f"summary/{name}_mean"] = np.nanmean(lined_up, 0)
+        for side in ("clean", "corrupted"):
+            if not name.startswith("kl") and name != "prob_diff" and name not in f[f"base/{side}"]:
+                f[f"base/{side}/{name}"] = self.rng.random(pairs).astype("f4")
+        return lined_up
 
     def checks(self):
         f, layers = self.f, self.n[1]

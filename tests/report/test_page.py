@@ -1,169 +1,16 @@
 #!/usr/bin/env python3
-"""The report's page in a real browser, driven through the DevTools protocol over a pipe: no console error,
-hover and click and keys do what they should, numbers shown are the file's. Skipped without Chromium.
+"""The report's page in a real browser (browser.py): no console error, hover and click and keys do what they
+should, numbers shown are the file's. Skipped without Chromium. Evaluations, comparisons, sets and large sweeps:
+test_page_kinds.py.
 
     tests/report/test_page.py        PATCHBAY: the binary; CHROMIUM: the browser; PB_SCREENSHOTS: a folder
                                      for pictures of the page at 1280 and 400 pixels, light and dark
 """
-import base64
-import json
-import os
-import select
-import shutil
-import subprocess
-import sys
-import tempfile
-import time
-from pathlib import Path
-
 import h5py
 import numpy as np
 
+from page_support import check, choose, figures, filtered, hover, near, place, report, run_tests
 from result_files import ResultFile
-
-PATCHBAY = os.environ.get("PATCHBAY", "build/release/patchbay")
-PICTURES = os.environ.get("PB_SCREENSHOTS")
-passed = failed = skipped = 0
-
-
-def check(name, good, detail=""):
-    global passed, failed
-    passed += bool(good)
-    failed += not good
-    if not good:
-        print(f"FAILED {name}: {detail}", flush=True)
-
-
-def find_browser():
-    for name in filter(None, (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")):
-        if shutil.which(name):
-            return shutil.which(name)
-    return None
-
-
-class Browser:
-    """One tab of a headless browser; messages are JSON ended by a NUL, on the pipes 3 and 4."""
-
-    def __init__(self, program, folder):
-        there, here = os.pipe(), os.pipe()
-        self.out, self.inp, self.buffer, self.number, self.events = there[1], here[0], b"", 0, []
-
-        def pipes():
-            # 3 and 4 may be among our own pipes: both are first moved out of the way.
-            a, b = os.dup(there[0]), os.dup(here[1])
-            high = [os.dup2(fd, n) for fd, n in ((a, 20), (b, 21))]
-            os.dup2(high[0], 3)
-            os.dup2(high[1], 4)
-        self.process = subprocess.Popen(
-            [program, "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-             "--disable-dev-shm-usage", "--no-first-run", f"--user-data-dir={folder}", "about:blank"],
-            preexec_fn=pipes, close_fds=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        os.close(there[0])
-        os.close(here[1])
-        self.session = None
-        target = self.send("Target.createTarget", url="about:blank")["targetId"]
-        self.session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log"):
-            self.send(f"{domain}.enable")
-
-    def receive(self, limit=30):
-        end = time.monotonic() + limit
-        while b"\0" not in self.buffer:
-            ready, _, _ = select.select([self.inp], [], [], max(0, end - time.monotonic()))
-            data = os.read(self.inp, 1 << 20) if ready else b""
-            if not data:
-                raise RuntimeError("the browser does not answer")
-            self.buffer += data
-        message, self.buffer = self.buffer.split(b"\0", 1)
-        return json.loads(message)
-
-    def send(self, method, **params):
-        self.number += 1
-        message = {"id": self.number, "method": method, "params": params}
-        if self.session:
-            message["sessionId"] = self.session
-        os.write(self.out, json.dumps(message).encode() + b"\0")
-        while True:
-            answer = self.receive()
-            if answer.get("id") == self.number:
-                if "error" in answer:
-                    raise RuntimeError(f"{method}: {answer['error']}")
-                return answer["result"]
-            self.events.append(answer)
-
-    def js(self, code):
-        result = self.send("Runtime.evaluate", expression=code, returnByValue=True)
-        if "exceptionDetails" in result:
-            raise RuntimeError(f"{code}: {result['exceptionDetails']}")
-        return result["result"].get("value")
-
-    def open(self, path):
-        self.events.clear()
-        self.send("Page.navigate", url=path.as_uri())
-        end = time.monotonic() + 20
-        while not any(e.get("method") == "Page.loadEventFired" for e in self.events) and time.monotonic() < end:
-            self.events.append(self.receive())
-
-    def errors(self):
-        self.js("1")
-        bad = [e for e in self.events if e.get("method") == "Runtime.exceptionThrown"
-               or (e.get("method") == "Log.entryAdded" and e["params"]["entry"]["level"] in ("error", "warning"))
-               or (e.get("method") == "Runtime.consoleAPICalled" and e["params"]["type"] in ("error", "warning", "assert"))]
-        return [json.dumps(e["params"])[:400] for e in bad]
-
-    def size(self, width, height=900, dark=False):
-        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-        self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
-        self.js("new Promise((f) => requestAnimationFrame(() => requestAnimationFrame(f)))")
-
-    def mouse(self, kind, x, y, **more):
-        self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
-
-    def click(self, x, y):
-        self.mouse("mousePressed", x, y, button="left", clickCount=1)
-        self.mouse("mouseReleased", x, y, button="left", clickCount=1)
-
-    def key(self, name):
-        for kind in ("keyDown", "keyUp"):
-            self.send("Input.dispatchKeyEvent", type=kind, key=name, code=name,
-                      windowsVirtualKeyCode={"Enter": 13, "Escape": 27, "ArrowRight": 39, "ArrowDown": 40}[name],
-                      **({"text": "\r"} if name == "Enter" and kind == "keyDown" else {}))
-
-    def picture(self, path):
-        height = self.js("document.documentElement.scrollHeight")
-        width = self.js("innerWidth")
-        data = self.send("Page.captureScreenshot", captureBeyondViewport=True,
-                         clip={"x": 0, "y": 0, "width": width, "height": height, "scale": 1})["data"]
-        Path(path).write_bytes(base64.b64decode(data))
-
-    def close(self):
-        self.process.terminate()
-        self.process.wait(10)
-        os.close(self.out)
-        os.close(self.inp)
-
-
-def report(folder, *files, more=()):
-    result = subprocess.run([PATCHBAY, "report", *map(str, files), "-o", str(folder), "--formats", "svg", *more],
-                            capture_output=True, text=True)
-    check(f"{folder.name}: made", result.returncode == 0, result.stderr)
-    return folder / "index.html"
-
-
-def place(browser, cell, which=0):
-    """Client coordinates of a cell on a map, scrolled into view."""
-    return browser.js(f"""(() => {{ const m = patchbay.maps[{which}], i = m.layout.cells.indexOf({cell});
-        m.canvas.scrollIntoView({{block: 'center'}}); const [x, y] = m.corner(i), b = m.canvas.getBoundingClientRect();
-        return [b.left + x + m.w / 2, b.top + y + m.h / 2]; }})()""")
-
-
-def figures(text):
-    return [float(w.replace("\u2212", "-")) for w in text.replace("[", " ").replace("]", " ").replace(",", " ").split()
-            if w.replace("\u2212", "-").replace(".", "").replace("-", "").replace("e", "").isdigit()]
-
-
-def near(got, want):
-    return abs(got - want) <= 5.1e-4 * abs(want)
 
 
 def test_hover_and_click(browser, root):
@@ -244,12 +91,6 @@ def test_controls(browser, root):
         check(f"map {view}", browser.js("patchbay.maps.length") == 1 and browser.js("patchbay.maps[0].layout.columns[3]") == "\u00b7word3")
 
 
-def filtered(browser, words):
-    browser.js(f"document.getElementById('filter').value = '{words}'; document.getElementById('filter').dispatchEvent(new Event('input'))")
-    rows = browser.js("[...document.querySelectorAll('#cells tbody tr')].map((r) => r.children[1].textContent)")
-    return sorted(rows), browser.js("document.getElementById('count').textContent")
-
-
 def test_filters(browser):
     browser.js("patchbay.choose(0, 0)")
     check("commas part words", filtered(browser, "L1, effect>-10")[0] == [f"L1H{h}" for h in range(4)])
@@ -280,6 +121,111 @@ def test_parts(browser, path):
     check("no errors with parts", not browser.errors(), browser.errors())
 
 
+def mean(raw, rows):
+    """Over pairs, without what does not apply."""
+    return np.nanmean(raw[rows].astype("f8"), 0).ravel()
+
+
+def test_metrics(browser, path, root):
+    """Means of other metrics: maps, hover, the panel, the table; of all and of the right pairs; from the end."""
+    browser.open(path)
+    with h5py.File(root / "metrics.h5") as f:
+        group, right = f["sweeps/0_patch_z_denoise_all"], f["pairs/right"][:] == 1
+        every = np.ones(6, bool)
+        means = {(n, over): mean(group[n][:], rows) for n in METRICS if n != "candidate_logits" for over, rows in (("all", every), ("right", right))}
+        for k in range(3):
+            for over, rows in (("all", every), ("right", right)):
+                means[f"candidate_{k}", over] = mean(group["candidate_logits"][..., k], rows)
+        stored = {n: group[f"summary/{n}_mean"][:].ravel() for n in METRICS if n != "candidate_logits"}
+        base = {(n, side, over): f[f"base/{side}/{n}"][:].astype("f8")[rows].mean() for n in ("prob_answer", "prob_foil", "rank_answer")
+                for side in ("clean", "corrupted") for over, rows in (("all", every), ("right", right))}
+        base.update({("prob_diff", *k[1:]): base["prob_answer", *k[1:]] - base["prob_foil", *k[1:]] for k in list(base)})
+    names = [n for n, over in means if over == "all"]
+    offered = browser.js("[...document.querySelectorAll('#controls select[name=metric] option')].map((o) => o.value)")
+    check("metrics: offered", set(names) <= set(offered), offered)
+    for name in names:
+        for over in ("all", "right"):
+            choose(browser, "controls", "metric", name)
+            choose(browser, "controls", "over", over)
+            values = browser.js(f"Array.from({{length: 12}}, (_, c) => patchbay.maps[0].source.value(c))")
+            check(f"metrics: {name} over {over}", np.allclose(values, means[name, over], rtol=1e-12), (values, means[name, over]))
+            if over == "all" and name in stored:
+                check(f"metrics: {name} is the file's", np.array_equal(values, stored[name]), values)
+            line = next((t for t in hover(browser, 6) if "(without" in t or (name, "clean", over) not in base and t.startswith(name[:2])), "")
+            if (name, "clean", over) in base:
+                got, wanted = figures(line.split(": ", 1)[1].replace(")", " ")), [means[name, over][6], base[name, "clean", over], base[name, "corrupted", over]]
+                check(f"metrics: hover {name} over {over}", len(got) == 3 and all(map(near, got, wanted)), (line, wanted))
+            else:
+                said = " ".join(hover(browser, 6))
+                check(f"metrics: hover {name} over {over}", any(near(x, means[name, over][6]) for x in figures(said)), said)
+    check("metrics: the scale holds all", browser.js("[patchbay.maps[0].source.low, patchbay.maps[0].source.high]") == [0, max(means["candidate_2", "right"])])
+    title = browser.js("[...document.querySelectorAll('#controls select[name=metric] option')].slice(-3).map((o) => o.textContent)")
+    check("metrics: candidates by token where pairs share it", "word2" in title[0] and "word3" in title[1] and "word" not in title[2], title)
+    browser.click(*place(browser, 6))
+    rows = {r[0]: r[1:] for r in browser.js("[...document.querySelectorAll('#others tbody tr')].map((r) => [r.dataset.metric, ...[...r.querySelectorAll('td')].map((d) => d.textContent)])")}
+    for name in names:
+        wanted = [x for over in ("all", "right") for x in (means[name, over][6], base.get((name, "clean", over)), base.get((name, "corrupted", over)))]
+        got = rows.get(name, [])
+        check(f"metrics: panel {name}", len(got) == 6 and all((g == "\u2013") if w is None else near(figures(g)[0], w) for g, w in zip(got, wanted)), (got, wanted))
+    choose(browser, "controls", "metric", "kl_donor")
+    choose(browser, "controls", "over", "all")
+    browser.js("document.querySelector('[data-sort=kl_donor]').click()")
+    order = browser.js("[...document.querySelectorAll('#cells tbody tr')].map((r) => Number(r.dataset.cell))")
+    check("metrics: the table sorts by it", order == sorted(range(12), key=lambda c: -means["kl_donor", "all"][c]), order)
+    check("metrics: the filter knows it", len(filtered(browser, "rank_answer>0.5")[0]) == int((means["rank_answer", "all"] > .5).sum()))
+    filtered(browser, "")
+    browser.js("patchbay.choose(0, 1)")
+    with h5py.File(root / "metrics.h5") as f:
+        raw, length = f["sweeps/1_patch_z_denoise_each/prob_answer"][:].astype("f8"), f["pairs/length"][:]
+        lined = np.full_like(raw, np.nan)
+        for i, n in enumerate(length):
+            lined[i, ..., 8 - n:] = raw[i, ..., :n]
+        wanted = mean(lined, right)
+    choose(browser, "controls", "metric", "prob_answer")
+    choose(browser, "controls", "over", "right")
+    values = browser.js("Array.from({length: 96}, (_, c) => patchbay.maps[0].source.value(c))")
+    check("metrics: from the end, over the right pairs", np.allclose(values, wanted, rtol=1e-12), (values, wanted))
+    check("metrics: no errors", not browser.errors(), browser.errors())
+
+
+def weights(browser, side):
+    """(query, key) -> attention, of the chart of a side."""
+    cells = browser.js(f"[...document.querySelectorAll('#pattern svg[data-side={side}] rect')].map((r) => [r.dataset.at, r.textContent])")
+    return {tuple(map(int, at.split("."))): float(text.rsplit(": ", 1)[1].replace("\u2212", "-")) for at, text in cells}
+
+
+def test_patterns(browser, pages, root):
+    """A head's attention on both prompts of a pair that is chosen; prompts of unequal length."""
+    browser.open(pages["metrics"])
+    with h5py.File(root / "metrics.h5") as f:
+        saved, length = {s: f[f"activations/{s}/pattern"][...] for s in ("clean", "corrupted")}, f["pairs/length"][...]
+    for cell in (6, 11):
+        browser.click(*place(browser, cell))
+        for pair in (0, 1, 5):
+            browser.js(f"(() => {{ const n = document.getElementById('pattern-pair'); n.value = {pair}; n.dispatchEvent(new Event('change')); }})()")
+            for side in ("clean", "corrupted"):
+                got, n = weights(browser, side), length[pair]
+                wanted = {(q, k): saved[side][pair, cell // 4, cell % 4, q, k] for q in range(n) for k in range(q + 1)}
+                check(f"patterns: {side} of {cell} on pair {pair}", got.keys() == wanted.keys() and all(abs(got[at] - wanted[at]) <= 6e-5 for at in wanted), (len(got), len(wanted)))
+    check("patterns: the pair is the one of all sections", browser.js("document.getElementById('pair-number').value") == "5")
+    browser.js("document.getElementById('pattern-before').click()")
+    check("patterns: the pair before, and the button keeps the focus", browser.js("[patchbay.state.pair, document.activeElement.id]") == [4, "pattern-before"])
+    browser.js("(() => { const s = document.getElementById('pattern-side'); s.value = 'difference'; s.dispatchEvent(new Event('change')); })()")
+    got, n = weights(browser, "difference"), length[4]
+    check("patterns: the difference", len(got) == n * (n + 1) // 2 and all(abs(got[at] - (saved["clean"] - saved["corrupted"])[4, 2, 3][at]) <= 8e-5 for at in got))
+    fill = browser.js("(() => { const r = [...document.querySelectorAll('#pattern rect')]; const f = (i) => r[i].getAttribute('fill').match(/\\d+/g).map(Number); return r.map((x, i) => [x.dataset.at, f(i)]); })()")
+    good = all((rgb[0] >= rgb[2]) == ((saved["clean"] - saved["corrupted"])[4, 2, 3][tuple(map(int, at.split(".")))] > 0) for at, rgb in fill if abs(got[tuple(map(int, at.split(".")))]) > .02)
+    check("patterns: red where clean is larger", good)
+    browser.open(pages["page"])
+    sides = browser.js("[...document.querySelectorAll('#pattern-side option')].map((o) => o.value)")
+    check("patterns: clean alone where the file has no more", sides == ["clean"] and len(weights(browser, "clean")) == 36, sides)
+    browser.open(pages["long"])
+    check("patterns: told where they do not fit", browser.js("document.getElementById('pattern') === null") and "Not in this page, which has the strongest heads" in browser.js("document.getElementById('detail').textContent"))
+    browser.open(pages["parts"])
+    check("patterns: nothing of what was not saved", "attention" not in browser.js("document.getElementById('detail').textContent"))
+    check("patterns: no errors", not browser.errors(), browser.errors())
+
+
 def test_pairs(browser):
     browser.js("const n = document.getElementById('pair-number'); n.value = 2; n.dispatchEvent(new Event('change'))")
     for side in ("clean", "corrupted"):
@@ -288,29 +234,18 @@ def test_pairs(browser):
     check("not a right pair", "not right" in browser.js("document.getElementById('pair').textContent"))
 
 
-def test_looks(browser, path, name):
-    """Nothing is wider than the window; pictures, where they are asked for."""
-    for width in (1280, 400):
-        for dark in (False, True):
-            browser.size(width, dark=dark)
-            over = browser.js("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            check(f"{name}: {width} px: fits", over <= 0, over)
-            paper = browser.js("getComputedStyle(document.body).backgroundColor")
-            check(f"{name}: dark is dark", (sum(int(c) for c in paper[4:-1].split(",")) < 200) == dark, paper)
-            if PICTURES:
-                browser.picture(f"{PICTURES}/{name}-{width}-{'dark' if dark else 'light'}.png")
-    browser.size(800, dark=True)
-    browser.send("Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": "dark"}])
-    check(f"{name}: printed on white", browser.js("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)")
-    wide = browser.js("(() => { const t = document.getElementById('cells'); return t.scrollWidth - t.parentElement.clientWidth; })()")
-    check(f"{name}: the table fits on paper", wide <= 0, wide)
-    browser.send("Emulation.setEmulatedMedia", media="")
-    browser.size(1280)
-    check(f"{name}: nothing asked of a network", browser.js("performance.getEntriesByType('resource').length") == 0)
-    check(f"{name}: no errors", not browser.errors(), browser.errors())
+METRICS = ("prob_answer", "prob_foil", "prob_diff", "rank_answer", "kl_donor", "candidate_logits")
 
 
 def make_files(root):
+    with ResultFile(root / "long.h5", pairs=1, layers=2, heads=2, positions=100) as f:
+        f.sweep()
+        f.f["activations/clean/pattern"] = f.rng.random((1, 2, 2, 100, 100)).astype("f4")
+    with ResultFile(root / "metrics.h5", equal=False, seed=5) as f:
+        f.sweep(metrics=METRICS)
+        for side in ("clean", "corrupted"):
+            f.f[f"activations/{side}/pattern"] = f.rng.random((6, 3, 4, 8, 8)).astype("f4")
+        f.sweep("patch_z_denoise_each", ("layer", "head", ("position_from_end", np.arange(-8, 0, dtype="i4"))), metrics=("prob_answer",))
     with ResultFile(root / "page.h5") as f:
         f.sweep()
         f.sweep("patch_z_noise_all")
@@ -333,40 +268,23 @@ def make_files(root):
                 attributes={"receiver": "q"})
 
 
-def main():
-    program = find_browser()
-    if not program:
-        print("the page: skipped: no chromium (make deps installs it)")
-        print("0 passed, 0 failed, 1 skipped")
-        sys.exit(0)
-    with tempfile.TemporaryDirectory() as name:
-        root = Path(name)
-        make_files(root)
-        pages = {n: report(root / n, root / f"{n}.h5") for n in ("page", "parts", "evil", "xl")}
-        pages["both"] = report(root / "both", root / "page.h5", root / "xl.h5", more=("--compare",))
-        browser = Browser(program, root / "browser")
-        try:
-            browser.size(1280)
-            browser.open(pages["page"])
-            test_hover_and_click(browser, root)
-            test_keys(browser)
-            test_controls(browser, root)
-            test_pairs(browser)
-            test_filters(browser)
-            test_parts(browser, pages["parts"])
-            for n, path in pages.items():
-                browser.open(path)
-                test_looks(browser, path, n)
-                if n == "evil":
-                    check("nothing of the file's runs", browser.js("typeof evil") == "undefined")
-            browser.js("patchbay.choose(1, 1)")
-            check("paths in the browser", browser.js("patchbay.maps[0].layout.rows.length") == 12)
-            check("no errors at the end", not browser.errors(), browser.errors())
-        finally:
-            browser.close()
-    print(f"{passed} passed, {failed} failed, {skipped} skipped")
-    sys.exit(1 if failed else 0)
+def tests(browser, pages, root):
+    pages["both"] = report(root / "both", root / "page.h5", root / "xl.h5", more=("--compare",))
+    browser.open(pages["page"])
+    test_hover_and_click(browser, root)
+    test_keys(browser)
+    test_controls(browser, root)
+    test_pairs(browser)
+    test_filters(browser)
+    test_parts(browser, pages["parts"])
+    test_metrics(browser, pages["metrics"], root)
+    test_patterns(browser, pages, root)
+    browser.open(pages["evil"])
+    check("nothing of the file's runs", browser.js("typeof evil") == "undefined")
+    browser.open(pages["both"])
+    browser.js("patchbay.choose(1, 1)")
+    check("paths in the browser", browser.js("patchbay.maps[0].layout.rows.length") == 12)
 
 
 if __name__ == "__main__":
-    main()
+    run_tests(make_files, ("page", "parts", "evil", "xl", "metrics", "long"), tests)

@@ -63,7 +63,7 @@ def page_data(folder):
 
 
 def unpack(packed):
-    return np.frombuffer(base64.b64decode(packed["d"]), {"f8": "<f8", "f4": "<f4", "i4": "<i4", "u1": "u1"}[packed["t"]])
+    return np.frombuffer(base64.b64decode(packed["d"]), {"f8": "<f8", "f4": "<f4", "i4": "<i4", "u2": "<u2"}[packed["t"]])
 
 
 def colour(value):
@@ -267,7 +267,10 @@ def test_kinds(root):
           [float(r["random_high"]) for r in table[:2]] == [.3, .4], table[0])
     data = page_data(out)["files"][0]
     check("readings in the page", {r["name"] for r in data["readings"]["heads"]} >= {"direct logit attribution", "induction score"})
-    check("patterns in the page", data["readings"]["patterns"][0]["n"] == 8)
+    kept = data["readings"]["patterns"]
+    with h5py.File(root / "kinds.h5") as f:
+        pattern = f["activations/clean/pattern"][:].reshape(6, 12, 8, 8)[:, kept["heads"]]
+    check("patterns in the page", kept["pairs"] == 6 and np.abs(unpack(kept["clean"]) / 65535 - pattern.ravel()).max() <= 1 / 65535)
 
 
 def histogram(path):
@@ -756,6 +759,10 @@ def damage(root):
     yield "no restoration", replace(f"{sweep}/summary/restoration", None)
     yield "column of another shape", replace(f"{sweep}/summary/p_fwer", np.zeros((2, 2)))
     yield "raw values of another shape", replace(f"{sweep}/logit_diff", np.zeros((6, 3)))
+    yield "metric of another shape", lambda f: (f[sweep].create_dataset("prob_answer", data=np.zeros((6, 3))),
+                                                f[f"{sweep}/summary"].create_dataset("prob_answer_mean", data=np.zeros((3, 4))))
+    yield "mean of another shape", lambda f: f[f"{sweep}/summary"].create_dataset("kl_donor_mean", data=np.zeros((4, 4)))
+    yield "patterns of another shape", lambda f: f.create_dataset("activations/corrupted/pattern", data=np.zeros((6, 3, 4, 7, 8), "f4"))
     yield "no checks", replace("checks", None)
     yield "no sweeps", replace("sweeps", None)
     yield "unknown intervention", lambda f: f[sweep].attrs.modify("intervention", "wave")

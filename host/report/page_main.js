@@ -1,0 +1,35 @@
+/* The whole: which sections there are, drawing all, and what all of it hears. */
+function draw() {
+	drawControls();
+	drawMaps();
+	drawTable();
+	drawDetail();
+	drawPair();
+}
+const first = D.files.findIndex((file) => file.sweeps.length);
+for (const id of ["explore", "top", "pairs"]) reveal(id, first >= 0);
+reveal("evaluation", grids.length > 0);
+reveal("comparison", comparisons.length > 0);
+if (first >= 0) choose(first, 0);
+if (grids.length) drawEvaluation();
+if (comparisons.length) drawComparison();
+if (first < 0 && !grids.length && !comparisons.length) document.documentElement.classList.remove("js");
+
+function drawAll() {
+	if (first >= 0) draw();
+	if (grids.length) drawEvaluation();
+	if (comparisons.length) drawComparison();
+}
+document.querySelectorAll("form.controls").forEach((form) => form.addEventListener("submit", (e) => e.preventDefault()));
+$("filter").addEventListener("input", () => { state.filter = $("filter").value; drawTable(); });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+matchMedia("print").addEventListener("change", () => [...maps, ...gridMaps].forEach((map) => map.draw()));
+let width = window.innerWidth;
+window.addEventListener("resize", () => {
+	if (window.innerWidth === width) return;
+	width = window.innerWidth;
+	if (first >= 0) drawMaps();
+	if (grids.length) drawEvaluation();
+	if (comparisons.length) drawCurves();
+});
+window.patchbay = {state, maps, choose, shown, grid, gridMaps, compared};
