@@ -12,7 +12,7 @@ function sortedTable(table, spec) {
 		.sort((a, b) => (sort.down ? compare(b.value, a.value) : compare(a.value, b.value)) || a.i - b.i);
 	const heads = columns.map((c) => {
 		const sorted = c.key === sort.by || (c.key === spec.sized && sort.by === "size");
-		const title = c.key === spec.sized && sort.by === "size" ? `|${c.title}|` : c.title;
+		const title = c.key === spec.sized && sort.by === "size" ? `${c.title}, by size` : c.title;
 		return el("th", {scope: "col", "aria-sort": sorted ? (sort.down ? "descending" : "ascending") : null},
 			el("button", {type: "button", "data-sort": c.key, text: title + (sorted ? (sort.down ? " ▾" : " ▴") : ""), onclick: () => {
 				const next = c.key === spec.sized && sort.by === c.key && !sort.down ? "size" : c.key;
