@@ -212,9 +212,28 @@ static void put_citation(struct pb_report_content *c, FILE *out)
 
 /* ---- the template -------------------------------------------------------------------------- */
 
+/* What is made before the page is written. */
+struct made {
+	char *figures, *data;
+	size_t figures_size;
+};
+
+static enum pb_status make_figures(struct pb_report_content *c, struct made *made,
+				   struct pb_error *err)
+{
+	FILE *out = open_memstream(&made->figures, &made->figures_size);
+
+	if (out == NULL)
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the page's figures");
+	put_figures(c, out);
+	if (fclose(out) != 0)
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the page's figures");
+	return PB_OK;
+}
+
 /* What stands for {{name}} in page.html. */
 static enum pb_status put_part(struct pb_report_content *c, const char *name, size_t n,
-			       const char *data, FILE *out, struct pb_error *err)
+			       const struct made *made, FILE *out, struct pb_error *err)
 {
 	const struct {
 		const char *name;
@@ -233,7 +252,7 @@ static enum pb_status put_part(struct pb_report_content *c, const char *name, si
 	if (strncmp(name, "summary", n) == 0)
 		return put_words(c, out, err);
 	if (strncmp(name, "figures", n) == 0)
-		put_figures(c, out);
+		fwrite(made->figures, 1, made->figures_size, out);
 	else if (strncmp(name, "page_title", n) == 0)
 		pb_xml_text(c->subjects[0].texts[PB_TEXT_TITLE], out);
 	else if (strncmp(name, "version", n) == 0)
@@ -243,7 +262,7 @@ static enum pb_status put_part(struct pb_report_content *c, const char *name, si
 	else if (strncmp(name, "js", n) == 0)
 		fwrite(pb_page_js, 1, pb_page_js_size, out);
 	else if (strncmp(name, "data", n) == 0)
-		fputs(data, out);
+		fputs(made->data, out);
 	else
 		return pb_fail(err, PB_ERR_INTERNAL, "page.html names an unknown part: %.*s",
 			       (int)n, name);
@@ -254,15 +273,16 @@ enum pb_status pb_report_write_page(struct pb_report_content *c, struct pb_error
 {
 	enum pb_status status;
 	const char *at = pb_page_html, *open, *close;
-	char *data = NULL;
+	struct made made = {0};
 	FILE *out = NULL;
 
-	PB_TRY(pb_report_data(c, &data, err));
+	PB_TRY(make_figures(c, &made, err));
+	PB_TRY(pb_report_data(c, made.figures_size, &made.data, err));
 	PB_TRY(pb_folder_open(c->temp, &out, err, "index.html"));
 	fputs(PB_PAGE_MARK, out);
 	while ((open = strstr(at, "{{")) != NULL && (close = strstr(open, "}}")) != NULL) {
 		fwrite(at, 1, (size_t)(open - at), out);
-		PB_TRY(put_part(c, open + 2, (size_t)(close - open) - 2, data, out, err));
+		PB_TRY(put_part(c, open + 2, (size_t)(close - open) - 2, &made, out, err));
 		at = close + 2;
 	}
 	fputs(at, out);
@@ -270,6 +290,7 @@ enum pb_status pb_report_write_page(struct pb_report_content *c, struct pb_error
 cleanup:
 	if (out != NULL)
 		(void)fclose(out);
-	free(data);
+	free(made.figures);
+	free(made.data);
 	return status;
 }

@@ -5,8 +5,9 @@
 
 #include "report/page_pack.h"
 
-/* The page stays below 5 MB: what numbers may take, as base64, of all files together. */
-#define BUDGET ((size_t)3000 << 10)
+/* The page stays below 5 MB: what its figures and the numbers, as base64, may take together. Texts
+ * and the page's own files have the rest. */
+#define BUDGET ((size_t)4500 << 10)
 
 /* ---- pairs --------------------------------------------------------------------------------- */
 
@@ -19,6 +20,7 @@ static json_t *token_texts(struct pb_packer *p, const struct pb_subject *s)
 	for (i = 0; i < s->n_tokens; i++) {
 		(void)snprintf(id, sizeof id, "%d", (int)s->token_ids[i]);
 		pb_pack_set(p, tokens, id, pb_pack_text(s->token_texts[i]));
+		pb_pack_take(p, strlen(id) + strlen(s->token_texts[i]) + sizeof "\"\":\"\",");
 	}
 	return tokens;
 }
@@ -134,7 +136,7 @@ static void pack_sets(struct pb_packer *p, const struct pb_shown_sweep *w, json_
 		    json_pack("[s, I]", pb_set_source_names[source], (json_int_t)(i + 1 - first)));
 		first = i + 1;
 	}
-	p->left -= taken < p->left ? taken : p->left;
+	pb_pack_take(p, taken);
 	pb_pack_set(p, object, "sets", names);
 	pb_pack_set(p, object, "setSources", sources);
 }
@@ -300,10 +302,11 @@ static void packed_free(struct packed_file *packed, const struct pb_report_conte
 	free(packed);
 }
 
-enum pb_status pb_report_data(struct pb_report_content *c, char **text, struct pb_error *err)
+enum pb_status pb_report_data(struct pb_report_content *c, size_t taken, char **text,
+			      struct pb_error *err)
 {
 	enum pb_status status = PB_OK;
-	struct pb_packer p = {.left = BUDGET};
+	struct pb_packer p = {.left = taken < BUDGET ? BUDGET - taken : 0};
 	struct packed_file *packed = NULL;
 	json_t *root = json_object(), *files = json_array();
 	char *json = NULL;

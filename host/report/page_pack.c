@@ -35,14 +35,18 @@ size_t pb_packed_size(size_t n, size_t element)
 	return (n * element + 2) / 3 * 4;
 }
 
+void pb_pack_take(struct pb_packer *p, size_t size)
+{
+	p->left -= size < p->left ? size : p->left;
+}
+
 json_t *pb_pack_bytes(struct pb_packer *p, const void *data, size_t n, size_t element,
 		      const char *type)
 {
 	char *text = base64(data, n * element);
 	json_t *object = text != NULL ? json_pack("{s:s, s:s}", "t", type, "d", text) : NULL;
-	const size_t size = pb_packed_size(n, element);
 
-	p->left = size < p->left ? p->left - size : 0;
+	pb_pack_take(p, pb_packed_size(n, element));
 	p->failed = p->failed || object == NULL;
 	free(text);
 	return object;
@@ -100,7 +104,9 @@ json_t *pb_pack_texts(struct pb_packer *p, const char *const *texts, size_t n)
 	json_t *list = json_array();
 	size_t i;
 
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
 		pb_pack_append(p, list, pb_pack_text(texts[i]));
+		pb_pack_take(p, strlen(texts[i]) + sizeof "\"\",");
+	}
 	return list;
 }

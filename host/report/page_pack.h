@@ -11,6 +11,8 @@ struct pb_packer {
 	bool failed; /* out of memory */
 };
 
+/* Takes bytes of the budget. */
+void pb_pack_take(struct pb_packer *p, size_t size);
 /* What n elements take as base64. */
 size_t pb_packed_size(size_t n, size_t element);
 /* {"t": "f8", "d": base64}: f8, f4, i4 or u2, little-endian. */

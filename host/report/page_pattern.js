@@ -1,14 +1,15 @@
 /* A head's attention on the prompts of a pair, where the file has saved patterns. */
 const patternView = {side: "both"};
 const SIDES = [["both", "clean and corrupted"], ["clean", "clean"], ["corrupted", "corrupted"], ["difference", "clean − corrupted"]];
-/* Weights of a head on a prompt, [n, n] in 0 .. 1 by query and key; null where the page has none. */
+/* Weights of a head on a prompt in 0 .. 1, by query and key up to it; null where the page has none. */
 function patternOf(file, side, pair, layer, head) {
 	const kept = file.readings.patterns, values = unpack(kept[side]), place = kept.heads.indexOf(layer * file.heads + head);
 	if (!values || place < 0 || pair >= kept.pairs) return null;
 	const lengths = unpack(file.pairs.length), n = lengths[pair];
-	let from = place * n * n;
-	for (let k = 0; k < pair; k++) from += kept.heads.length * lengths[k] * lengths[k];
-	return {n, at: (q, k) => values[from + q * n + k] / 65535};
+	const size = (m) => m * (m + 1) / 2;
+	let from = place * size(n);
+	for (let k = 0; k < pair; k++) from += kept.heads.length * size(lengths[k]);
+	return {n, at: (q, k) => values[from + size(q) + k] / 65535};
 }
 function patternChart(file, pair, side, n, at) {
 	const W = 460, L = 60, size = (W - L - 4) / n, differs = side === "difference";

@@ -9,25 +9,39 @@
 #define PATTERNS_MOST 24
 #define PATTERN_LENGTH 96 /* tokens: longer ones could not be read */
 
-/* What the patterns of `n_heads` heads on one prompt of a pair take, as numbers of 16 bits. */
-static size_t pattern_size(const struct pb_subject *s, size_t pair, size_t n_heads)
-{
-	const size_t n = (size_t)s->length[pair];
+#define HEADS_LEAST                                                                                \
+	6 /* more heads than these give way to pairs, as long as there are few of them */
+#define PAIRS_WANTED 8
 
-	return pb_packed_size(n_heads * n * n, sizeof(uint16_t));
+/* A query reads no later key: queries with their keys, one behind another. */
+static size_t n_weights(size_t n)
+{
+	return n * (n + 1) / 2;
 }
 
-/* How many pairs, from the first, have room; *n_heads is halved until one has. */
-static size_t pairs_that_fit(const struct pb_subject *s, size_t room, size_t *n_heads)
+/* How many pairs, from the first, have room for n_heads on both prompts, as numbers of 16 bits. */
+static size_t pairs_that_fit(const struct pb_subject *s, size_t room, size_t n_heads)
 {
-	size_t n = 0, taken = 0;
+	size_t n, taken = 0;
 
-	while (*n_heads > 1 && 2 * pattern_size(s, 0, *n_heads) > room)
-		*n_heads /= 2;
-	for (; *n_heads > 0 && n < s->r.n_pairs && s->length[n] <= PATTERN_LENGTH; n++) {
-		taken += 2 * pattern_size(s, n, *n_heads);
+	for (n = 0; n_heads > 0 && n < s->r.n_pairs && s->length[n] <= PATTERN_LENGTH; n++) {
+		taken +=
+		    2 * pb_packed_size(n_heads * n_weights((size_t)s->length[n]), sizeof(uint16_t));
 		if (taken > room)
 			break;
+	}
+	return n;
+}
+
+/* Of how many heads and pairs there are patterns. */
+static size_t choose_pairs(const struct pb_subject *s, size_t room, size_t *n_heads)
+{
+	const size_t wanted = s->r.n_pairs < PAIRS_WANTED ? s->r.n_pairs : PAIRS_WANTED;
+	size_t n = pairs_that_fit(s, room, *n_heads);
+
+	while ((n<wanted && * n_heads> HEADS_LEAST) || (n == 0 && *n_heads > 1)) {
+		*n_heads /= 2;
+		n = pairs_that_fit(s, room, *n_heads);
 	}
 	return n;
 }
@@ -39,7 +53,13 @@ static int by_number(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Patterns of a base run as parts of 65,535: of each pair all heads, of each head its queries. */
+static uint16_t as_part(double weight)
+{
+	return isfinite(weight) ? (uint16_t)lround(65535 * fmin(fmax(weight, 0), 1)) : 0;
+}
+
+/* Patterns of a base run as parts of 65,535: of each pair all heads, of each head its queries, of
+ * each query the keys up to itself. */
 static enum pb_status pack_side(struct pb_packer *p, const struct pb_subject *s, int side,
 				const size_t *heads, size_t n_heads, size_t n_pairs, json_t *object,
 				struct pb_error *err)
@@ -48,13 +68,13 @@ static enum pb_status pack_side(struct pb_packer *p, const struct pb_subject *s,
 	uint16_t *all = NULL;
 	double *pattern = NULL;
 	hid_t dataset = -1;
-	size_t n = 0, pair, h, i;
+	size_t n = 0, pair, h, q, k;
 
 	PB_TRY(pb_saved_patterns_open(s, side, &dataset, err));
 	if (dataset < 0)
 		return PB_OK;
 	for (pair = 0; pair < n_pairs; pair++)
-		n += n_heads * (size_t)s->length[pair] * (size_t)s->length[pair];
+		n += n_heads * n_weights((size_t)s->length[pair]);
 	PB_TRY(pb_alloc((void **)&all, n, sizeof *all, "patterns", err));
 	PB_TRY(pb_alloc((void **)&pattern, s->r.n_positions * s->r.n_positions, sizeof *pattern,
 			"patterns", err));
@@ -62,11 +82,10 @@ static enum pb_status pack_side(struct pb_packer *p, const struct pb_subject *s,
 		for (h = 0; h < n_heads; h++) {
 			PB_TRY(pb_saved_pattern_take(s, dataset, pair, heads[h] / s->r.n_heads,
 						     heads[h] % s->r.n_heads, pattern, err));
-			for (i = 0; i < (size_t)s->length[pair] * (size_t)s->length[pair]; i++)
-				all[n++] =
-				    isfinite(pattern[i])
-					? (uint16_t)lround(65535 * fmin(fmax(pattern[i], 0), 1))
-					: 0;
+			for (q = 0; q < (size_t)s->length[pair]; q++)
+				for (k = 0; k <= q; k++)
+					all[n++] =
+					    as_part(pattern[q * (size_t)s->length[pair] + k]);
 		}
 	pb_pack_set(p, object, pb_side_names[side], pb_pack_bytes(p, all, n, sizeof *all, "u2"));
 cleanup:
@@ -87,7 +106,7 @@ static enum pb_status pack_patterns(struct pb_packer *p, const struct pb_subject
 	int side;
 
 	n_heads = pb_strongest_heads(s, PATTERNS_MOST, heads);
-	n_pairs = pairs_that_fit(s, p->left / 3, &n_heads);
+	n_pairs = choose_pairs(s, p->left / 2, &n_heads);
 	if (n_pairs == 0)
 		n_heads = 0;
 	qsort(heads, n_heads, sizeof *heads, by_number);

@@ -41,7 +41,9 @@ typedef void (*pb_say)(void *context, const char *sentence);
 enum pb_status pb_report_sentences(struct pb_subject *s, pb_say say, void *context,
 				   struct pb_error *err);
 
-/* The page's data, JSON in which no `<` is (page_data.c); freed with free(). */
-enum pb_status pb_report_data(struct pb_report_content *c, char **text, struct pb_error *err);
+/* The page's data, JSON in which no `<` is (page_data.c); freed with free(). taken: bytes of the
+ * page that its figures have. */
+enum pb_status pb_report_data(struct pb_report_content *c, size_t taken, char **text,
+			      struct pb_error *err);
 
 #endif

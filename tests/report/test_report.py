@@ -269,7 +269,7 @@ def test_kinds(root):
     check("readings in the page", {r["name"] for r in data["readings"]["heads"]} >= {"direct logit attribution", "induction score"})
     kept = data["readings"]["patterns"]
     with h5py.File(root / "kinds.h5") as f:
-        pattern = f["activations/clean/pattern"][:].reshape(6, 12, 8, 8)[:, kept["heads"]]
+        pattern = f["activations/clean/pattern"][:].reshape(6, 12, 8, 8)[:, kept["heads"]][(slice(None), slice(None), *np.tril_indices(8))]
     check("patterns in the page", kept["pairs"] == 6 and np.abs(unpack(kept["clean"]) / 65535 - pattern.ravel()).max() <= 1 / 65535)
 
 
@@ -842,9 +842,9 @@ def test_folders(root):
 def test_size_and_speed(root):
     """100 pairs x 1,200 heads: under 5 MB and under 5 seconds."""
     with ResultFile(root / "xl.h5", pairs=100, layers=48, heads=25, positions=40) as f:
-        f.sweep()
-        f.sweep("patch_z_noise_all")
-        f.sweep("patch_z_denoise_each", ("layer", "head", "position"))
+        f.sweep(metrics=("prob_answer", "kl_donor", "candidate_logits"))
+        f.sweep("patch_z_noise_all", metrics=("prob_answer", "kl_donor"))
+        f.sweep("patch_z_denoise_each", ("layer", "head", "position"), metrics=("prob_answer",))
     before = os.times()
     out = report(root / "xl", root / "xl.h5", formats="svg,pdf,png" if HAS_CAIRO else "svg")
     after, size = os.times(), (out / "index.html").stat().st_size
