@@ -138,10 +138,10 @@ static bool pack(const unsigned char *from, size_t bytes, int level, unsigned ch
 {
 	z_stream z = {.next_in = (Bytef *)(uintptr_t)from,
 		      .avail_in = (uInt)bytes,
-		      .next_out = to,
 		      .avail_out = (uInt)*packed};
 	bool done;
 
+	z.next_out = to;
 	if (deflateInit2(&z, level, Z_DEFLATED, MAX_WBITS, MAX_MEM_LEVEL - 1, Z_RLE) != Z_OK)
 		return false;
 	done = deflate(&z, Z_FINISH) == Z_STREAM_END;
