@@ -278,6 +278,7 @@ static void matrix_case(struct rig *r, size_t n_in, size_t view)
 	begin_case(r, "rows and columns of view %zu, %zu inputs", view, n_in);
 	make_views(r, n_in, all);
 	n_out = pb_weight_n_out(&all[view]);
+	CHECK(n_out > 0 && n_in > 0, "%s: an empty view", r->label);
 	MUST(r, r->ops->pack(r->dev, &all[view], 1, &packed, err));
 	rows.w = columns.w = packed;
 	rows.view = columns.view = &all[view];

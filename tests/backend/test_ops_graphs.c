@@ -144,7 +144,7 @@ OPS_TEST(ops_graphs, within_their_room)
 		run_block(r, 30 + m, 2, 5, 1);
 		end_case(r);
 		before = free_memory(r);
-		for (size_t i = 0; i < 3U * KINDS; i++) {
+		for (size_t i = 0; i < (size_t)3 * KINDS; i++) {
 			size_t now;
 
 			begin_case(r, "room of %zu MiB, block %zu", mib[m], i);
