@@ -109,15 +109,18 @@ succeed "$patchbay" run run.yaml -o stall.h5 -q
 same stall.h5
 
 # ---- the stop file -------------------------------------------------------------------------------
+# It is looked for once a second: a run of several.
+several=(--set task.pairs=80)
 stop_file() { touch file.h5.stop; }
 action=stop_file
-at_part file.h5 "$patchbay" run run.yaml -o file.h5 -q
+at_part file.h5 "$patchbay" run run.yaml -o file.h5 -q "${several[@]}"
 is_true "a stop file: status 75" test $status = 75
 is_true "it is named" grep -q "by the stop file, which is to be removed" told
-expect 2 "a stop file is there: file.h5.stop: remove it to run" "$patchbay" run run.yaml -o file.h5 -q
+expect 2 "a stop file is there: file.h5.stop: remove it to run" "$patchbay" run run.yaml -o file.h5 -q "${several[@]}"
 rm file.h5.stop
-succeed "$patchbay" run run.yaml -o file.h5 -q
-same file.h5
+succeed "$patchbay" run run.yaml -o file.h5 -q "${several[@]}"
+"$patchbay" run run.yaml -o reference_several.h5 -q "${several[@]}" || exit 1
+same file.h5 reference_several.h5
 touch whole.h5.stop
 expect 2 "a stop file is there: whole.h5.stop" "$patchbay" run run.yaml -o whole.h5 --shard 0/2 -q
 rm whole.h5.stop
