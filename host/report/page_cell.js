@@ -35,7 +35,7 @@ function facts(s, cell) {
 	const v = (name, right) => figure(s, name, cell, right), move = shift(s);
 	line("effect", (r) => num(v("effect", r)) + interval(v("ci_low", r), v("ci_high", r)));
 	if (s.byRestoration) line(METRICS.restoration.title(s), (r) => num(v("restoration", r) + move) + interval(v("restoration_ci_low", r) + move, v("restoration_ci_high", r) + move));
-	for (const [name, text] of [["stderr", "standard error"], ["p_value", "p"], ["p_fwer", "p_fwer"], ["q_bh", "q_bh"], ["n_pairs", "pairs"]])
+	for (const [name, text] of [["stderr", "standard error"], ["p_value", "p"], ["p_fwer", "p_fwer"], ["q_bh", "q_bh"], [RANK, "p among random sets"], ["n_pairs", "pairs"]])
 		if (column(s, name, false)) line(text, (r) => num(v(name, r)));
 	table.append(body);
 	return table;

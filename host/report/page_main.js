@@ -21,6 +21,7 @@ function drawAll() {
 	if (comparisons.length) drawComparison();
 }
 document.querySelectorAll("form.controls").forEach((form) => form.addEventListener("submit", (e) => e.preventDefault()));
+$("random").addEventListener("change", () => { state.controls = $("random").checked; drawTable(); });
 $("filter").addEventListener("input", () => { state.filter = $("filter").value; drawTable(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
 matchMedia("print").addEventListener("change", () => [...maps, ...gridMaps].forEach((map) => map.draw()));

@@ -11,6 +11,7 @@ for (const file of D.files) {
 			sweep.index.forEach((cell, i) => sweep.at.set(cell, i));
 		}
 		if (sweep.setSources) sweep.setSources = sweep.setSources.flatMap(([source, n]) => Array(n).fill(source));
+		sweep.hasControls = Boolean(sweep.setSources && new Set(sweep.setSources).size > 1 && sweep.setSources.includes("random"));
 		/* Other metrics are columns like the others, and say what they are. */
 		sweep.others = new Map();
 		for (const m of sweep.metrics) {
@@ -30,6 +31,8 @@ for (const file of D.files) {
 const axisOf = (sweep, kind) => sweep.axes.find((a) => a.kind === kind);
 const stepOf = (axis, cell) => Math.floor(cell / axis.stride) % axis.n;
 const valueOf = (sweep, kind, cell) => { const a = axisOf(sweep, kind); return a ? a.values[stepOf(a, cell)] : undefined; };
+/* A random set beside others: what they are compared with, and no finding. */
+const isControl = (sweep, cell) => sweep.hasControls && sweep.setSources[stepOf(axisOf(sweep, "set"), cell)] === "random";
 const hasRight = (sweep, name) => Boolean(sweep.right && sweep.right[name]);
 /* Over the right pairs where the page has them, else over all. */
 function column(sweep, name, right) {
@@ -46,6 +49,12 @@ function otherText(sweep, name, cell, right) {
 	const what = right && !hasRight(sweep, name) ? ", over all pairs" : "";
 	return `${m.title}: ${num(figure(sweep, name, cell, right))}${unitOf(m.units)}${what}`
 		+ (base.length ? ` (without intervention: ${base.map((side) => `${side} ${num(unpack(m.base[side])[right ? 1 : 0])}`).join(", ")})` : "");
+}
+/* How a set stands among the random ones of its size. */
+const RANK = "p_random_effect";
+function rankText(sweep, cell, right) {
+	const p = figure(sweep, RANK, cell, right);
+	return Number.isNaN(p) ? "no random sets of its size" : `p among random sets of its size ${num(p, 3)}`;
 }
 const unitOf = (units) => units === "1" ? "" : units === "logit" ? " logits" : units === "nat" ? " nats" : ` ${units}`;
 const shift = (sweep) => sweep.noise ? -1 : 0;
@@ -103,7 +112,7 @@ function label(sweep, cell) {
 
 /* ---- state --------------------------------------------------------------------------------------- */
 
-const state = {file: 0, sweep: 0, other: "", metric: "restoration", right: false, view: "", cell: -1, pair: 0, order: {by: "size", down: true}, filter: ""};
+const state = {file: 0, sweep: 0, other: "", metric: "restoration", right: false, view: "", cell: -1, pair: 0, order: {by: "size", down: true}, filter: "", controls: false};
 const sweepNow = () => D.files[state.file].sweeps[state.sweep];
 function choose(file, sweep) {
 	state.file = file;
@@ -118,7 +127,7 @@ function choose(file, sweep) {
 function strongest(sweep) {
 	let best = -1, most = -1;
 	each(sweep, (cell) => {
-		const size = Math.abs(figure(sweep, "effect", cell, false));
+		const size = isControl(sweep, cell) ? -1 : Math.abs(figure(sweep, "effect", cell, false));
 		if (size > most) { most = size; best = cell; }
 	});
 	return best;

@@ -246,7 +246,7 @@ def make_files(root):
         for side in ("clean", "corrupted"):
             f.f[f"activations/{side}/pattern"] = f.rng.random((6, 3, 4, 8, 8)).astype("f4")
         f.sweep("patch_z_denoise_each", ("layer", "head", ("position_from_end", np.arange(-8, 0, dtype="i4"))), metrics=("prob_answer",))
-    with ResultFile(root / "page.h5") as f:
+    with ResultFile(root / "page.h5", attributes={"command": "patchbay run " + " ".join(f"--set sweep.{i}.site=z" for i in range(30))}) as f:
         f.sweep()
         f.sweep("patch_z_noise_all")
         f.sweep("patch_z_denoise_each", ("layer", "head", "position"))
@@ -283,6 +283,8 @@ def tests(browser, pages, root):
     check("nothing of the file's runs", browser.js("typeof evil") == "undefined")
     browser.open(pages["both"])
     browser.js("patchbay.choose(1, 1)")
+    check("all rows are counted below what is printed", browser.js("document.querySelector('#cells tfoot')?.textContent") == "The first 30 of 144 rows: the other 114 are left out on paper.",
+          browser.js("document.querySelector('#cells tfoot')?.textContent"))
     check("paths in the browser", browser.js("patchbay.maps[0].layout.rows.length") == 12)
 
 
