@@ -34,6 +34,22 @@ static void say_item(void *context, const char *sentence)
 
 /* ---- parts --------------------------------------------------------------------------------- */
 
+/* The tasks of all files, each once. */
+static void put_tasks(const struct pb_report_content *c, FILE *out)
+{
+	size_t i, k;
+
+	for (i = 0; i < c->n_subjects; i++) {
+		for (k = 0; k < i && strcmp(c->subjects[k].task, c->subjects[i].task) != 0; k++)
+			;
+		if (k < i || c->subjects[i].task[0] == '\0')
+			continue;
+		fputs(" <span class=\"badge\">", out);
+		pb_xml_text(c->subjects[i].task, out);
+		fputs("</span>", out);
+	}
+}
+
 static void put_title(struct pb_report_content *c, FILE *out)
 {
 	const struct pb_subject *s = &c->subjects[0];
@@ -61,6 +77,7 @@ static void put_title(struct pb_report_content *c, FILE *out)
 		pb_xml_text(c->subjects[i].texts[PB_TEXT_MODEL_PATH], out);
 		fputs("</span>", out);
 	}
+	put_tasks(c, out);
 	fputs("</p>\n", out);
 }
 
@@ -107,6 +124,7 @@ static void put_run(const struct pb_subject *s, FILE *out)
 	row(out, "model", s->texts[PB_TEXT_MODEL_PATH]);
 	row(out, "SHA-256 of the model", s->texts[PB_TEXT_MODEL_SHA256]);
 	row(out, "family", s->texts[PB_TEXT_FAMILY]);
+	row(out, "task", s->task);
 	if (pb_subject_has_pairs(s)) {
 		(void)snprintf(size, sizeof size,
 			       "%zu layers, %zu heads; %zu pairs of up to %zu tokens",
