@@ -184,6 +184,17 @@ def test_metrics(browser, path, root):
     choose(browser, "controls", "metric", "prob_answer")
     choose(browser, "controls", "over", "right")
     values = browser.js("Array.from({length: 96}, (_, c) => patchbay.maps[0].source.value(c))")
+    with h5py.File(root / "metrics.h5") as f:
+        effects = f["sweeps/1_patch_z_denoise_each/logit_diff"][:] - f["base/corrupted/logit_diff"][:].reshape(-1, 1, 1, 1)
+        for i, n in enumerate(length):
+            lined[i] = np.nan
+            lined[i, ..., 8 - n:] = effects[i, ..., :n]
+    choose(browser, "controls", "over", "all")
+    for at in (0, 1, 4, 7):
+        browser.js(f"patchbay.maps[0].source.choose({(1 * 4 + 2) * 8 + at})")
+        dots = {p: figures(t.split("effect ")[1])[0] for p, t in browser.js("[...document.querySelectorAll('#detail [data-pair]')].map((d) => [Number(d.dataset.pair), d.textContent])")}
+        there = [i for i in range(6) if not np.isnan(lined[i, 1, 2, at])]
+        check(f"from the end: the effect in each pair at {at - 8}", sorted(dots) == there and all(near(dots[i], lined[i, 1, 2, at]) for i in there), (dots, lined[:, 1, 2, at]))
     check("metrics: from the end, over the right pairs", np.allclose(values, wanted, rtol=1e-12), (values, wanted))
     check("metrics: no errors", not browser.errors(), browser.errors())
 
