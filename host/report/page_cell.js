@@ -17,9 +17,9 @@ function chart(points, options) {
 		mark.append(svg("title", {}, p.title));
 		root.append(mark);
 	});
-	if (options.labels && points.length <= 60) {
-		const every = Math.ceil(points.length / 24);
-		points.forEach((p, i) => { if (i % every === 0) { const t = text(X(i), H - B + 12, p.x.length > 7 ? p.x.slice(0, 6) + "…" : p.x, "end"); t.setAttribute("transform", `rotate(-45 ${X(i)} ${H - B + 12})`); t.setAttribute("font-size", 9); root.append(t); } });
+	if (options.labels) {
+		const kept = labelled(points.length, Math.ceil(points.length / 24), points.map((p) => p.bold));
+		points.forEach((p, i) => { if (kept[i]) { const t = text(X(i), H - B + 12, p.x.length > 7 ? p.x.slice(0, 6) + "…" : p.x, "end"); t.setAttribute("transform", `rotate(-45 ${X(i)} ${H - B + 12})`); t.setAttribute("font-size", 9); if (p.bold) t.setAttribute("font-weight", "bold"); root.append(t); } });
 	} else root.append(text(L + inner / 2, H - 10, options.x));
 	return root;
 }
@@ -65,7 +65,7 @@ function besidePositions(s, cell) {
 	each(of, (c) => {
 		if (valueOf(of, "layer", c) !== layer || (valueOf(of, "head", c) ?? valueOf(of, "kv_head", c)) !== head) return;
 		const i = stepOf(axis, c), metric = of.byRestoration ? "restoration" : "effect", y = shown(of, metric, c, state.right);
-		points.push({x: names.labels[i], y, title: `${names.labels[i]} (${num(axis.values[i])}): ${num(y)}`});
+		points.push({x: names.labels[i], bold: names.bold[i], y, title: `${names.labels[i]} (${num(axis.values[i])}): ${num(y)}`});
 	});
 	return points.length ? el("div", {}, el("h3", {text: `By position (${of.title})`}), chart(points, {bars: true, labels: true, x: names.title, title: "by position"})) : null;
 }

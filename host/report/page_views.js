@@ -142,7 +142,8 @@ function gridLayoutOf(sweep, view) {
 		const heads = given.rows ? [...unpack(given.rows)] : null, wanted = state.cell >= 0 ? headKey(state.cell) : 0;
 		const chosen = heads && !heads.includes(wanted) ? headKey(strongestOf(sweep, (cell) => heads.includes(headKey(cell)), 1)[0]) : wanted;
 		keep = (cell) => headKey(cell) === chosen;
-		map.rows = positionLabels(sweep, position).labels; map.rowTitle = "query";
+		const queries = positionLabels(sweep, position);
+		map.rows = queries.labels; map.rowsBold = queries.bold; map.rowTitle = "query";
 		rowOf = (cell) => stepOf(position, cell);
 		usePositions(a("key_position")); map.columnTitle = `key, of ${headName(chosen)}` + (heads ? `; in this page: ${heads.map(headName).join(", ")}` : "");
 	} else if (view === "senders") {

@@ -237,6 +237,24 @@ def test_patterns(browser, pages, root):
     check("patterns: no errors", not browser.errors(), browser.errors())
 
 
+def test_labels(browser, path):
+    """Of labels that have no room for all, that of the token that differs is there, bold: 39 of 78 is no multiple of any step."""
+    browser.open(path)
+    for what, where in (("by position", "#detail svg[aria-label='by position']"), ("attention", "#pattern svg[data-side=clean]")):
+        texts = browser.js(f"[...document.querySelectorAll(\"{where} text\")].map((t) => [t.textContent, t.getAttribute('font-weight')])")
+        bold = [t for t, weight in texts if weight == "bold"]
+        check(f"labels {what}: the differing token, bold", bold and set(bold) == {"\u00b7w39"}, texts[:12])
+        check(f"labels {what}: of others some", 10 < len(texts) - len(bold) < 2 * 60, len(texts))
+        check(f"labels {what}: none of its neighbours", not {"\u00b7w38", "\u00b7w40"} & {t for t, _ in texts})
+    browser.size(400)
+    browser.js("patchbay.choose(0, 1)")
+    choose(browser, "controls", "view", "layers")
+    kept = browser.js("[...(patchbay.maps[0].labelled || [])]")
+    check("labels of a map: the differing token", kept and kept[39] and not kept[38] and not kept[40] and 10 < sum(kept) < 60, kept)
+    browser.size(1280)
+    check("labels: no errors", not browser.errors(), browser.errors())
+
+
 def test_pairs(browser):
     browser.js("const n = document.getElementById('pair-number'); n.value = 2; n.dispatchEvent(new Event('change'))")
     for side in ("clean", "corrupted"):
@@ -252,6 +270,10 @@ def make_files(root):
     with ResultFile(root / "long.h5", pairs=1, layers=2, heads=2, positions=100) as f:
         f.sweep()
         f.f["activations/clean/pattern"] = f.rng.random((1, 2, 2, 100, 100)).astype("f4")
+    with ResultFile(root / "labels.h5", pairs=2, layers=2, heads=2, positions=78, words=[f" w{i}" for i in range(79)]) as f:
+        f.sweep()
+        f.sweep("patch_z_denoise_each", ("layer", "head", "position"))
+        f.f["activations/clean/pattern"] = f.rng.random((2, 2, 2, 78, 78)).astype("f4")
     with ResultFile(root / "metrics.h5", equal=False, seed=5) as f:
         f.sweep(metrics=METRICS)
         for side in ("clean", "corrupted"):
@@ -290,6 +312,7 @@ def tests(browser, pages, root):
     test_parts(browser, pages["parts"])
     test_metrics(browser, pages["metrics"], root)
     test_patterns(browser, pages, root)
+    test_labels(browser, pages["labels"])
     browser.open(pages["evil"])
     check("nothing of the file's runs", browser.js("typeof evil") == "undefined")
     browser.open(pages["both"])
@@ -300,4 +323,4 @@ def tests(browser, pages, root):
 
 
 if __name__ == "__main__":
-    run_tests(make_files, ("page", "parts", "evil", "xl", "metrics", "long"), tests)
+    run_tests(make_files, ("page", "parts", "evil", "xl", "metrics", "long", "labels"), tests)
