@@ -56,6 +56,21 @@ function otherFacts(s, cell) {
 	for (const of of s.right ? ["all", "right"] : ["all"]) for (const text of heads) head.append(el("th", {scope: "col", text: text === "mean" ? `${of} pairs` : text}));
 	return el("div", {id: "others", class: "wide"}, el("h3", {text: "Other metrics: means, beside those of the prompts without intervention"}), el("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Other metrics"}, el("table", {}, el("thead", {}, head), body)));
 }
+/* The cell of the same name in the sweep beside it: both's numbers, and what is between them. */
+function besideFacts(s, cell) {
+	const other = otherNow();
+	if (!other || other === s) return null;
+	const there = sameCell(s, cell, other), box = el("div", {id: "beside", class: "wide"}, el("h3", {text: `${label(s, cell)} in both`}));
+	if (there < 0) { box.append(el("p", {class: "note", text: `${nameOf(other)} has no such cell.`})); return box; }
+	const body = el("tbody"), names = metricsOf(s).filter((m) => metricsOf(other).includes(m) && m !== "p_fwer");
+	const value = (t, c, m) => shown(t, m, c, state.right), ends = (t, c, m) => METRICS[m] && METRICS[m].low ? interval(...[METRICS[m].low, METRICS[m].high].map((end) => figure(t, end, c, state.right) + (m === "restoration" ? shift(t) : 0))) : "";
+	const line = (name, title, texts) => body.append(el("tr", {"data-figure": name}, el("th", {scope: "row", text: title}), ...texts.map((text) => el("td", {text}))));
+	for (const m of names) line(m, metricOf(s, m).title(s), [num(value(s, cell, m)) + ends(s, cell, m), num(value(other, there, m)) + ends(other, there, m), num(value(s, cell, m) - value(other, there, m))]);
+	line("p_fwer", "p_fwer", [num(figure(s, "p_fwer", cell, state.right)), num(figure(other, "p_fwer", there, state.right)), ""]);
+	box.append(el("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Both sweeps' numbers"}, el("table", {}, el("thead", {}, el("tr", {}, el("th"), ...[nameOf(s), nameOf(other), "the first less the second"].map((text) => el("th", {scope: "col", text})))), body)),
+		el("p", {class: "note", text: `Over ${state.right ? "the pairs that the model is right about" : "all pairs"}. Differences are of the means, and have no interval here: patchbay compare has them.`}));
+	return box;
+}
 /* The same head in a sweep by position. */
 function besidePositions(s, cell) {
 	const layer = valueOf(s, "layer", cell), head = valueOf(s, "head", cell) ?? valueOf(s, "kv_head", cell);
@@ -84,6 +99,8 @@ function drawDetail() {
 	if (positions) parts.push(positions);
 	const others = otherFacts(s, cell);
 	if (others) parts.push(others);
+	const beside = besideFacts(s, cell);
+	if (beside) parts.push(beside);
 	for (const more of readingsOf(s, cell)) parts.push(more);
 	box.replaceChildren(...parts);
 }

@@ -22,7 +22,7 @@ function textOf(sweep, cell, right) {
 function sourceOf(sweep, [low, high]) {
 	const metric = state.metric, right = state.right, layout = layoutOf(sweep, state.view);
 	return {
-		sweep, layout, name: sweep.title, title: (D.files.length > 1 ? `${sweep.file.label}: ` : "") + sweep.title,
+		sweep, layout, name: sweep.title, title: nameOf(sweep),
 		low, high, quantity: metricOf(sweep, metric).title(sweep), said: $("said"),
 		value: (cell) => shown(sweep, metric, cell, right),
 		text: (cell) => textOf(sweep, cell, right),
@@ -31,9 +31,8 @@ function sourceOf(sweep, [low, high]) {
 		chosen: () => {
 			const now = sweepNow();
 			if (sweep === now) return layout.cells.indexOf(state.cell);
-			if (state.cell < 0) return -1;
-			const name = label(now, state.cell);
-			return layout.cells.findIndex((cell) => cell >= 0 && label(sweep, cell) === name);
+			const cell = sameCell(now, state.cell, sweep);
+			return cell < 0 ? -1 : layout.cells.indexOf(cell);
 		},
 		choose: (cell, focused) => {
 			if (sweep !== sweepNow()) { /* the other map becomes the first */
@@ -51,7 +50,7 @@ function sourceOf(sweep, [low, high]) {
 
 function drawControls() {
 	const s = sweepNow(), form = $("controls"), all = [];
-	D.files.forEach((file, f) => file.sweeps.forEach((sweep, k) => all.push([`${f}.${k}`, (D.files.length > 1 ? `${file.label}: ` : "") + sweep.title])));
+	D.files.forEach((file, f) => file.sweeps.forEach((sweep, k) => all.push([`${f}.${k}`, nameOf(sweep)])));
 	const focused = document.activeElement && document.activeElement.name;
 	form.replaceChildren(
 		select("sweep", all, `${state.file}.${state.sweep}`, (v) => choose(...v.split(".").map(Number))),
@@ -66,7 +65,7 @@ function drawControls() {
 }
 function drawMaps() {
 	const box = $("maps"), sweeps = [sweepNow()];
-	if (state.other) { const [f, k] = state.other.split(".").map(Number); sweeps.push(D.files[f].sweeps[k]); }
+	if (state.other) sweeps.push(otherNow());
 	maps.length = 0;
 	box.replaceChildren();
 	const fit = sweeps.filter((s) => viewsOf(s).some((v) => v[0] === state.view) && metricsOf(s).includes(state.metric));

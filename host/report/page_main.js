@@ -10,6 +10,9 @@ const first = D.files.findIndex((file) => file.sweeps.length);
 for (const id of ["explore", "top", "pairs"]) reveal(id, first >= 0);
 reveal("evaluation", grids.length > 0);
 reveal("comparison", comparisons.length > 0);
+/* The next file is beside the first one from the start. */
+const next = D.files.findIndex((file, f) => f > first && file.sweeps.length);
+if (first >= 0 && next >= 0) state.other = counterpart(D.files[first].sweeps[0], next) || `${next}.0`;
 if (first >= 0) choose(first, 0);
 if (grids.length) drawEvaluation();
 if (comparisons.length) drawComparison();

@@ -110,11 +110,32 @@ function label(sweep, cell) {
 	return parts.join(" ") || "the whole";
 }
 
+/* The cell of another sweep that has the name of this one's, -1 without one. */
+function sameCell(sweep, cell, other) {
+	if (cell < 0) return -1;
+	const name = label(sweep, cell);
+	let found = -1;
+	each(other, (c) => { if (found < 0 && label(other, c) === name) found = c; });
+	return found;
+}
+
 /* ---- state --------------------------------------------------------------------------------------- */
 
 const state = {file: 0, sweep: 0, other: "", metric: "restoration", right: false, view: "", cell: -1, pair: 0, order: {by: "size", down: true}, filter: "", controls: false};
 const sweepNow = () => D.files[state.file].sweeps[state.sweep];
+const otherNow = () => { const [f, k] = state.other.split(".").map(Number); return state.other ? D.files[f].sweeps[k] : null; };
+/* What names a sweep among all of the page. */
+const nameOf = (sweep) => (D.files.length > 1 ? `${sweep.file.label}: ` : "") + sweep.title;
+/* The other file's sweep of the same title, "" without one. */
+function counterpart(sweep, file) {
+	const k = D.files[file].sweeps.findIndex((t) => t.title === sweep.title);
+	return k < 0 ? "" : `${file}.${k}`;
+}
+/* The sweep beside it follows where it is the same one of another file. */
 function choose(file, sweep) {
+	const was = otherNow();
+	if (was && was.file !== sweepNow().file && was.title === sweepNow().title && D.files.indexOf(was.file) !== file)
+		state.other = counterpart(D.files[file].sweeps[sweep], D.files.indexOf(was.file)) || state.other;
 	state.file = file;
 	state.sweep = sweep;
 	const s = sweepNow(), metrics = metricsOf(s), views = viewsOf(s);

@@ -255,6 +255,30 @@ def test_labels(browser, path):
     check("labels: no errors", not browser.errors(), browser.errors())
 
 
+def test_two_files(browser, path, root):
+    """Two files: the second is beside the first from the start, and follows it; both's numbers of the chosen cell."""
+    browser.open(path)
+    check("two files: side by side from the start", browser.js("[patchbay.state.other, patchbay.maps.length]") == ["1.1", 2], browser.js("[patchbay.state.other, patchbay.maps.length]"))
+    with h5py.File(root / "page.h5") as a, h5py.File(root / "again.h5") as b:
+        for over, suffix in (("all", ""), ("right", "_right")):
+            choose(browser, "controls", "over", over)
+            browser.js("patchbay.maps[0].choose(6)")
+            rows = {r[0]: r[1:] for r in browser.js("[...document.querySelectorAll('#beside tbody tr')].map((r) => [r.dataset.figure, ...[...r.querySelectorAll('td')].map((d) => d.textContent)])")}
+            for name, ends in (("effect", ("ci_low", "ci_high")), ("restoration", ("restoration_ci_low", "restoration_ci_high")), ("n_pairs", ()), ("stderr", ())):
+                one, two = ([f[f"{sweep}/summary/{n}{suffix}"][...].ravel()[6] for n in (name, *ends)] for f, sweep in ((a, "sweeps/0_patch_z_denoise_all"), (b, "sweeps/1_patch_z_denoise_all")))
+                got = [figures(t) for t in rows.get(name, ["", "", ""])]
+                check(f"two files: {name} over {over}", [len(g) for g in got] == [len(one), len(two), 1] and all(map(near, got[0] + got[1], one + two)) and abs(got[2][0] - (one[0] - two[0])) <= 6e-4 * abs(one[0] - two[0]), (rows.get(name), one, two))
+    heads = browser.js("[...document.querySelectorAll('#beside thead th')].map((h) => h.textContent)")
+    check("two files: by name", heads[1:] == ["page: patch z denoise all", "again: patch z denoise all", "the first less the second"], heads)
+    browser.js("patchbay.choose(0, 1)")
+    check("two files: the second follows", browser.js("patchbay.state.other") == "1.0", browser.js("patchbay.state.other"))
+    browser.js("patchbay.maps[1].choose(5)")
+    check("two files: choosing in the second", browser.js("[patchbay.state.file, patchbay.state.sweep, patchbay.state.other, patchbay.maps[1].chosen()]") == [1, 0, "0.1", 5], browser.js("[patchbay.state.file, patchbay.state.sweep, patchbay.state.other]"))
+    browser.js("patchbay.choose(0, 2); patchbay.state.other = '1.0'; patchbay.maps[0].source.choose(8)")
+    check("two files: a cell that the other has not", "has no such cell" in browser.js("document.getElementById('beside')?.textContent ?? ''"))
+    check("two files: no errors", not browser.errors(), browser.errors())
+
+
 def test_pairs(browser):
     browser.js("const n = document.getElementById('pair-number'); n.value = 2; n.dispatchEvent(new Event('change'))")
     for side in ("clean", "corrupted"):
@@ -285,6 +309,9 @@ def make_files(root):
         f.sweep("patch_z_denoise_each", ("layer", "head", "position"))
         f.f["readings/head_scores/induction"] = f.rng.random((3, 4))
         f.f["activations/clean/pattern"] = f.rng.random((6, 3, 4, 8, 8)).astype("f4")
+    with ResultFile(root / "again.h5", seed=9, equal=False) as f:
+        f.sweep("patch_z_noise_all")
+        f.sweep()
     with ResultFile(root / "parts.h5", layers=14, heads=16) as f:
         f.sweep()
         f.sweep("patch_z_denoise_all", (("layer", np.array([1], "i4")), ("head", np.array([2], "i4"))))
@@ -303,6 +330,8 @@ def make_files(root):
 
 def tests(browser, pages, root):
     pages["both"] = report(root / "both", root / "page.h5", root / "xl.h5", more=("--compare",))
+    pages["twins"] = report(root / "twins", root / "page.h5", root / "again.h5", more=("--compare",))
+    test_two_files(browser, pages["twins"], root)
     browser.open(pages["page"])
     test_hover_and_click(browser, root)
     test_keys(browser)
