@@ -50,15 +50,26 @@ static void put_tasks(const struct pb_report_content *c, FILE *out)
 	}
 }
 
+/* A comparison proves nothing about the runs that it is of. */
+static const char *verdict(bool runs, bool proven)
+{
+	if (!runs)
+		return proven ? "\xe2\x9c\x93 complete, with the checksums that were written"
+			      : "\xe2\x9c\x97 not complete, or not what was written";
+	return proven ? "\xe2\x9c\x93 the run\xe2\x80\x99s own checks passed"
+		      : "\xe2\x9c\x97 not all of the run\xe2\x80\x99s own checks passed";
+}
+
 static void put_title(struct pb_report_content *c, FILE *out)
 {
 	const struct pb_subject *s = &c->subjects[0];
-	bool proven = true, partial = false;
+	bool proven = true, partial = false, runs = false;
 	size_t i;
 
 	for (i = 0; i < c->n_subjects; i++) {
 		proven = proven && pb_subject_proven(&c->subjects[i]);
 		partial = partial || c->subjects[i].r.partial;
+		runs = runs || !c->subjects[i].comparison;
 	}
 	element(out, "h1",
 		c->n_subjects == 1 ? s->texts[PB_TEXT_TITLE] : "Several results, side by side");
@@ -68,8 +79,7 @@ static void put_title(struct pb_report_content *c, FILE *out)
 		    "<span class=\"badge bad\">partial: not all of the experiment is here</span> ",
 		    out);
 	fprintf(out, "<a class=\"badge %s\" href=\"#run\">%s</a>", proven ? "good" : "bad",
-		proven ? "\xe2\x9c\x93 the run\xe2\x80\x99s own checks passed"
-		       : "\xe2\x9c\x97 not all of the run\xe2\x80\x99s own checks passed");
+		verdict(runs, proven));
 	for (i = 0; i < c->n_subjects; i++) {
 		if (c->subjects[i].comparison)
 			continue;

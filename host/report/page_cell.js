@@ -8,12 +8,13 @@ function chart(points, options) {
 	const text = (x, y, t, anchor = "middle") => svg("text", {x, y, "text-anchor": anchor, "font-size": 11, fill: "currentColor"}, t);
 	root.append(svg("line", {x1: L, x2: W - 8, y1: Y(0), y2: Y(0), stroke: "currentColor", "stroke-width": .7}));
 	new Set([low, 0, high]).forEach((v) => { if (v === 0 || Math.abs(v) > range * .08) root.append(text(L - 4, Y(v) + 4, num(v, 3), "end")); });
+	const dots = [];
 	points.forEach((p, i) => {
 		if (!Number.isFinite(p.y)) return;
 		const mark = options.bars
 			? svg("rect", {x: X(i) - Math.max(1, inner / points.length * .35), width: Math.max(1.5, inner / points.length * .7), y: Math.min(Y(0), Y(p.y)), height: Math.max(.7, Math.abs(Y(p.y) - Y(0))), fill: p.y < 0 ? "#2166ac" : "#b2182b"})
 			: svg("circle", {cx: X(i), cy: Y(p.y), r: p.on ? 6 : Math.max(2.2, Math.min(4, 140 / points.length)), fill: p.on ? "#e69f00" : p.colour || "#0072b2"});
-		if (p.pair !== undefined) { mark.setAttribute("data-pair", p.pair); mark.style.cursor = "pointer"; mark.addEventListener("click", () => { state.pair = p.pair; drawPair(); drawDetail(); }); }
+		if (p.pair !== undefined) { mark.setAttribute("data-pair", p.pair); mark.style.cursor = "pointer"; mark.addEventListener("click", () => choosePair(p.pair)); dots.push({mark, p}); }
 		mark.append(svg("title", {}, p.title));
 		root.append(mark);
 	});
@@ -21,7 +22,40 @@ function chart(points, options) {
 		const kept = labelled(points.length, Math.ceil(points.length / 24), points.map((p) => p.bold));
 		points.forEach((p, i) => { if (kept[i]) { const t = text(X(i), H - B + 12, p.x.length > 7 ? p.x.slice(0, 6) + "…" : p.x, "end"); t.setAttribute("transform", `rotate(-45 ${X(i)} ${H - B + 12})`); t.setAttribute("font-size", 9); if (p.bold) t.setAttribute("font-weight", "bold"); root.append(t); } });
 	} else root.append(text(L + inner / 2, H - 10, options.x));
+	if (dots.length) listenDots(root, dots, options.title);
 	return root;
+}
+function choosePair(pair) {
+	state.pair = pair;
+	drawPair();
+	drawDetail();
+}
+/* Dots of pairs by keyboard: arrows move, Enter chooses, Escape leaves. */
+function listenDots(root, dots, title) {
+	let at = -1;
+	const mark = (i) => {
+		if (at >= 0) dots[at].mark.removeAttribute("stroke");
+		at = i;
+		if (i < 0) { hideTip(); return; }
+		dots[i].mark.setAttribute("stroke", css("--accent"));
+		dots[i].mark.setAttribute("stroke-width", 3);
+		const box = dots[i].mark.getBoundingClientRect();
+		showTip(dots[i].p.title, box.left + window.scrollX, box.bottom + window.scrollY);
+		$("said").textContent = dots[i].p.title;
+	};
+	for (const [key, value] of Object.entries({id: "dots", tabindex: 0, role: "application", "aria-roledescription": "chart", "aria-label": `${title}: arrow keys move, Enter chooses a pair`})) root.setAttribute(key, value);
+	root.addEventListener("blur", () => mark(-1));
+	root.addEventListener("keydown", (event) => {
+		const move = {ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1}[event.key];
+		if (move) {
+			event.preventDefault();
+			const chosen = dots.findIndex((dot) => dot.p.on);
+			mark(at < 0 ? Math.max(0, chosen) : Math.min(dots.length - 1, Math.max(0, at + move)));
+		} else if (event.key === "Enter" || event.key === " ") {
+			event.preventDefault();
+			if (at >= 0) { choosePair(dots[at].p.pair); $("dots").focus(); }
+		} else if (event.key === "Escape") mark(-1);
+	});
 }
 function pairValues(s, cell) {
 	const raw = unpack(s.raw), n = s.file.pairs.n;
@@ -93,7 +127,7 @@ function drawDetail() {
 		const right = unpack(s.file.pairs.right), base = unpack(s.noise ? s.file.pairs.ld : s.file.pairs.ldCorrupted);
 		const order = values.map((y, pair) => ({y, pair})).filter((p) => !Number.isNaN(p.y) && (!state.right || right[p.pair])).sort((a, b) => a.y - b.y);
 		parts.push(el("div", {}, el("h3", {text: "Effect in each pair"}), chart(order.map((p) => ({y: p.y, pair: p.pair, on: p.pair === state.pair, colour: right[p.pair] ? "#0072b2" : "#999999",
-			title: `pair ${p.pair}: effect ${num(p.y)}, LD ${num(base[p.pair] + p.y)}${right[p.pair] ? "" : " (not a right pair)"}`})), {x: `${order.length} pairs, by their effect (grey: not right); click one to read it`, title: "effect in each pair"})));
+			title: `pair ${p.pair}: effect ${num(p.y)}, LD ${num(base[p.pair] + p.y)}${right[p.pair] ? "" : " (not a right pair)"}`})), {x: `${order.length} pairs, by their effect (grey: not right); choose one to read it`, title: "effect in each pair"})));
 	} else parts.push(el("div", {}, el("h3", {text: "Effect in each pair"}), el("p", {class: "note", text: `Not in this page: see logit_diff of sweeps/${s.name} in the file.`})));
 	const positions = besidePositions(s, cell);
 	if (positions) parts.push(positions);

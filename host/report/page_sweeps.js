@@ -91,13 +91,16 @@ function metricsOf(sweep) {
 	return Object.keys(METRICS).filter((m) => (m !== "restoration" || sweep.byRestoration) && sweep.all && sweep.all[m]).concat([...sweep.others.keys()]);
 }
 
+/* As the tables and the summary name cells (pb_grid_label): M is an MLP. */
 function label(sweep, cell) {
 	const v = (kind) => valueOf(sweep, kind, cell);
 	const head = v("head") ?? v("kv_head"), parts = [];
 	const kv = v("kv_head") !== undefined ? "KV" : "H";
 	if (v("alpha") !== undefined) parts.push(`alpha ${v("alpha")}`);
 	if (v("set") !== undefined) parts.push(sweep.sets ? sweep.sets[v("set")] : `set ${v("set")}`);
-	if (v("layer") !== undefined) parts.push(`L${v("layer")}` + (head !== undefined ? `${kv}${head}` : v("neuron") !== undefined ? ` neuron ${v("neuron")}` : ""));
+	const block = v("neuron") !== undefined || (head === undefined && ["mlp_post", "mlp_out"].includes(sweep.site)) ? "M" : "L";
+	if (v("layer") !== undefined) parts.push(`${block}${v("layer")}` + (head !== undefined ? `${kv}${head}` : v("neuron") !== undefined ? ` neuron ${v("neuron")}` : ""));
+	else if (v("set") === undefined && sweep.intervention !== "path") parts.push(sweep.site);
 	if (sweep.intervention === "path") {
 		const end = (l, h, none) => l === undefined ? none : h === undefined ? `M${l}` : `L${l}H${h}`;
 		const to = end(v("receiver_layer"), v("receiver_head") ?? v("receiver_kv_head"), sweep.receiver);

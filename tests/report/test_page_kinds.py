@@ -4,6 +4,8 @@ comparisons, sets of heads, neurons, sweeps that do not fit. Numbers shown are t
 
     tests/report/test_page_kinds.py        environment: as test_page.py
 """
+import csv
+import shutil
 import subprocess
 
 import h5py
@@ -45,6 +47,15 @@ def test_sets(browser, path, root):
     rows, _, cells, values = shown_map(browser, "strongest")
     order = sorted((i for i in range(len(embed)) if not np.isnan(embed[i])), key=lambda i: -abs(embed[i]))[:40]
     check("the strongest cells", cells == order, (cells, order))
+    for sweep, name in ((1, "1_patch_mlp_post_denoise_last"), (3, "3_patch_embed_denoise_each")):
+        browser.js(f"patchbay.choose(0, {sweep})")
+        with open(path.parent / f"tables/0-{name}.csv", encoding="utf-8", newline="") as table:
+            labels = {r["cell"]: r["label"] for r in csv.DictReader(table)}
+        got = browser.js("[...document.querySelectorAll('#cells tbody tr')].map((r) => [r.dataset.cell, r.children[1].textContent.replace('\u2212', '-')])")
+        check(f"labels of {name}: those of the tables", len(got) >= 20 and all(labels[c] == t for c, t in got), (got[:3], [labels.get(c) for c, _ in got[:3]]))
+    browser.js("patchbay.choose(0, 0)")
+    wide = browser.js("[document.querySelector('#controls select[name=metric]').getBoundingClientRect().width, document.getElementById('controls').getBoundingClientRect().width]")
+    check("controls: the menu of numbers leaves room", wide[0] < .3 * wide[1], wide)
     check("sets: no errors", not browser.errors(), browser.errors())
 
 
@@ -193,6 +204,10 @@ def test_comparison(browser, path, root):
     data["clean_accuracy_right"] = data["clean_accuracy"]
     n, bins = data["depth_share"].shape
     names = [f"run{i}.h5" for i in range(n)]
+    badge = browser.js("document.querySelector('a.badge').textContent")
+    whole = report(root / "whole", root / "whole.h5").read_text()
+    check("comparison: its badge says no more than its checks", badge == "\u2717 not complete, or not what was written" and
+          "\u2713 complete, with the checksums that were written</a>" in whole and "own checks" not in whole.split("</header>")[0], badge)
     for over, suffix in (("all", ""), ("right", "_right")):
         choose(browser, "comparison-controls", "over", over)
         share, low, high = (data[f"depth_share{e}{suffix}"] for e in ("", "_ci_low", "_ci_high"))
@@ -250,6 +265,7 @@ def make_files(root):
         program(root, "run", f"run{seed}", f"task: {{name: box, pairs: {4 + seed}, boxes: 3, moves: 1, seed: {seed}}}\nreadings: none\nsweep: [{{intervention: patch, site: z, positions: last}}]\n")
     result = subprocess.run([PATCHBAY, "compare", *(root / f"run{i}.h5" for i in range(3)), "--any-task", "-o", root / "compared.h5"], capture_output=True, text=True)
     check("compare", result.returncode == 0, result.stderr)
+    shutil.copy(root / "compared.h5", root / "whole.h5")
     with h5py.File(root / "compared.h5", "r+") as f:
         for name, data in f["comparison"].items():  # the model is right about all pairs: other numbers over these
             if name.endswith("_right") and data.dtype == "f8":
