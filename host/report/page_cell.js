@@ -80,6 +80,7 @@ function otherFacts(s, cell) {
 	const cells = (head, ...texts) => el("tr", {}, head, ...texts.map((text) => el("td", {text}))), body = el("tbody");
 	const base = (m, side, k) => m.base && m.base[side] ? num(unpack(m.base[side])[k]) : "–";
 	for (const [name, m] of s.others) {
+		if (name === RANK) continue; /* among the facts */
 		const head = el("th", {scope: "row", title: m.title, text: (name.startsWith("candidate_") ? m.title : name) + (m.units === "1" ? "" : ` (${unitOf(m.units).trim()})`)});
 		const row = cells(head, num(figure(s, name, cell, false)), base(m, "clean", 0), base(m, "corrupted", 0));
 		if (s.right) for (const text of [hasRight(s, name) ? num(figure(s, name, cell, true)) : "–", base(m, "clean", 1), base(m, "corrupted", 1)]) row.append(el("td", {text}));

@@ -12,7 +12,12 @@ reveal("evaluation", grids.length > 0);
 reveal("comparison", comparisons.length > 0);
 /* The next file is beside the first one from the start. */
 const next = D.files.findIndex((file, f) => f > first && file.sweeps.length);
-if (first >= 0 && next >= 0) state.other = counterpart(D.files[first].sweeps[0], next) || `${next}.0`;
+if (first >= 0 && next >= 0) {
+	const one = D.files[first].sweeps[0], both = (of) => of(one).find((x) => of(otherNow()).some((y) => String(x) === String(y)));
+	state.other = counterpart(one, next) || `${next}.0`;
+	state.metric = both(metricsOf) || state.metric;
+	state.view = (both(viewsOf) || [""])[0];
+}
 if (first >= 0) choose(first, 0);
 if (grids.length) drawEvaluation();
 if (comparisons.length) drawComparison();

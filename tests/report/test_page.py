@@ -267,9 +267,9 @@ def test_labels(browser, path):
     check("labels: no errors", not browser.errors(), browser.errors())
 
 
-def test_two_files(browser, path, root):
+def test_two_files(browser, pages, root):
     """Two files: the second is beside the first from the start, and follows it; both's numbers of the chosen cell."""
-    browser.open(path)
+    browser.open(pages["twins"])
     check("two files: side by side from the start", browser.js("[patchbay.state.other, patchbay.maps.length]") == ["1.1", 2], browser.js("[patchbay.state.other, patchbay.maps.length]"))
     with h5py.File(root / "page.h5") as a, h5py.File(root / "again.h5") as b:
         for over, suffix in (("all", ""), ("right", "_right")):
@@ -288,6 +288,8 @@ def test_two_files(browser, path, root):
     check("two files: choosing in the second", browser.js("[patchbay.state.file, patchbay.state.sweep, patchbay.state.other, patchbay.maps[1].chosen()]") == [1, 0, "0.1", 5], browser.js("[patchbay.state.file, patchbay.state.sweep, patchbay.state.other]"))
     browser.js("patchbay.choose(0, 2); patchbay.state.other = '1.0'; patchbay.maps[0].source.choose(8)")
     check("two files: a cell that the other has not", "has no such cell" in browser.js("document.getElementById('beside')?.textContent ?? ''"))
+    browser.open(pages["lacks"])
+    check("two files: a number that both have", browser.js("[patchbay.state.metric, patchbay.state.view, patchbay.maps.length]") == ["effect", "heads", 2], browser.js("[patchbay.state.metric, patchbay.state.view, patchbay.maps.length]"))
     check("two files: no errors", not browser.errors(), browser.errors())
 
 
@@ -324,6 +326,11 @@ def make_files(root):
     with ResultFile(root / "again.h5", seed=9, equal=False) as f:
         f.sweep("patch_z_noise_all")
         f.sweep()
+    with ResultFile(root / "plain.h5", seed=10) as f:  # as of distractors
+        group = f.sweep()
+        for name, values in group["summary"].items():
+            if name.startswith("restoration"):
+                values[...] = 0 if "n_pairs" in name else np.nan
     with ResultFile(root / "parts.h5", layers=14, heads=16) as f:
         f.sweep()
         f.sweep("patch_z_denoise_all", (("layer", np.array([1], "i4")), ("head", np.array([2], "i4"))))
@@ -343,7 +350,8 @@ def make_files(root):
 def tests(browser, pages, root):
     pages["both"] = report(root / "both", root / "page.h5", root / "xl.h5", more=("--compare",))
     pages["twins"] = report(root / "twins", root / "page.h5", root / "again.h5", more=("--compare",))
-    test_two_files(browser, pages["twins"], root)
+    pages["lacks"] = report(root / "lacks", root / "page.h5", root / "plain.h5", more=("--compare",))
+    test_two_files(browser, pages, root)
     browser.open(pages["page"])
     test_hover_and_click(browser, root)
     test_keys(browser)

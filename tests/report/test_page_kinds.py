@@ -54,7 +54,7 @@ def test_sets(browser, path, root):
         got = browser.js("[...document.querySelectorAll('#cells tbody tr')].map((r) => [r.dataset.cell, r.children[1].textContent.replace('\u2212', '-')])")
         check(f"labels of {name}: those of the tables", len(got) >= 20 and all(labels[c] == t for c, t in got), (got[:3], [labels.get(c) for c, _ in got[:3]]))
     browser.js("patchbay.choose(0, 0)")
-    wide = browser.js("[document.querySelector('#controls select[name=metric]').getBoundingClientRect().width, document.getElementById('controls').getBoundingClientRect().width]")
+    wide = browser.js("[document.querySelector('#controls select[name=metric]').closest('label').getBoundingClientRect().width, document.getElementById('controls').getBoundingClientRect().width]")
     check("controls: the menu of numbers leaves room", wide[0] < .3 * wide[1], wide)
     check("sets: no errors", not browser.errors(), browser.errors())
 
