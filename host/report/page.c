@@ -34,15 +34,42 @@ static void say_item(void *context, const char *sentence)
 
 /* ---- parts --------------------------------------------------------------------------------- */
 
+/* The tasks of all files, each once. */
+static void put_tasks(const struct pb_report_content *c, FILE *out)
+{
+	size_t i, k;
+
+	for (i = 0; i < c->n_subjects; i++) {
+		for (k = 0; k < i && strcmp(c->subjects[k].task, c->subjects[i].task) != 0; k++)
+			;
+		if (k < i || c->subjects[i].task[0] == '\0')
+			continue;
+		fputs(" <span class=\"badge\">", out);
+		pb_xml_text(c->subjects[i].task, out);
+		fputs("</span>", out);
+	}
+}
+
+/* A comparison proves nothing about the runs that it is of. */
+static const char *verdict(bool runs, bool proven)
+{
+	if (!runs)
+		return proven ? "\xe2\x9c\x93 complete, with the checksums that were written"
+			      : "\xe2\x9c\x97 not complete, or not what was written";
+	return proven ? "\xe2\x9c\x93 the run\xe2\x80\x99s own checks passed"
+		      : "\xe2\x9c\x97 not all of the run\xe2\x80\x99s own checks passed";
+}
+
 static void put_title(struct pb_report_content *c, FILE *out)
 {
 	const struct pb_subject *s = &c->subjects[0];
-	bool proven = true, partial = false;
+	bool proven = true, partial = false, runs = false;
 	size_t i;
 
 	for (i = 0; i < c->n_subjects; i++) {
 		proven = proven && pb_subject_proven(&c->subjects[i]);
 		partial = partial || c->subjects[i].r.partial;
+		runs = runs || !c->subjects[i].comparison;
 	}
 	element(out, "h1",
 		c->n_subjects == 1 ? s->texts[PB_TEXT_TITLE] : "Several results, side by side");
@@ -52,8 +79,7 @@ static void put_title(struct pb_report_content *c, FILE *out)
 		    "<span class=\"badge bad\">partial: not all of the experiment is here</span> ",
 		    out);
 	fprintf(out, "<a class=\"badge %s\" href=\"#run\">%s</a>", proven ? "good" : "bad",
-		proven ? "\xe2\x9c\x93 the run\xe2\x80\x99s own checks passed"
-		       : "\xe2\x9c\x97 not all of the run\xe2\x80\x99s own checks passed");
+		verdict(runs, proven));
 	for (i = 0; i < c->n_subjects; i++) {
 		if (c->subjects[i].comparison)
 			continue;
@@ -61,6 +87,7 @@ static void put_title(struct pb_report_content *c, FILE *out)
 		pb_xml_text(c->subjects[i].texts[PB_TEXT_MODEL_PATH], out);
 		fputs("</span>", out);
 	}
+	put_tasks(c, out);
 	fputs("</p>\n", out);
 }
 
@@ -107,6 +134,7 @@ static void put_run(const struct pb_subject *s, FILE *out)
 	row(out, "model", s->texts[PB_TEXT_MODEL_PATH]);
 	row(out, "SHA-256 of the model", s->texts[PB_TEXT_MODEL_SHA256]);
 	row(out, "family", s->texts[PB_TEXT_FAMILY]);
+	row(out, "task", s->task);
 	if (pb_subject_has_pairs(s)) {
 		(void)snprintf(size, sizeof size,
 			       "%zu layers, %zu heads; %zu pairs of up to %zu tokens",

@@ -78,6 +78,13 @@ function cut(c, text, width) {
 	while (n > 1 && c.measureText(text.slice(0, n) + "…").width > width) n--;
 	return text.slice(0, n) + "…";
 }
+/* Which of n labels are written where every `every`-th has room: those of tokens that differ first,
+ * then others that are as far from all of these. */
+function labelled(n, every, differs) {
+	const kept = new Uint8Array(n), far = (i) => { for (let k = Math.max(0, i - every + 1); k < Math.min(n, i + every); k++) if (kept[k]) return false; return true; };
+	for (const first of [true, false]) for (let i = 0; i < n; i++) if ((differs[i] || !first) && far(i)) kept[i] = 1;
+	return kept;
+}
 function showTip(text, x, y) {
 	const tip = $("tip");
 	tip.textContent = text;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "report/page_pack.h"
+#include "report/raw_means.h"
 
 /* The page stays below 5 MB: what its figures and the numbers, as base64, may take together. Texts
  * and the page's own files have the rest. */
@@ -168,6 +169,36 @@ static json_t *pack_sweep(struct pb_packer *p, const struct pb_subject *s, size_
 	return sweep;
 }
 
+/* Raw values of the pairs, [n_pairs, n_cells], become effects at the cells of the summary; what a
+ * pair has not is NaN. */
+static enum pb_status to_effects(const struct pb_subject *s, const struct pb_shown_sweep *w,
+				 double *values, struct pb_error *err)
+{
+	enum pb_status status;
+	const size_t n = w->grid.n_cells;
+	double *row = NULL;
+	size_t pair, i;
+
+	PB_TRY(pb_alloc((void **)&row, n, sizeof *row, "effects", err));
+	for (pair = 0; pair < s->r.n_pairs; pair++, values += n) {
+		const size_t missing = pb_raw_missing(s, w, pair);
+
+		for (i = 0; i < n; i++) {
+			row[i] = values[i] - w->recipient[pair];
+			values[i] = NAN;
+		}
+		for (i = 0; i < n; i++) {
+			const size_t to = pb_raw_summary_cell(w, i, missing);
+
+			if (to != SIZE_MAX)
+				values[to] = row[i];
+		}
+	}
+cleanup:
+	free(row);
+	return status;
+}
+
 /* Effects of every pair and cell, where they fit: [n_pairs, n_cells] float32. */
 static enum pb_status pack_raw(struct pb_packer *p, const struct pb_subject *s, size_t index,
 			       json_t *sweep, struct pb_error *err)
@@ -180,8 +211,7 @@ static enum pb_status pack_raw(struct pb_packer *p, const struct pb_subject *s, 
 	char *path = NULL;
 
 	if (!pb_size_mul(s->r.n_pairs, w->grid.n_cells, &n) || n > SIZE_MAX / 16 ||
-	    pb_packed_size(n, sizeof(float)) > p->left || json_object_get(sweep, "index") != NULL ||
-	    w->grid.n_ends > 0)
+	    pb_packed_size(n, sizeof(float)) > p->left || json_object_get(sweep, "index") != NULL)
 		return PB_OK;
 	memcpy(shape, dims, sizeof shape);
 	for (i = 0; i < w->n_axes; i++)
@@ -190,10 +220,10 @@ static enum pb_status pack_raw(struct pb_packer *p, const struct pb_subject *s, 
 	if (path == NULL)
 		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the name of a dataset");
 	PB_TRY(pb_subject_numbers(s, path, (int)w->n_axes + 1, shape, &values, err));
-	for (i = 0; values != NULL && i < n; i++)
-		values[i] -= w->recipient[i / w->grid.n_cells];
-	if (values != NULL)
-		pb_pack_set(p, sweep, "raw", pb_pack_floats(p, values, n));
+	if (values == NULL)
+		goto cleanup;
+	PB_TRY(to_effects(s, w, values, err));
+	pb_pack_set(p, sweep, "raw", pb_pack_floats(p, values, n));
 cleanup:
 	free(path);
 	free(values);

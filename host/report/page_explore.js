@@ -10,18 +10,19 @@ function textOf(sweep, cell, right) {
 		lines.push(`${METRICS.restoration.title(sweep)} ${num(f("restoration") + s)}${interval(f("restoration_ci_low") + s, f("restoration_ci_high") + s)}`);
 	}
 	lines.push(`effect ${num(effect)}${interval(f("ci_low"), f("ci_high"))} logits`);
-	if (sweep.others.has(state.metric)) lines.push(otherText(sweep, state.metric, cell, right));
+	if (sweep.others.has(state.metric) && state.metric !== RANK) lines.push(otherText(sweep, state.metric, cell, right));
 	const base = unpack(sweep.noise ? sweep.file.pairs.ld : sweep.file.pairs.ldCorrupted);
 	const use = unpack(sweep.file.pairs.right), kept = [...base].filter((x, i) => !right || use[i]);
 	if (f("n_pairs") === kept.length) lines.push(`LD ${num(kept.reduce((a, b) => a + b, 0) / kept.length + effect)} (mean of ${kept.length} pairs)`);
 	lines.push(`p_fwer ${num(f("p_fwer"), 3)}` + (column(sweep, "p_value", right) ? `, p ${num(f("p_value"), 3)}, q ${num(f("q_bh"), 3)}` : ""));
+	if (sweep.others.has(RANK)) lines.push(rankText(sweep, cell, right));
 	return lines.join("\n");
 }
 /* A sweep as what a map shows (page_heat.js), in the view and the number that are chosen. */
 function sourceOf(sweep, [low, high]) {
 	const metric = state.metric, right = state.right, layout = layoutOf(sweep, state.view);
 	return {
-		sweep, layout, name: sweep.title, title: (D.files.length > 1 ? `${sweep.file.label}: ` : "") + sweep.title,
+		sweep, layout, name: sweep.title, title: nameOf(sweep),
 		low, high, quantity: metricOf(sweep, metric).title(sweep), said: $("said"),
 		value: (cell) => shown(sweep, metric, cell, right),
 		text: (cell) => textOf(sweep, cell, right),
@@ -30,9 +31,8 @@ function sourceOf(sweep, [low, high]) {
 		chosen: () => {
 			const now = sweepNow();
 			if (sweep === now) return layout.cells.indexOf(state.cell);
-			if (state.cell < 0) return -1;
-			const name = label(now, state.cell);
-			return layout.cells.findIndex((cell) => cell >= 0 && label(sweep, cell) === name);
+			const cell = sameCell(now, state.cell, sweep);
+			return cell < 0 ? -1 : layout.cells.indexOf(cell);
 		},
 		choose: (cell, focused) => {
 			if (sweep !== sweepNow()) { /* the other map becomes the first */
@@ -50,7 +50,7 @@ function sourceOf(sweep, [low, high]) {
 
 function drawControls() {
 	const s = sweepNow(), form = $("controls"), all = [];
-	D.files.forEach((file, f) => file.sweeps.forEach((sweep, k) => all.push([`${f}.${k}`, (D.files.length > 1 ? `${file.label}: ` : "") + sweep.title])));
+	D.files.forEach((file, f) => file.sweeps.forEach((sweep, k) => all.push([`${f}.${k}`, nameOf(sweep)])));
 	const focused = document.activeElement && document.activeElement.name;
 	form.replaceChildren(
 		select("sweep", all, `${state.file}.${state.sweep}`, (v) => choose(...v.split(".").map(Number))),
@@ -65,7 +65,7 @@ function drawControls() {
 }
 function drawMaps() {
 	const box = $("maps"), sweeps = [sweepNow()];
-	if (state.other) { const [f, k] = state.other.split(".").map(Number); sweeps.push(D.files[f].sweeps[k]); }
+	if (state.other) sweeps.push(otherNow());
 	maps.length = 0;
 	box.replaceChildren();
 	const fit = sweeps.filter((s) => viewsOf(s).some((v) => v[0] === state.view) && metricsOf(s).includes(state.metric));
@@ -74,9 +74,9 @@ function drawMaps() {
 		return;
 	}
 	if (fit.length < sweeps.length) box.append(el("p", {class: "note", text: "The other sweep has no such map."}));
-	/* One scale for all. */
+	/* One scale for all; random sets are on no map. */
 	const values = [];
-	for (const s of fit) each(s, (cell) => values.push(shown(s, state.metric, cell, state.right)));
+	for (const s of fit) each(s, (cell) => isControl(s, cell) || values.push(shown(s, state.metric, cell, state.right)));
 	const scale = scaleOf(values, metricOf(fit[0], state.metric));
 	const width = box.clientWidth;
 	for (const s of fit) {
@@ -85,5 +85,6 @@ function drawMaps() {
 		box.append(map.node);
 	}
 	if (state.right && !hasRight(sweepNow(), state.metric)) box.append(el("p", {class: "note", text: "Figures over the right pairs are not in this page for so large a sweep; these are over all pairs."}));
+	if (sweepNow().others.has(RANK)) box.append(el("p", {class: "note", id: "frames", text: "A frame is p_fwer < 0.05: there is an effect. Whether it is more than that of any heads is said by p among random sets, which hovering gives too."}));
 	if (sweepNow().metricsLeft.length) box.append(el("p", {class: "note", text: `Not in this page for so large a sweep: means of ${sweepNow().metricsLeft.join(", ")}. The file has them.`}));
 }

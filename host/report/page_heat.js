@@ -1,7 +1,7 @@
 /* Heat maps on a canvas: of a sweep (page_sweeps.js), of an evaluation (page_evaluation.js). What a map
  * shows is its source:
  *   title, name     heading, and what it is called aloud
- *   layout          rows, columns, their titles, cells (by place, -1: none), bold, roles (page_views.js)
+ *   layout          rows, columns, their titles, cells (by place, -1: none), bold, rowsBold, roles (page_views.js)
  *   value(cell)     NaN: hatched
  *   text(cell)      hover text, lines; a place without a cell is given as -1
  *   low, high       the ends of the scale; diverging: low is -high, red above zero and blue below it
@@ -109,16 +109,23 @@ class HeatMap {
 		c.textAlign = "right";
 		const step = (size, n) => [1, 2, 5, 10, 20, 50, 100].find((s) => s * size >= 14 || s >= n) || 100;
 		const rows = step(this.h, m.rows.length);
-		m.rows.forEach((t, i) => { if (i % rows === 0) c.fillText(cut(c, t, 90), this.left - 5, this.top + this.h * (i + .5)); });
+		const keptRows = labelled(m.rows.length, rows, m.rowsBold || []);
+		m.rows.forEach((t, i) => {
+			if (!keptRows[i]) return;
+			c.font = m.rowsBold && m.rowsBold[i] ? "bold 12px sans-serif" : "12px sans-serif";
+			c.fillText(cut(c, t, 90), this.left - 5, this.top + this.h * (i + .5));
+		});
+		c.font = "12px sans-serif";
 		const needed = this.turned ? 14 : Math.max(14, ...m.columns.map((t) => c.measureText(t).width + 4));
 		const columns = step(this.w * 14 / needed, m.columns.length);
+		this.labelled = labelled(m.columns.length, columns, m.bold);
 		m.columns.forEach((t, i) => {
 			const x = this.left + this.w * (i + .5);
 			if (m.roles[i] >= 0) {
 				c.fillStyle = CATEGORIES[m.roles[i] % 8];
 				c.fillRect(x - this.w / 2, below + 2, this.w, 5);
 			}
-			if (i % columns) return;
+			if (!this.labelled[i]) return;
 			c.fillStyle = css("--ink");
 			c.font = m.bold[i] ? "bold 12px sans-serif" : "12px sans-serif";
 			c.save();

@@ -22,9 +22,11 @@ function patternChart(file, pair, side, n, at) {
 		cell.append(svg("title", {}, `${name(q)} (${q}) reads ${name(k)} (${k}): ${num(Number(v.toFixed(4)))}`));
 		root.append(cell);
 	}
-	const every = Math.ceil(9 / size);
-	for (let i = 0; i < n; i += every) {
-		const t = (x, y, turn) => { const node = svg("text", {x, y, "font-size": Math.min(9, size * every), "text-anchor": turn ? "start" : "end", fill: "currentColor"}, name(i).slice(0, 9)); if (turn) node.setAttribute("transform", `rotate(-90 ${x} ${y})`); root.append(node); };
+	const every = Math.ceil(9 / size), sides = [unpack(file.pairs.clean), unpack(file.pairs.corrupted)];
+	const bold = Array.from({length: n}, (_, i) => Boolean(tokens) && sides[0][pair * file.pairs.positions + i] !== sides[1][pair * file.pairs.positions + i]), kept = labelled(n, every, bold);
+	for (let i = 0; i < n; i++) {
+		if (!kept[i]) continue;
+		const t = (x, y, turn) => { const node = svg("text", {x, y, "font-size": Math.min(9, size * every), "text-anchor": turn ? "start" : "end", fill: "currentColor"}, name(i).slice(0, 9)); if (bold[i]) node.setAttribute("font-weight", "bold"); if (turn) node.setAttribute("transform", `rotate(-90 ${x} ${y})`); root.append(node); };
 		t(L - 3, L + (i + .8) * size, false);
 		t(L + (i + .8) * size, L - 3, true);
 	}

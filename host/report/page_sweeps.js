@@ -11,6 +11,7 @@ for (const file of D.files) {
 			sweep.index.forEach((cell, i) => sweep.at.set(cell, i));
 		}
 		if (sweep.setSources) sweep.setSources = sweep.setSources.flatMap(([source, n]) => Array(n).fill(source));
+		sweep.hasControls = Boolean(sweep.setSources && new Set(sweep.setSources).size > 1 && sweep.setSources.includes("random"));
 		/* Other metrics are columns like the others, and say what they are. */
 		sweep.others = new Map();
 		for (const m of sweep.metrics) {
@@ -30,6 +31,8 @@ for (const file of D.files) {
 const axisOf = (sweep, kind) => sweep.axes.find((a) => a.kind === kind);
 const stepOf = (axis, cell) => Math.floor(cell / axis.stride) % axis.n;
 const valueOf = (sweep, kind, cell) => { const a = axisOf(sweep, kind); return a ? a.values[stepOf(a, cell)] : undefined; };
+/* A random set beside others: what they are compared with, and no finding. */
+const isControl = (sweep, cell) => sweep.hasControls && sweep.setSources[stepOf(axisOf(sweep, "set"), cell)] === "random";
 const hasRight = (sweep, name) => Boolean(sweep.right && sweep.right[name]);
 /* Over the right pairs where the page has them, else over all. */
 function column(sweep, name, right) {
@@ -46,6 +49,12 @@ function otherText(sweep, name, cell, right) {
 	const what = right && !hasRight(sweep, name) ? ", over all pairs" : "";
 	return `${m.title}: ${num(figure(sweep, name, cell, right))}${unitOf(m.units)}${what}`
 		+ (base.length ? ` (without intervention: ${base.map((side) => `${side} ${num(unpack(m.base[side])[right ? 1 : 0])}`).join(", ")})` : "");
+}
+/* How a set stands among the random ones of its size. */
+const RANK = "p_random_effect";
+function rankText(sweep, cell, right) {
+	const p = figure(sweep, RANK, cell, right);
+	return Number.isNaN(p) ? "no random sets of its size" : `p among random sets of its size ${num(p, 3)}`;
 }
 const unitOf = (units) => units === "1" ? "" : units === "logit" ? " logits" : units === "nat" ? " nats" : ` ${units}`;
 const shift = (sweep) => sweep.noise ? -1 : 0;
@@ -82,13 +91,16 @@ function metricsOf(sweep) {
 	return Object.keys(METRICS).filter((m) => (m !== "restoration" || sweep.byRestoration) && sweep.all && sweep.all[m]).concat([...sweep.others.keys()]);
 }
 
+/* As the tables and the summary name cells (pb_grid_label): M is an MLP. */
 function label(sweep, cell) {
 	const v = (kind) => valueOf(sweep, kind, cell);
 	const head = v("head") ?? v("kv_head"), parts = [];
 	const kv = v("kv_head") !== undefined ? "KV" : "H";
 	if (v("alpha") !== undefined) parts.push(`alpha ${v("alpha")}`);
 	if (v("set") !== undefined) parts.push(sweep.sets ? sweep.sets[v("set")] : `set ${v("set")}`);
-	if (v("layer") !== undefined) parts.push(`L${v("layer")}` + (head !== undefined ? `${kv}${head}` : v("neuron") !== undefined ? ` neuron ${v("neuron")}` : ""));
+	const block = v("neuron") !== undefined || (head === undefined && ["mlp_post", "mlp_out"].includes(sweep.site)) ? "M" : "L";
+	if (v("layer") !== undefined) parts.push(`${block}${v("layer")}` + (head !== undefined ? `${kv}${head}` : v("neuron") !== undefined ? ` neuron ${v("neuron")}` : ""));
+	else if (v("set") === undefined && sweep.intervention !== "path") parts.push(sweep.site);
 	if (sweep.intervention === "path") {
 		const end = (l, h, none) => l === undefined ? none : h === undefined ? `M${l}` : `L${l}H${h}`;
 		const to = end(v("receiver_layer"), v("receiver_head") ?? v("receiver_kv_head"), sweep.receiver);
@@ -101,11 +113,32 @@ function label(sweep, cell) {
 	return parts.join(" ") || "the whole";
 }
 
+/* The cell of another sweep that has the name of this one's, -1 without one. */
+function sameCell(sweep, cell, other) {
+	if (cell < 0) return -1;
+	const name = label(sweep, cell);
+	let found = -1;
+	each(other, (c) => { if (found < 0 && label(other, c) === name) found = c; });
+	return found;
+}
+
 /* ---- state --------------------------------------------------------------------------------------- */
 
-const state = {file: 0, sweep: 0, other: "", metric: "restoration", right: false, view: "", cell: -1, pair: 0, order: {by: "size", down: true}, filter: ""};
+const state = {file: 0, sweep: 0, other: "", metric: "restoration", right: false, view: "", cell: -1, pair: 0, order: {by: "size", down: true}, filter: "", controls: false};
 const sweepNow = () => D.files[state.file].sweeps[state.sweep];
+const otherNow = () => { const [f, k] = state.other.split(".").map(Number); return state.other ? D.files[f].sweeps[k] : null; };
+/* What names a sweep among all of the page. */
+const nameOf = (sweep) => (D.files.length > 1 ? `${sweep.file.label}: ` : "") + sweep.title;
+/* The other file's sweep of the same title, "" without one. */
+function counterpart(sweep, file) {
+	const k = D.files[file].sweeps.findIndex((t) => t.title === sweep.title);
+	return k < 0 ? "" : `${file}.${k}`;
+}
+/* The sweep beside it follows where it is the same one of another file. */
 function choose(file, sweep) {
+	const was = otherNow();
+	if (was && was.file !== sweepNow().file && was.title === sweepNow().title && D.files.indexOf(was.file) !== file)
+		state.other = counterpart(D.files[file].sweeps[sweep], D.files.indexOf(was.file)) || state.other;
 	state.file = file;
 	state.sweep = sweep;
 	const s = sweepNow(), metrics = metricsOf(s), views = viewsOf(s);
@@ -118,7 +151,7 @@ function choose(file, sweep) {
 function strongest(sweep) {
 	let best = -1, most = -1;
 	each(sweep, (cell) => {
-		const size = Math.abs(figure(sweep, "effect", cell, false));
+		const size = isControl(sweep, cell) ? -1 : Math.abs(figure(sweep, "effect", cell, false));
 		if (size > most) { most = size; best = cell; }
 	});
 	return best;

@@ -1,5 +1,6 @@
 /* Tables that are sorted by their headings: of cells, of a comparison's models and cells. */
 
+const PAPER_ROWS = 30; /* of a table that is printed; the others are counted below it */
 /* spec: columns [{key, title, value(row), text(row), rising}], the second of which names the row;
  * rows; sort {by, down}, changed here; size(row): what the key "size" sorts by, which the column
  * `sized` turns to after its own two orders; props(row): attributes of its line; most: lines shown. */
@@ -27,15 +28,17 @@ function sortedTable(table, spec) {
 	place.style.padding = ".3rem .6rem";
 	rows.slice(0, spec.most).forEach(({row}, i) => {
 		const line = el("tr", spec.props ? spec.props(row) : {}, el("td", {text: String(i + 1)}));
+		if (i >= PAPER_ROWS) line.classList.add("off-paper");
 		columns.forEach((c, k) => line.append(k === 0 && spec.props ? el("td", {}, el("button", {type: "button", text: c.text(row)})) : el("td", {text: c.text(row)})));
 		body.append(line);
 	});
 	table.replaceChildren(el("thead", {}, el("tr", {}, place, ...heads)), body);
+	if (rows.length > PAPER_ROWS) table.append(el("tfoot", {}, el("tr", {}, el("td", {colspan: columns.length + 1, text: `The first ${PAPER_ROWS} of ${rows.length} rows: the other ${rows.length - PAPER_ROWS} are left out on paper.`}))));
 }
 
 /* ---- of cells ---------------------------------------------------------------------------------------- */
 
-const COLUMNS = [["effect", "effect"], ["ci_low", "low"], ["ci_high", "high"], ["restoration", "restoration"], ["p_value", "p"], ["p_fwer", "p_fwer"], ["q_bh", "q"], ["n_pairs", "pairs"]];
+const COLUMNS = [["effect", "effect"], ["ci_low", "low"], ["ci_high", "high"], ["restoration", "restoration"], ["p_value", "p"], ["p_fwer", "p_fwer"], ["q_bh", "q"], [RANK, "p_random"], ["n_pairs", "pairs"]];
 /* Words, parted by spaces or commas: each must be in the label (L2 is not in L20), or is a comparison
  * of a number of the table, by its heading or its name, or of an axis. A name that there is not is
  * left in `unknown`. */
@@ -60,11 +63,13 @@ const ROWS = 200;
 function drawTable() {
 	const s = sweepNow(), {unknown, keep} = matcher(state.filter, s), cells = [];
 	const shownAs = (name) => (cell) => figure(s, name, cell, state.right) + (name === "restoration" ? shift(s) : 0);
-	const other = s.others.has(state.metric) ? [[state.metric, state.metric]] : [];
+	const other = s.others.has(state.metric) && state.metric !== RANK ? [[state.metric, state.metric]] : [];
 	const columns = [...COLUMNS, ...other].filter(([name]) => column(s, name, state.right)).map(([name, text]) => ({key: name, title: name === "restoration" ? METRICS.restoration.title(s) : text,
-		value: shownAs(name), text: (cell) => num(shownAs(name)(cell)), rising: ["p_value", "p_fwer", "q_bh"].includes(name)}));
-	each(s, (cell) => { if (!Number.isNaN(figure(s, "effect", cell, state.right)) && keep(cell)) cells.push(cell); });
-	$("count").textContent = (unknown.length ? `not a number of this table: ${unknown.join(" ")}; ` : "") + `${cells.length} of ${s.cells} cells` + (cells.length > ROWS ? `, the first ${ROWS} shown` : "") + (s.index ? ` (in this page: the ${s.full} strongest, and ${s.index.length - s.full} more for its maps)` : "");
+		value: shownAs(name), text: (cell) => num(shownAs(name)(cell)), rising: ["p_value", "p_fwer", "q_bh", RANK].includes(name)}));
+	const left = (cell) => isControl(s, cell) && !state.controls;
+	each(s, (cell) => { if (!Number.isNaN(figure(s, "effect", cell, state.right)) && !left(cell) && keep(cell)) cells.push(cell); });
+	$("controls-too").hidden = !s.hasControls;
+	$("count").textContent = (unknown.length ? `not a number of this table: ${unknown.join(" ")}; ` : "") + `${cells.length} of ${s.cells} cells` + (s.hasControls && !state.controls ? ", without the random sets" : "") + (cells.length > ROWS ? `, the first ${ROWS} shown` : "") + (s.index ? ` (in this page: the ${s.full} strongest, and ${s.index.length - s.full} more for its maps)` : "");
 	sortedTable($("cells"), {columns: [{key: "cell", title: "cell", value: (cell) => cell, text: (cell) => label(s, cell), rising: true}, ...columns], rows: cells, sort: state.order, sized: "effect",
 		size: (cell) => Math.abs(figure(s, "effect", cell, state.right)), most: ROWS, redraw: drawTable,
 		props: (cell) => ({class: cell === state.cell ? "on" : null, "data-cell": cell, onclick: () => pick(cell)})});

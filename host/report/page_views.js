@@ -57,7 +57,7 @@ function strongKeys(sweep, keyOf, most) {
 /* The n strongest of some cells, in falling order. */
 function strongestOf(sweep, keep, n) {
 	const cells = [], size = (cell) => Math.abs(figure(sweep, "effect", cell, false));
-	each(sweep, (cell) => { if (keep(cell) && !Number.isNaN(size(cell))) cells.push(cell); });
+	each(sweep, (cell) => { if (keep(cell) && !isControl(sweep, cell) && !Number.isNaN(size(cell))) cells.push(cell); });
 	return cells.sort((a, b) => size(b) - size(a) || a - b).slice(0, n);
 }
 /* Cells one below another. */
@@ -101,7 +101,7 @@ function layoutOf(sweep, view) {
 	if (view === "strongest") return listLayout(sweep, strongestOf(sweep, () => true, 40), "", (cell) => label(sweep, cell));
 	if (view === "sets") {
 		const set = axisOf(sweep, "set");
-		return listLayout(sweep, strongestOf(sweep, (cell) => sweep.setSources[stepOf(set, cell)] !== "random", 60), "set", (cell) => sweep.sets[stepOf(set, cell)]);
+		return listLayout(sweep, strongestOf(sweep, () => true, 60), "set", (cell) => sweep.sets[stepOf(set, cell)]);
 	}
 	if (view === "pairs") return pairsLayout(sweep);
 	if (view === "neurons") return neuronLayout(sweep);
@@ -142,7 +142,8 @@ function gridLayoutOf(sweep, view) {
 		const heads = given.rows ? [...unpack(given.rows)] : null, wanted = state.cell >= 0 ? headKey(state.cell) : 0;
 		const chosen = heads && !heads.includes(wanted) ? headKey(strongestOf(sweep, (cell) => heads.includes(headKey(cell)), 1)[0]) : wanted;
 		keep = (cell) => headKey(cell) === chosen;
-		map.rows = positionLabels(sweep, position).labels; map.rowTitle = "query";
+		const queries = positionLabels(sweep, position);
+		map.rows = queries.labels; map.rowsBold = queries.bold; map.rowTitle = "query";
 		rowOf = (cell) => stepOf(position, cell);
 		usePositions(a("key_position")); map.columnTitle = `key, of ${headName(chosen)}` + (heads ? `; in this page: ${heads.map(headName).join(", ")}` : "");
 	} else if (view === "senders") {

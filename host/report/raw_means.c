@@ -17,9 +17,12 @@ void pb_raw_means_free(struct pb_raw_means *m)
 	}
 }
 
-/* The summary's cell of a raw cell of a pair that is `missing` tokens shorter than the longest:
- * positions of summaries from the end are that much later. */
-static size_t summary_cell(const struct pb_shown_sweep *w, size_t cell, size_t missing)
+size_t pb_raw_missing(const struct pb_subject *s, const struct pb_shown_sweep *w, size_t pair)
+{
+	return w->grid.n_ends > 0 ? s->r.n_positions - (size_t)s->length[pair] : 0;
+}
+
+size_t pb_raw_summary_cell(const struct pb_shown_sweep *w, size_t cell, size_t missing)
 {
 	size_t to = cell, a;
 
@@ -38,12 +41,12 @@ static size_t summary_cell(const struct pb_shown_sweep *w, size_t cell, size_t m
 static void add_pair(struct pb_raw_means *m, const struct pb_subject *s,
 		     const struct pb_shown_sweep *w, size_t pair, const double *values)
 {
-	const size_t missing = w->grid.n_ends > 0 ? s->r.n_positions - (size_t)s->length[pair] : 0;
+	const size_t missing = pb_raw_missing(s, w, pair);
 	size_t i, c;
 	int k;
 
 	for (i = 0; i < w->grid.n_cells; i++) {
-		const size_t to = summary_cell(w, i, missing);
+		const size_t to = pb_raw_summary_cell(w, i, missing);
 
 		for (c = 0; to != SIZE_MAX && c < m->n_columns; c++)
 			for (k = 0; k < 2 && isfinite(values[i * m->n_columns + c]); k++) {

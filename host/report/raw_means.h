@@ -18,4 +18,10 @@ enum pb_status pb_raw_means_read(struct pb_raw_means *m, const struct pb_subject
 				 const char *metric, bool *there, struct pb_error *err);
 void pb_raw_means_free(struct pb_raw_means *m);
 
+/* By how many tokens a pair is shorter than the longest, where the sweep's summary counts from the
+ * end; 0 in others. The summary's cell of a raw cell of such a pair: raw positions count from the
+ * start, those of the summary are that much later. SIZE_MAX: none. */
+size_t pb_raw_missing(const struct pb_subject *s, const struct pb_shown_sweep *w, size_t pair);
+size_t pb_raw_summary_cell(const struct pb_shown_sweep *w, size_t cell, size_t missing);
+
 #endif

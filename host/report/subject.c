@@ -73,6 +73,7 @@ static enum pb_status read_all(struct pb_subject *s, struct pb_error *err)
 	size_t i;
 
 	PB_TRY(read_texts(s, err));
+	PB_TRY(pb_subject_read_task(s, err));
 	PB_TRY(pb_subject_read_checks(s, err));
 	if (s->r.evaluation || s->comparison)
 		return PB_OK;

@@ -85,6 +85,9 @@ struct pb_subject {
 	bool comparison;       /* a file of patchbay compare, which has figures of files alone */
 	const char *label;     /* short, of one line: what tells it from other files */
 	const char *texts[PB_N_SUBJECT_TEXTS];
+	/* "box: boxes 3, moves 2, pairs 50, corruption state, seed 0", "pairs of FILE"; "" in a
+	 * comparison */
+	const char *task;
 	size_t n_checks;
 	struct pb_subject_check checks[8];
 	/* the pairs; all but `length` may be NULL */

@@ -12,6 +12,8 @@ const char *pb_subject_keep(struct pb_subject *s, const char *text, size_t size)
 enum pb_status pb_subject_read_texts(struct pb_subject *s, const char *path, size_t n,
 				     const char ***texts, struct pb_error *err);
 
+/* s->task; PB_ERR_CHECK for a configuration that is none (subject_task.c). */
+enum pb_status pb_subject_read_task(struct pb_subject *s, struct pb_error *err);
 enum pb_status pb_subject_read_checks(struct pb_subject *s, struct pb_error *err);
 enum pb_status pb_subject_read_pairs(struct pb_subject *s, struct pb_error *err);
 /* Sweep `index` of the file (subject_sweep.c); freed whatever is returned. */

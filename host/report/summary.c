@@ -304,6 +304,11 @@ static void put_heading(const struct pb_subject *s, bool first, FILE *out)
 	fputs(", experiment ", out);
 	pb_markdown_text(experiment, out);
 	fputs(".\n\n", out);
+	if (s->task[0] != '\0') {
+		fputs("Task ", out);
+		pb_markdown_text(s->task, out);
+		fputs(".\n\n", out);
+	}
 }
 
 static void put_checks(const struct pb_report_content *c, FILE *out)

@@ -88,8 +88,14 @@ def look(browser, name):
     check(f"{name}: printed on white", browser.js("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)")
     wide = browser.js("[...document.querySelectorAll('table')].map((t) => t.scrollWidth - t.parentElement.clientWidth)")
     check(f"{name}: tables fit on paper", max(wide) <= 0, wide)
+    cut = browser.js("[...document.querySelectorAll('pre')].filter((p) => p.scrollWidth > p.clientWidth).map((p) => p.textContent.slice(0, 80))")
+    check(f"{name}: commands are whole on paper", not cut, cut)
+    short = browser.js("""[...document.querySelectorAll('table.sorted')].filter((t) => t.rows.length).map((t) => { const rows = [...t.tBodies[0].rows], foot = t.tFoot && getComputedStyle(t.tFoot).display !== 'none' ? t.tFoot.textContent : '';
+        return [rows.filter((r) => getComputedStyle(r).display !== 'none').length, rows.length, foot]; })""")
+    check(f"{name}: rows that paper leaves out are counted", all(printed == there and not foot or printed == 30 and foot.startswith("The first 30 of ") for printed, there, foot in short), short)
     browser.send("Emulation.setEmulatedMedia", media="")
     browser.size(1280)
+    check(f"{name}: the count is for paper alone", browser.js("[...document.querySelectorAll('tfoot')].every((t) => getComputedStyle(t).display === 'none')"))
     check(f"{name}: nothing asked of a network", browser.js("performance.getEntriesByType('resource').length") == 0)
     check(f"{name}: no errors", not browser.errors(), browser.errors())
 

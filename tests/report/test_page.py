@@ -54,6 +54,18 @@ def test_keys(browser):
           browser.js("document.getElementById('said').textContent"))
     browser.key("Enter")
     check("Enter chooses", browser.js("document.getElementById('chosen').textContent") == "L1H1")
+    dots = browser.js("(() => { patchbay.state.pair = 0; patchbay.maps[0].choose(6); document.querySelector('#detail svg').focus(); return [...document.querySelectorAll('#detail [data-pair]')].map((d) => [Number(d.dataset.pair), d.textContent]); })()")
+    browser.key("ArrowRight")
+    first = [d[0] for d in dots].index(0)
+    check("dots: an arrow says the chosen pair", browser.js("document.getElementById('tip').textContent") == dots[first][1], dots)
+    browser.key("ArrowRight" if first == 0 else "ArrowDown")
+    to = min(first + 1, 5)
+    check("dots: arrows say the next", browser.js("document.getElementById('said').textContent") == dots[to][1])
+    browser.key("Enter")
+    check("dots: Enter chooses, and the chart keeps the keyboard", browser.js("[patchbay.state.pair, document.getElementById('pair-number').value, document.activeElement.id]") == [dots[to][0], str(dots[to][0]), "dots"])
+    browser.key("Escape")
+    browser.js("patchbay.state.pair = 0; patchbay.maps[0].canvas.focus()")
+    browser.key("ArrowRight")
     browser.key("Escape")
     check("Escape ends", browser.js("document.getElementById('tip').hidden"))
     check("all can be reached by Tab", browser.js("[...document.querySelectorAll('select, input, canvas, #cells button')].every((e) => e.tabIndex >= 0)"))
@@ -184,6 +196,17 @@ def test_metrics(browser, path, root):
     choose(browser, "controls", "metric", "prob_answer")
     choose(browser, "controls", "over", "right")
     values = browser.js("Array.from({length: 96}, (_, c) => patchbay.maps[0].source.value(c))")
+    with h5py.File(root / "metrics.h5") as f:
+        effects = f["sweeps/1_patch_z_denoise_each/logit_diff"][:] - f["base/corrupted/logit_diff"][:].reshape(-1, 1, 1, 1)
+        for i, n in enumerate(length):
+            lined[i] = np.nan
+            lined[i, ..., 8 - n:] = effects[i, ..., :n]
+    choose(browser, "controls", "over", "all")
+    for at in (0, 1, 4, 7):
+        browser.js(f"patchbay.maps[0].source.choose({(1 * 4 + 2) * 8 + at})")
+        dots = {p: figures(t.split("effect ")[1])[0] for p, t in browser.js("[...document.querySelectorAll('#detail [data-pair]')].map((d) => [Number(d.dataset.pair), d.textContent])")}
+        there = [i for i in range(6) if not np.isnan(lined[i, 1, 2, at])]
+        check(f"from the end: the effect in each pair at {at - 8}", sorted(dots) == there and all(near(dots[i], lined[i, 1, 2, at]) for i in there), (dots, lined[:, 1, 2, at]))
     check("metrics: from the end, over the right pairs", np.allclose(values, wanted, rtol=1e-12), (values, wanted))
     check("metrics: no errors", not browser.errors(), browser.errors())
 
@@ -226,6 +249,50 @@ def test_patterns(browser, pages, root):
     check("patterns: no errors", not browser.errors(), browser.errors())
 
 
+def test_labels(browser, path):
+    """Of labels that have no room for all, that of the token that differs is there, bold: 39 of 78 is no multiple of any step."""
+    browser.open(path)
+    for what, where in (("by position", "#detail svg[aria-label='by position']"), ("attention", "#pattern svg[data-side=clean]")):
+        texts = browser.js(f"[...document.querySelectorAll(\"{where} text\")].map((t) => [t.textContent, t.getAttribute('font-weight')])")
+        bold = [t for t, weight in texts if weight == "bold"]
+        check(f"labels {what}: the differing token, bold", bold and set(bold) == {"\u00b7w39"}, texts[:12])
+        check(f"labels {what}: of others some", 10 < len(texts) - len(bold) < 2 * 60, len(texts))
+        check(f"labels {what}: none of its neighbours", not {"\u00b7w38", "\u00b7w40"} & {t for t, _ in texts})
+    browser.size(400)
+    browser.js("patchbay.choose(0, 1)")
+    choose(browser, "controls", "view", "layers")
+    kept = browser.js("[...(patchbay.maps[0].labelled || [])]")
+    check("labels of a map: the differing token", kept and kept[39] and not kept[38] and not kept[40] and 10 < sum(kept) < 60, kept)
+    browser.size(1280)
+    check("labels: no errors", not browser.errors(), browser.errors())
+
+
+def test_two_files(browser, pages, root):
+    """Two files: the second is beside the first from the start, and follows it; both's numbers of the chosen cell."""
+    browser.open(pages["twins"])
+    check("two files: side by side from the start", browser.js("[patchbay.state.other, patchbay.maps.length]") == ["1.1", 2], browser.js("[patchbay.state.other, patchbay.maps.length]"))
+    with h5py.File(root / "page.h5") as a, h5py.File(root / "again.h5") as b:
+        for over, suffix in (("all", ""), ("right", "_right")):
+            choose(browser, "controls", "over", over)
+            browser.js("patchbay.maps[0].choose(6)")
+            rows = {r[0]: r[1:] for r in browser.js("[...document.querySelectorAll('#beside tbody tr')].map((r) => [r.dataset.figure, ...[...r.querySelectorAll('td')].map((d) => d.textContent)])")}
+            for name, ends in (("effect", ("ci_low", "ci_high")), ("restoration", ("restoration_ci_low", "restoration_ci_high")), ("n_pairs", ()), ("stderr", ())):
+                one, two = ([f[f"{sweep}/summary/{n}{suffix}"][...].ravel()[6] for n in (name, *ends)] for f, sweep in ((a, "sweeps/0_patch_z_denoise_all"), (b, "sweeps/1_patch_z_denoise_all")))
+                got = [figures(t) for t in rows.get(name, ["", "", ""])]
+                check(f"two files: {name} over {over}", [len(g) for g in got] == [len(one), len(two), 1] and all(map(near, got[0] + got[1], one + two)) and abs(got[2][0] - (one[0] - two[0])) <= 6e-4 * abs(one[0] - two[0]), (rows.get(name), one, two))
+    heads = browser.js("[...document.querySelectorAll('#beside thead th')].map((h) => h.textContent)")
+    check("two files: by name", heads[1:] == ["page: patch z denoise all", "again: patch z denoise all", "the first less the second"], heads)
+    browser.js("patchbay.choose(0, 1)")
+    check("two files: the second follows", browser.js("patchbay.state.other") == "1.0", browser.js("patchbay.state.other"))
+    browser.js("patchbay.maps[1].choose(5)")
+    check("two files: choosing in the second", browser.js("[patchbay.state.file, patchbay.state.sweep, patchbay.state.other, patchbay.maps[1].chosen()]") == [1, 0, "0.1", 5], browser.js("[patchbay.state.file, patchbay.state.sweep, patchbay.state.other]"))
+    browser.js("patchbay.choose(0, 2); patchbay.state.other = '1.0'; patchbay.maps[0].source.choose(8)")
+    check("two files: a cell that the other has not", "has no such cell" in browser.js("document.getElementById('beside')?.textContent ?? ''"))
+    browser.open(pages["lacks"])
+    check("two files: a number that both have", browser.js("[patchbay.state.metric, patchbay.state.view, patchbay.maps.length]") == ["effect", "heads", 2], browser.js("[patchbay.state.metric, patchbay.state.view, patchbay.maps.length]"))
+    check("two files: no errors", not browser.errors(), browser.errors())
+
+
 def test_pairs(browser):
     browser.js("const n = document.getElementById('pair-number'); n.value = 2; n.dispatchEvent(new Event('change'))")
     for side in ("clean", "corrupted"):
@@ -241,17 +308,29 @@ def make_files(root):
     with ResultFile(root / "long.h5", pairs=1, layers=2, heads=2, positions=100) as f:
         f.sweep()
         f.f["activations/clean/pattern"] = f.rng.random((1, 2, 2, 100, 100)).astype("f4")
+    with ResultFile(root / "labels.h5", pairs=2, layers=2, heads=2, positions=78, words=[f" w{i}" for i in range(79)]) as f:
+        f.sweep()
+        f.sweep("patch_z_denoise_each", ("layer", "head", "position"))
+        f.f["activations/clean/pattern"] = f.rng.random((2, 2, 2, 78, 78)).astype("f4")
     with ResultFile(root / "metrics.h5", equal=False, seed=5) as f:
         f.sweep(metrics=METRICS)
         for side in ("clean", "corrupted"):
             f.f[f"activations/{side}/pattern"] = f.rng.random((6, 3, 4, 8, 8)).astype("f4")
         f.sweep("patch_z_denoise_each", ("layer", "head", ("position_from_end", np.arange(-8, 0, dtype="i4"))), metrics=("prob_answer",))
-    with ResultFile(root / "page.h5") as f:
+    with ResultFile(root / "page.h5", attributes={"command": "patchbay run " + " ".join(f"--set sweep.{i}.site=z" for i in range(30))}) as f:
         f.sweep()
         f.sweep("patch_z_noise_all")
         f.sweep("patch_z_denoise_each", ("layer", "head", "position"))
         f.f["readings/head_scores/induction"] = f.rng.random((3, 4))
         f.f["activations/clean/pattern"] = f.rng.random((6, 3, 4, 8, 8)).astype("f4")
+    with ResultFile(root / "again.h5", seed=9, equal=False) as f:
+        f.sweep("patch_z_noise_all")
+        f.sweep()
+    with ResultFile(root / "plain.h5", seed=10) as f:  # as of distractors
+        group = f.sweep()
+        for name, values in group["summary"].items():
+            if name.startswith("restoration"):
+                values[...] = 0 if "n_pairs" in name else np.nan
     with ResultFile(root / "parts.h5", layers=14, heads=16) as f:
         f.sweep()
         f.sweep("patch_z_denoise_all", (("layer", np.array([1], "i4")), ("head", np.array([2], "i4"))))
@@ -270,6 +349,9 @@ def make_files(root):
 
 def tests(browser, pages, root):
     pages["both"] = report(root / "both", root / "page.h5", root / "xl.h5", more=("--compare",))
+    pages["twins"] = report(root / "twins", root / "page.h5", root / "again.h5", more=("--compare",))
+    pages["lacks"] = report(root / "lacks", root / "page.h5", root / "plain.h5", more=("--compare",))
+    test_two_files(browser, pages, root)
     browser.open(pages["page"])
     test_hover_and_click(browser, root)
     test_keys(browser)
@@ -279,12 +361,15 @@ def tests(browser, pages, root):
     test_parts(browser, pages["parts"])
     test_metrics(browser, pages["metrics"], root)
     test_patterns(browser, pages, root)
+    test_labels(browser, pages["labels"])
     browser.open(pages["evil"])
     check("nothing of the file's runs", browser.js("typeof evil") == "undefined")
     browser.open(pages["both"])
     browser.js("patchbay.choose(1, 1)")
+    check("all rows are counted below what is printed", browser.js("document.querySelector('#cells tfoot')?.textContent") == "The first 30 of 144 rows: the other 114 are left out on paper.",
+          browser.js("document.querySelector('#cells tfoot')?.textContent"))
     check("paths in the browser", browser.js("patchbay.maps[0].layout.rows.length") == 12)
 
 
 if __name__ == "__main__":
-    run_tests(make_files, ("page", "parts", "evil", "xl", "metrics", "long"), tests)
+    run_tests(make_files, ("page", "parts", "evil", "xl", "metrics", "long", "labels"), tests)

@@ -4,6 +4,8 @@ comparisons, sets of heads, neurons, sweeps that do not fit. Numbers shown are t
 
     tests/report/test_page_kinds.py        environment: as test_page.py
 """
+import csv
+import shutil
 import subprocess
 
 import h5py
@@ -45,7 +47,42 @@ def test_sets(browser, path, root):
     rows, _, cells, values = shown_map(browser, "strongest")
     order = sorted((i for i in range(len(embed)) if not np.isnan(embed[i])), key=lambda i: -abs(embed[i]))[:40]
     check("the strongest cells", cells == order, (cells, order))
+    for sweep, name in ((1, "1_patch_mlp_post_denoise_last"), (3, "3_patch_embed_denoise_each")):
+        browser.js(f"patchbay.choose(0, {sweep})")
+        with open(path.parent / f"tables/0-{name}.csv", encoding="utf-8", newline="") as table:
+            labels = {r["cell"]: r["label"] for r in csv.DictReader(table)}
+        got = browser.js("[...document.querySelectorAll('#cells tbody tr')].map((r) => [r.dataset.cell, r.children[1].textContent.replace('\u2212', '-')])")
+        check(f"labels of {name}: those of the tables", len(got) >= 20 and all(labels[c] == t for c, t in got), (got[:3], [labels.get(c) for c, _ in got[:3]]))
+    browser.js("patchbay.choose(0, 0)")
+    wide = browser.js("[document.querySelector('#controls select[name=metric]').closest('label').getBoundingClientRect().width, document.getElementById('controls').getBoundingClientRect().width]")
+    check("controls: the menu of numbers leaves room", wide[0] < .3 * wide[1], wide)
     check("sets: no errors", not browser.errors(), browser.errors())
+
+
+def test_controls(browser, path, root):
+    """Random sets are what others are compared with: the page opens on none, and its scale is of none."""
+    browser.open(path)
+    with h5py.File(root / "controls.h5") as f:
+        effect, back = (f[f"sweeps/0_zero_sets_z_noise_all/summary/{n}"][...] for n in ("effect", "restoration"))
+    check("controls: a random set is the strongest", np.abs(effect).argmax() >= 2, effect)
+    check("controls: opens on the strongest named set, which is on the map", browser.js("[patchbay.state.cell, patchbay.maps[0].chosen()]") == [1, 0], browser.js("[patchbay.state.cell, patchbay.maps[0].chosen()]"))
+    scale = browser.js("patchbay.maps[0].source.high")
+    check("controls: the scale is of the named sets", near(scale, np.abs(back[:2] - 1).max()), (scale, back))
+    rows = lambda: browser.js("[...document.querySelectorAll('#cells tbody tr')].map((r) => r.children[1].textContent)")
+    check("controls: not in the table", rows() == ["movers", "others"] and "2 of 5 cells, without the random sets" in browser.js("document.getElementById('count').textContent"), rows())
+    heads = browser.js("[...document.querySelectorAll('#cells th')].map((h) => h.textContent)")
+    place_of = next((i for i, h in enumerate(heads) if h.startswith("p_random")), 1)
+    got = browser.js(f"[...document.querySelectorAll('#cells tbody tr')].map((r) => r.children[{place_of}].textContent)")
+    check("controls: p among random sets in the table", got == ["0.25", "0.75"], got)
+    check("controls: no random set among the strongest cells", shown_map(browser, "strongest")[0] == ["movers", "others"], shown_map(browser, "strongest")[0])
+    choose(browser, "controls", "view", "sets")
+    check("controls: framed by p_fwer alone", browser.js("patchbay.maps[0].source.outlined(1)") is True and "p among random sets" in browser.js("document.getElementById('frames')?.textContent ?? ''"))
+    lines = hover(browser, 1)
+    check("controls: hover says both p", any(t.startswith("p_fwer") for t in lines) and lines[-1] == "p among random sets of its size 0.25", lines)
+    check("controls: so does the panel", "p among random sets0.25" in browser.js("document.querySelector('#detail table').textContent"))
+    browser.js("document.getElementById('random')?.click()")
+    check("controls: in the table where they are asked for", rows()[0] == "r1" and len(rows()) == 5, rows())
+    check("controls: no errors", not browser.errors(), browser.errors())
 
 
 def test_large(browser, path, root):
@@ -167,6 +204,10 @@ def test_comparison(browser, path, root):
     data["clean_accuracy_right"] = data["clean_accuracy"]
     n, bins = data["depth_share"].shape
     names = [f"run{i}.h5" for i in range(n)]
+    badge = browser.js("document.querySelector('a.badge').textContent")
+    whole = report(root / "whole", root / "whole.h5").read_text()
+    check("comparison: its badge says no more than its checks", badge == "\u2717 not complete, or not what was written" and
+          "\u2713 complete, with the checksums that were written</a>" in whole and "own checks" not in whole.split("</header>")[0], badge)
     for over, suffix in (("all", ""), ("right", "_right")):
         choose(browser, "comparison-controls", "over", over)
         share, low, high = (data[f"depth_share{e}{suffix}"] for e in ("", "_ci_low", "_ci_high"))
@@ -224,6 +265,7 @@ def make_files(root):
         program(root, "run", f"run{seed}", f"task: {{name: box, pairs: {4 + seed}, boxes: 3, moves: 1, seed: {seed}}}\nreadings: none\nsweep: [{{intervention: patch, site: z, positions: last}}]\n")
     result = subprocess.run([PATCHBAY, "compare", *(root / f"run{i}.h5" for i in range(3)), "--any-task", "-o", root / "compared.h5"], capture_output=True, text=True)
     check("compare", result.returncode == 0, result.stderr)
+    shutil.copy(root / "compared.h5", root / "whole.h5")
     with h5py.File(root / "compared.h5", "r+") as f:
         for name, data in f["comparison"].items():  # the model is right about all pairs: other numbers over these
             if name.endswith("_right") and data.dtype == "f8":
@@ -231,6 +273,12 @@ def make_files(root):
     program(root, "eval", "adventure", "task: {name: adventure, prompts: 10, objects: 2}\ngrid: {rooms: [3, 6], containers: [1, 2], steps: [2, 6]}\n")
     with ResultFile(root / "many.h5", pairs=3, layers=30, heads=300) as f:
         f.sweep()
+    with ResultFile(root / "controls.h5") as f:
+        effects = np.array([-.4, -2, -1, -5, -.5]) + f.rng.normal(0, .05, (6, 5))
+        group = f.sweep("zero_sets_z_noise_all", (("set", np.arange(5, dtype="i4")),), effects=effects)
+        for name, values in (("random_mean", [-2.2, -2.2]), ("random_low", [-5, -5]), ("random_high", [-.5, -.5]), ("p_random_effect", [.75, .25])):
+            group["summary"][name] = np.array([*values, np.nan, np.nan, np.nan])
+        f.sets(group, [("others", "named", "L0H2"), ("movers", "named", "L0H1"), *((f"r{i}", "random", f"L2H{i}") for i in range(3))])
     with ResultFile(root / "large.h5", pairs=2, positions=100, roles=None) as f:
         f.sweep("patch_pattern_denoise_each_key", ("layer", "head", "query_position", "key_position"), attributes={"site": "pattern", "positions": "each_key"})
 
@@ -269,9 +317,10 @@ def tests(browser, pages, root):
     test_reachable(browser, pages["adventure"], root)
     test_comparison(browser, pages["compared"], root)
     test_sets(browser, pages["sets"], root)
+    test_controls(browser, pages["controls"], root)
     test_large(browser, pages["large"], root)
     test_many(browser, pages["many"], root)
 
 
 if __name__ == "__main__":
-    run_tests(make_files, ("eval", "adventure", "compared", "sets", "large", "many"), tests)
+    run_tests(make_files, ("eval", "adventure", "compared", "sets", "controls", "large", "many"), tests)

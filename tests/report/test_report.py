@@ -470,6 +470,34 @@ def test_hostile_text(root):
     check("other scripts on the axis", any("\u65e5\u672c\u8a9e" in (t.text or "") for t in passed_by.iter(f"{SVG}text")))
 
 
+def test_task(root):
+    """What the pairs are made of is said in the page's head, in its facts and in summary.md."""
+    of = {"task": ("task: {name: box, boxes: 3, moves: 2, pairs: 50, prompts: 500, corrupt: distractor, seed: 7}\nsweep: []\n",
+                   "box: boxes 3, moves 2, pairs 50, corruption distractor, seed 7"),
+          "grid": ("task:\n  name: dfa\n  mode: strict\n  seed: 0\ngrid:\n  states: [4, 2e+01]\n  steps: [1e+01]\n",
+                   "dfa: mode strict, seed 0; grid: states 4 20, steps 10"),
+          "pairs": ("pairs: my/<b>pairs</b>.jsonl\n", "pairs of my/<b>pairs</b>.jsonl")}
+    for name, (config, want) in of.items():
+        with ResultFile(root / f"task-{name}.h5", attributes={"config": config}) as f:
+            f.sweep()
+        out = report(root / f"task-{name}", root / f"task-{name}.h5")
+        html, escaped = (out / "index.html").read_text(), want.replace("<", "&lt;").replace(">", "&gt;")
+        head, words = html.split("<header>")[1].split("</header>")[0], (out / "summary.md").read_text()
+        check(f"task of {name}: in the head", f'<span class="badge">{escaped}</span>' in head, head)
+        check(f"task of {name}: among the facts", re.search(r'<th scope="row">task</th><td>([^<]*)</td>', html) is not None and f'<th scope="row">task</th><td>{escaped}</td>' in html)
+        check(f"task of {name}: in summary.md", f"\n\nTask {want}.\n\n" in words.replace("\\", ""), words[:400])
+    two = report(root / "task-two", root / "task-task.h5", root / "task-grid.h5", root / "task-task.h5", more=("--compare",))
+    head = (two / "index.html").read_text().split("<header>")[1].split("</header>")[0]
+    check("tasks of several files: each once", all(head.count(of[n][1]) == 1 for n in ("task", "grid")), head)
+    with ResultFile(root / "task-broken.h5", attributes={"config": "task: {name: [box\n"}) as f:
+        f.sweep()
+    result = run(root / "task-broken.h5", "-o", root / "task-broken")
+    check("a configuration that is none", result.returncode == 1 and "task-broken.h5: the configuration that the file keeps cannot be read: not valid YAML: attribute config" in result.stderr, (result.returncode, result.stderr))
+    program("eval", "configs/dfa-grid.yaml", "--set", "task.prompts=2", "--set", "grid={states: [4], steps: [2]}", "-o", root / "task-eval.h5")
+    words = (report(root / "task-eval", root / "task-eval.h5") / "summary.md").read_text()
+    check("task of an evaluation: no pairs, no corruption", re.search(r"^Task dfa: mode \w+, .*, prompts 2, seed 0; grid: states 4, steps 2\.$", words.replace("\\", ""), re.M) is not None, words[:400])
+
+
 def fonts_config(folder, files):
     """Environment in which these fonts alone are there, the first one for Helvetica."""
     folder.mkdir()
@@ -862,7 +890,7 @@ def test_size_and_speed(root):
 def main():
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_titles, test_rounding, test_sets, test_numbers, test_hostile_text, test_fonts, test_odd_sizes, test_from_the_end, test_too_large,
+        for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_titles, test_rounding, test_sets, test_numbers, test_hostile_text, test_task, test_fonts, test_odd_sizes, test_from_the_end, test_too_large,
                      test_partial_and_several, test_other_files, test_readme, test_parts, test_damage, test_folders, test_size_and_speed):
             start = time.monotonic()
             try:
