@@ -89,8 +89,8 @@ static enum pb_status head_panel(struct pb_sweep_map *m, size_t alpha, struct pb
 	char text[48];
 
 	PB_TRY(pb_place_cells(&p, &m->arena, &cells, err));
-	PB_TRY(pb_place_labels(p.rows, NULL, p.n_rows, &m->arena, &rows, err));
-	PB_TRY(pb_place_labels(p.columns, NULL, p.n_columns, &m->arena, &columns, err));
+	PB_TRY(pb_place_labels(p.rows, false, NULL, p.n_rows, &m->arena, &rows, err));
+	PB_TRY(pb_place_labels(p.columns, false, NULL, p.n_columns, &m->arena, &columns, err));
 	*out = pb_map_panel(m, &p, cells);
 	out->row_labels = rows;
 	out->column_labels = columns;
@@ -167,7 +167,7 @@ static enum pb_status layer_position(struct pb_sweep_map *m,
 	size_t *cells;
 
 	PB_TRY(pb_place_cells(&p, &m->arena, &cells, err));
-	PB_TRY(pb_place_labels(p.rows, NULL, p.n_rows, &m->arena, &rows, err));
+	PB_TRY(pb_place_labels(p.rows, false, NULL, p.n_rows, &m->arena, &rows, err));
 	panel = pb_map_panel(m, &p, cells);
 	panel.row_labels = rows;
 	panel.row_title = "layer";
@@ -199,7 +199,7 @@ static enum pb_status head_position(struct pb_sweep_map *m, const struct pb_posi
 		return PB_OK;
 	p.row_of = row_of;
 	PB_TRY(pb_place_cells(&p, &m->arena, &cells, err));
-	PB_TRY(pb_place_labels(axes, row_of, p.n_rows, &m->arena, &rows, err));
+	PB_TRY(pb_place_labels(axes, false, row_of, p.n_rows, &m->arena, &rows, err));
 	panel = pb_map_panel(m, &p, cells);
 	panel.row_labels = rows;
 	panel.row_title = "head";
@@ -244,7 +244,7 @@ static enum pb_status entries(struct pb_sweep_map *m, const struct pb_shown_axis
 	PB_TRY(pb_position_labels_make(&queries, m->s, m->position, &m->arena, err));
 	PB_TRY(pb_position_labels_make(&keys, m->s, key, &m->arena, err));
 	PB_TRY(pb_place_strongest(&p, axes, PANELS_MOST, &m->arena, &place, &n, err));
-	PB_TRY(pb_place_labels(axes, place, n, &m->arena, &names, err));
+	PB_TRY(pb_place_labels(axes, false, place, n, &m->arena, &names, err));
 	p.only[0] = axes[0];
 	p.only[1] = axes[1];
 	for (k = 0, p.only_key = 0; k < n; k++, p.only_key++) {

@@ -302,6 +302,27 @@ def test_ends_of_paths(root):
     check("MLPs by name", {"M0", "M7", "M3"} <= texts[1] and {"M0", "M7"} <= texts[2] and "M3" in texts[3], texts[1:])
 
 
+def labels_of_rows(svg):
+    """Texts that end at the left of a map's places, from top to bottom."""
+    root = ET.parse(svg).getroot()
+    left = min(float(r.get("x")) for r in root.iter(f"{SVG}rect") if r.get("data-cell"))
+    found = [(float(t.get("y")), t.text) for t in root.iter(f"{SVG}text")
+             if t.get("text-anchor") == "end" and not t.get("transform") and abs(float(t.get("x")) - left) < 3]
+    return [text for _, text in sorted(found)]
+
+
+def test_senders(root):
+    """Senders of one receiver: rows are layers where they are heads, MLPs where there are none."""
+    with ResultFile(root / "senders.h5") as f:
+        f.sweep("path_head_to_logits_denoise_freeze_all", ("sender_layer", "sender_head"), attributes={"sender": "head", "receiver": "logits"})
+        f.sweep("path_mlp_to_logits_denoise_freeze_all", ("sender_layer",), attributes={"sender": "mlp", "receiver": "logits"})
+    figures = report(root / "senders", root / "senders.h5") / "figures"
+    heads, mlps = (labels_of_rows(figures / name) for name in ("0-0_path_head_to_logits_denoise_freeze_all-heads.svg",
+                                                               "0-1_path_mlp_to_logits_denoise_freeze_all-paths.svg"))
+    check("senders that are heads: layers", heads == ["0", "1", "2"], heads)
+    check("senders that are MLPs: by name", mlps == ["M0", "M1", "M2"], mlps)
+
+
 def test_titles(root):
     """Sweeps of one name are told apart by what differs, by their number where nothing does; sweeps of
     one head have no map of one place."""
@@ -862,7 +883,7 @@ def test_size_and_speed(root):
 def main():
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_titles, test_rounding, test_sets, test_numbers, test_hostile_text, test_fonts, test_odd_sizes, test_from_the_end, test_too_large,
+        for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_senders, test_titles, test_rounding, test_sets, test_numbers, test_hostile_text, test_fonts, test_odd_sizes, test_from_the_end, test_too_large,
                      test_partial_and_several, test_other_files, test_readme, test_parts, test_damage, test_folders, test_size_and_speed):
             start = time.monotonic()
             try:
