@@ -259,6 +259,8 @@ def test_kinds(root):
     check("the strongest path is drawn", f"L{a}H{b} to L{c}H{d}.q" in graph and f">L{c}H{d}<" in graph, (a, b, c, d))
     sets = (out / "figures/0-5_zero_sets_z_noise_all-sets.svg").read_text()
     check("sets by name, random ones behind", "&lt;b&gt;&amp;" in sets and "#c8c8c8" in sets and ">r0<" not in sets)
+    words = [line for line in (out / "summary.md").read_text().split("\n") if line.startswith("- path head to q")]
+    check("cells that are not applicable are not counted", len(words) == 1 and ": of 80 applicable cells (144 in all), " in words[0], words)
     words = [line for line in (out / "summary.md").read_text().split("\n") if "random sets of their size" in line]
     check("sets in words, beside random ones", len(words) == 1 and "movers: " in words[0] and ", p 0.25" in words[0] and
           ", p 0.5" in words[0] and "r0" not in words[0], words)
@@ -298,6 +300,8 @@ def test_ends_of_paths(root):
     for svg in sorted((out / "figures").glob("*.svg")) + sorted((wide / "figures").glob("*.svg")):
         check(f"{svg.name}: nothing beyond it", not outside(svg), outside(svg))
     texts = [{t.text for t in ET.parse(p).getroot().iter(f"{SVG}text")} for p in sorted((out / "figures").glob("*-paths.svg"))]
+    said = [line for line in (out / "summary.md").read_text().split("\n") if re.match("- path (mlp to mlp|head to set)", line)]
+    check("counts of cells", [bool(re.search(want, line)) for want, line in zip((": of 8 cells, ", ": of 1 cell, "), said)] == [True] * 2, said)
     check("a row of the embedding", "embed" in texts[0], texts[0])
     check("MLPs by name", {"M0", "M7", "M3"} <= texts[1] and {"M0", "M7"} <= texts[2] and "M3" in texts[3], texts[1:])
 
