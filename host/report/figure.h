@@ -47,7 +47,9 @@ struct pb_panel {
 	const char *const *row_labels, *const *column_labels; /* [n_rows], [n_columns] */
 	const char *row_title, *column_title;
 	const int32_t *column_roles; /* [n_columns] -1: none; NULL: none at all */
-	const uint8_t *column_bold;  /* [n_columns] NULL: none */
+	/* [n_rows], [n_columns] labels that are bold, and stand where there is no room for all;
+	 * NULL: none */
+	const uint8_t *row_bold, *column_bold;
 	const char *(*label)(void *context, size_t cell, char *text,
 			     size_t size); /* NULL: row, column */
 	void *context;

@@ -145,11 +145,7 @@ static enum pb_status draw_positions(struct pb_sweep_map *m, struct pb_panel *pa
 	char text[256];
 
 	put_positions(panel, labels);
-	(void)snprintf(text, sizeof text, "%s%s", caption,
-		       labels->bold == NULL ? ""
-		       : m->s->r.n_pairs == 1
-			   ? "; prompts differ where tokens are bold"
-			   : "; the first pair's prompts differ where tokens are bold");
+	(void)snprintf(text, sizeof text, "%s%s", caption, pb_bold_words(m->s, labels->bold));
 	return pb_map_draw(m, panel, 1, 1, what, text, err);
 }
 
@@ -239,6 +235,7 @@ static enum pb_status entries(struct pb_sweep_map *m, const struct pb_shown_axis
 	struct pb_panel panels[PANELS_MOST];
 	size_t n = 0, k, *cells;
 	const char **names;
+	char caption[160];
 	int32_t *place;
 
 	PB_TRY(pb_position_labels_make(&queries, m->s, m->position, &m->arena, err));
@@ -255,13 +252,15 @@ static enum pb_status entries(struct pb_sweep_map *m, const struct pb_shown_axis
 		panels[k].title = names[k];
 		panels[k].row_labels = queries.labels;
 		panels[k].row_title = "query";
+		panels[k].row_bold = queries.bold;
 		put_positions(&panels[k], &keys);
 		panels[k].column_title = "key";
 	}
+	(void)snprintf(caption, sizeof caption,
+		       "entries of attention patterns, of the heads with the largest effect%s",
+		       pb_bold_words(m->s, keys.bold));
 	if (n > 0)
-		status = pb_map_draw(
-		    m, panels, n, n > 1 ? 2 : 1, "pattern",
-		    "entries of attention patterns, of the heads with the largest effect", err);
+		status = pb_map_draw(m, panels, n, n > 1 ? 2 : 1, "pattern", caption, err);
 cleanup:
 	return status;
 }

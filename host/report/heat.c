@@ -160,16 +160,33 @@ static double within(double middle, const char *text, double size, double low, d
 	return fmax(fmin(middle, high - half), low + half);
 }
 
+/* Which places have a label, in the drawing's arena; NULL: the drawing has failed. */
+static const uint8_t *labelled(struct pb_drawing *d, size_t n, size_t step, size_t reach,
+			       const uint8_t *bold)
+{
+	uint8_t *stand = pb_arena_alloc(&d->arena, n, 1);
+
+	d->failed = d->failed || stand == NULL;
+	if (stand != NULL)
+		pb_heat_labels(n, step, reach, bold, stand);
+	return stand;
+}
+
 static void label_rows(struct pb_drawing *d, const struct pb_heat_layout *l,
 		       const struct pb_panel *p, double x0, double y0)
 {
-	const double end = x0 - 2;
+	const uint8_t *stand = labelled(d, p->n_rows, l->row_step, l->row_reach, p->row_bold);
 	struct pb_mark *mark;
 	size_t r;
 
-	for (r = 0; r < p->n_rows; r += l->row_step)
-		pb_draw_text(d, end, y0 + l->h * ((double)r + 0.5) + l->letters * 0.36, l->letters,
-			     PB_END, pb_text_fit(d, p->row_labels[r], l->letters, PB_HEAT_LABEL));
+	for (r = 0; stand != NULL && r < p->n_rows; r++) {
+		if (!stand[r])
+			continue;
+		mark = pb_draw_text(d, x0 - 2, y0 + l->h * ((double)r + 0.5) + l->letters * 0.36,
+				    l->letters, PB_END,
+				    pb_text_fit(d, p->row_labels[r], l->letters, PB_HEAT_LABEL));
+		mark->bold = p->row_bold != NULL && p->row_bold[r];
+	}
 	/* beside few rows it is longer than they are high */
 	mark = pb_draw_text(d, x0 - l->left + l->style->size,
 			    within(y0 + l->h * (double)p->n_rows / 2, p->row_title, l->style->size,
@@ -181,6 +198,8 @@ static void label_rows(struct pb_drawing *d, const struct pb_heat_layout *l,
 static void label_columns(struct pb_drawing *d, const struct pb_heat_layout *l,
 			  const struct pb_panel *p, double x0, double y)
 {
+	const uint8_t *stand =
+	    labelled(d, p->n_columns, l->column_step, l->column_reach, p->column_bold);
 	struct pb_mark *mark;
 	const char *text;
 	size_t c;
@@ -194,9 +213,11 @@ static void label_columns(struct pb_drawing *d, const struct pb_heat_layout *l,
 				    ->crisp = true;
 		y += l->style->size * 0.8;
 	}
-	for (c = 0; c < p->n_columns; c += l->column_step) {
+	for (c = 0; stand != NULL && c < p->n_columns; c++) {
 		const double x = x0 + l->w * ((double)c + 0.5);
 
+		if (!stand[c])
+			continue;
 		text = pb_text_fit(d, p->column_labels[c], l->letters, PB_HEAT_LABEL);
 		if (l->turned) {
 			mark =

@@ -180,6 +180,13 @@ static int32_t common_role(const struct pb_subject *s, const struct pb_shown_axi
 	return role;
 }
 
+const char *pb_bold_words(const struct pb_subject *s, const uint8_t *bold)
+{
+	return bold == NULL        ? ""
+	       : s->r.n_pairs == 1 ? "; prompts differ where tokens are bold"
+				   : "; the first pair's prompts differ where tokens are bold";
+}
+
 enum pb_status pb_position_labels_make(struct pb_position_labels *out, struct pb_subject *s,
 				       const struct pb_shown_axis *axis, struct pb_arena *arena,
 				       struct pb_error *err)

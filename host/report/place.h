@@ -44,6 +44,8 @@ struct pb_position_labels {
 	int32_t *roles; /* [axis->n] the role that all pairs have there, -1: none; NULL: no roles */
 	uint8_t *bold;  /* [axis->n] where the first pair's prompts differ; NULL: not known */
 };
+/* "; the first pair's prompts differ where tokens are bold", "" where it is not known. */
+const char *pb_bold_words(const struct pb_subject *s, const uint8_t *bold);
 enum pb_status pb_position_labels_make(struct pb_position_labels *out, struct pb_subject *s,
 				       const struct pb_shown_axis *axis, struct pb_arena *arena,
 				       struct pb_error *err);

@@ -567,6 +567,35 @@ def test_from_the_end(root):
     check("from the end: the caption", "the first pair's prompts differ where tokens are bold" in (out / "summary.md").read_text())
 
 
+def test_differing_tokens(root):
+    """Where there is no room for all tokens, those that differ are on the axis, and no two labels lie on each other."""
+    with ResultFile(root / "many.h5", positions=39, heads=2) as f:
+        for at in (7, 13, 38):  # besides 19
+            f.f["pairs/corrupted_tokens"][:, at] = 0
+        f.sweep("patch_z_denoise_each", ("layer", "head", "position"))
+        f.sweep("patch_pattern_denoise_each_key", ("layer", "head", "query_position", "key_position"),
+                attributes={"site": "pattern", "positions": "each_key"})
+        f.f["activations/clean/pattern"] = f.rng.random((6, 3, 2, 39, 39)).astype("f4")
+    out = report(root / "many", root / "many.h5")
+    for name, panels in (("0-0_patch_z_denoise_each-layer-position", 1), ("0-0_patch_z_denoise_each-head-position", 1),
+                         ("0-1_patch_pattern_denoise_each_key-pattern", 6), ("0-patterns", 4)):
+        texts = [t for t in ET.parse(out / f"figures/{name}.svg").getroot().iter(f"{SVG}text") if (t.text or "").startswith("\u00b7word")]
+        want = [f"\u00b7word{at}" for at in (7, 13, 19, 38)] * panels
+        # the x of labels of columns, which stand upright, and the y of those of rows
+        for axis, here in (("x", [t for t in texts if t.get("transform")]), ("y", [t for t in texts if not t.get("transform")])):
+            bold = [t.text for t in here if t.get("font-weight") == "bold"]
+            check(f"{name}: {axis}: tokens that differ", sorted(bold) == sorted(want) if axis == "x" or panels > 1 else not here, bold)
+            rooms = {}
+            for t in here:  # by panel: labels of rows end beside each other, those of columns begin so
+                rooms.setdefault((t.get("y" if axis == "x" else "x"), texts.index(t) // (len(texts) // panels)), []).append(float(t.get(axis)))
+            near = [np.diff(sorted(at)).min() for at in rooms.values()]
+            check(f"{name}: {axis}: labels apart", all(d >= float(here[0].get("font-size")) for d in near), near)
+            check(f"{name}: {axis}: others are there too", len(here) > len(bold) or not here, len(here))
+    words = (out / "summary.md").read_text()
+    said = [line for line in words.split("\n") if "each_key-pattern`" in line or "0-patterns`" in line]
+    check("patterns: what is bold is said", len(said) == 2 and all("the first pair's prompts differ where tokens are bold" in line for line in said), said)
+
+
 def test_too_large(root):
     """A map that nobody could see is an error, not a figure of gigabytes."""
     with ResultFile(root / "wide.h5", pairs=1, layers=2, heads=1) as f:
@@ -887,7 +916,7 @@ def test_size_and_speed(root):
 def main():
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_senders, test_titles, test_rounding, test_sets, test_numbers, test_hostile_text, test_fonts, test_odd_sizes, test_from_the_end, test_too_large,
+        for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_senders, test_titles, test_rounding, test_sets, test_numbers, test_hostile_text, test_fonts, test_odd_sizes, test_from_the_end, test_differing_tokens, test_too_large,
                      test_partial_and_several, test_other_files, test_readme, test_parts, test_damage, test_folders, test_size_and_speed):
             start = time.monotonic()
             try:
