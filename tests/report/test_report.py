@@ -299,6 +299,10 @@ def test_ends_of_paths(root):
     wide = report(root / "wide-labels", root / "wide-labels.h5")
     for svg in sorted((out / "figures").glob("*.svg")) + sorted((wide / "figures").glob("*.svg")):
         check(f"{svg.name}: nothing beyond it", not outside(svg), outside(svg))
+        if svg.name.endswith("-graph.svg"):
+            check(f"{svg.name}: none behind a box", not boxes_behind(svg)[0], boxes_behind(svg)[0])
+    words = (out / "summary.md").read_text()
+    check("a graph of one path in words", "the strongest path, to the set of receivers. Red" in words, words)
     texts = [{t.text for t in ET.parse(p).getroot().iter(f"{SVG}text")} for p in sorted((out / "figures").glob("*-paths.svg"))]
     said = [line for line in (out / "summary.md").read_text().split("\n") if re.match("- path (mlp to mlp|head to set)", line)]
     check("counts of cells", [bool(re.search(want, line)) for want, line in zip((": of 8 cells, ", ": of 1 cell, "), said)] == [True] * 2, said)
@@ -325,6 +329,90 @@ def test_senders(root):
                                                                "0-1_path_mlp_to_logits_denoise_freeze_all-paths.svg"))
     check("senders that are heads: layers", heads == ["0", "1", "2"], heads)
     check("senders that are MLPs: by name", mlps == ["M0", "M1", "M2"], mlps)
+
+
+def boxes_behind(svg, margin=.2):
+    """Arrows of a graph that lie on a box which is none of their ends, or on another node's name; arrows that begin
+    or end away from their ends."""
+    root = ET.parse(svg).getroot()
+    rects = [r for r in root.iter(f"{SVG}rect") if r.get("stroke") == "#404040"]
+    boxes = [[float(r.get(k)) for k in ("x", "y", "width", "height")] for r in rects]
+    names = {}
+    for t in root.iter(f"{SVG}text"):
+        at = [i for i, (x, y, w, h) in enumerate(boxes) if x <= float(t.get("x")) <= x + w and y <= float(t.get("y")) <= y + h]
+        if at:
+            names[at[0]] = t.text
+    found, arrows = [], 0
+    for line in root.iter(f"{SVG}path"):
+        title = line.findtext(f"{SVG}title")
+        if title is None:
+            continue
+        arrows += 1
+        ends = [re.sub(r"\.\w+$", "", end) for end in title.split(": ")[0].split(" to ")]
+        points = np.array([float(x) for x in re.findall(r"-?[\d.]+", line.get("d"))]).reshape(-1, 2)
+        steps = np.concatenate([a + (b - a) * np.linspace(0, 1, 40)[:, None] for a, b in zip(points[:-1], points[1:])])
+        for i, (x, y, w, h) in enumerate(boxes):
+            inside = (steps[:, 0] > x - margin) & (steps[:, 0] < x + w + margin) & (steps[:, 1] > y - margin) & (steps[:, 1] < y + h + margin)
+            if inside.any() and names.get(i) not in ends:
+                found.append((title, names.get(i)))
+            for end, at in zip(ends, (points[0], points[-1])):
+                if names.get(i) == end and max(x - at[0], at[0] - x - w, y - at[1], at[1] - y - h) > h:
+                    found.append((title, "away from", end))
+    tops = {name: boxes[i][1] for i, name in names.items()}
+    return found, arrows, len(names) == len(boxes) == len(set(names.values())), tops
+
+
+def overlap(svg):
+    """Boxes that lie on each other."""
+    boxes = [[float(r.get(k)) for k in ("x", "y", "width", "height")] for r in ET.parse(svg).getroot().iter(f"{SVG}rect") if r.get("stroke") == "#404040"]
+    return [(a, b) for i, a in enumerate(boxes) for b in boxes[:i]
+            if a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]]
+
+
+def test_graph(root):
+    """No arrow lies on a node that it does not end at; layers are from top to bottom; widths are explained."""
+    one = np.array([0], "i4")
+    with ResultFile(root / "graph.h5", layers=13, heads=12) as f:
+        effects = np.zeros((6, 13, 12, 13, 12))
+        rng = np.random.default_rng(2)
+        for k in range(20):  # from anywhere to anywhere later
+            a, c = sorted(rng.choice(13, 2, replace=False))
+            effects[:, a, rng.integers(12), c, rng.integers(12)] = (2 + k / 10) * (-1) ** k
+        f.sweep("path_head_to_q_denoise_freeze_all", ("sender_layer", "sender_head", "receiver_layer", "receiver_head"),
+                effects=effects, attributes={"sender": "head", "receiver": "q"})
+        # the straight line of the strongest passes each layer between
+        chain = np.zeros((6, 13, 1, 13, 1))
+        for a in range(12):
+            chain[:, a, 0, a + 1, 0] = 1
+        chain[:, 0, 0, 12, 0] = 2
+        f.sweep("path_head_to_k_denoise_freeze_all", ("sender_layer", ("sender_head", one), "receiver_layer", ("receiver_head", one)),
+                effects=chain, attributes={"sender": "head", "receiver": "k"})
+        # more heads of a layer than a row has room for
+        many = np.zeros((6, 13, 12))
+        many[:, 3] = np.linspace(1, 2, 12)
+        many[:, 1, :8] = -1
+        f.sweep("path_head_to_logits_denoise_freeze_all", ("sender_layer", "sender_head"), effects=many,
+                attributes={"sender": "head", "receiver": "logits"})
+        within = np.zeros((6, 13, 12, 13))
+        for a in range(10):
+            within[:, a, a, a] = 1
+        f.sweep("path_head_to_mlp_denoise_freeze_all", ("sender_layer", "sender_head", "receiver_layer"), effects=within,
+                attributes={"sender": "head", "receiver": "mlp"})
+    for style in ("column", "slide"):
+        out = report(root / f"graph-{style}", root / "graph.h5", more=("--style", style))
+        for svg in sorted((out / "figures").glob("*-graph.svg")):
+            found, arrows, named, tops = boxes_behind(svg)
+            want = {"0": 20, "1": 13, "2": 20, "3": 10}[svg.name[2]]
+            check(f"{style}: {svg.name}: arrows", arrows == want and named, (arrows, named))
+            check(f"{style}: {svg.name}: none behind a box", not found, found)
+            check(f"{style}: {svg.name}: boxes apart", not overlap(svg), overlap(svg))
+            check(f"{style}: {svg.name}: nothing beyond it", not outside(svg), outside(svg))
+            layer = {name: float(re.search(r"\d+", name)[0]) + .5 * (name[0] == "M") for name in tops if name != "logits"}
+            check(f"{style}: {svg.name}: from top to bottom", all(tops[a] < tops[b] for a in layer for b in layer if layer[a] < layer[b]), tops)
+            texts = [t.text for t in ET.parse(svg).getroot().iter(f"{SVG}text")]
+            check(f"{style}: {svg.name}: a legend", {"|mean effect|, logits:", "raises", "lowers the logit difference"} <= set(texts), texts)
+    words = [line.split("graph`: ")[1] for line in (out / "summary.md").read_text().split("\n") if "-graph`" in line]
+    check("graphs in words", "the 20 strongest paths, to the receiver (q)." in words[0], words)
 
 
 def test_titles(root):
@@ -916,7 +1004,7 @@ def test_size_and_speed(root):
 def main():
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_senders, test_titles, test_rounding, test_sets, test_numbers, test_hostile_text, test_fonts, test_odd_sizes, test_from_the_end, test_differing_tokens, test_too_large,
+        for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_senders, test_graph, test_titles, test_rounding, test_sets, test_numbers, test_hostile_text, test_fonts, test_odd_sizes, test_from_the_end, test_differing_tokens, test_too_large,
                      test_partial_and_several, test_other_files, test_readme, test_parts, test_damage, test_folders, test_size_and_speed):
             start = time.monotonic()
             try:
