@@ -8,11 +8,18 @@
 const struct pb_style pb_styles[] = {
     {"column", 240, 7, 0.5}, {"page", 490, 8, 0.6}, {"slide", 720, 14, 1}, {NULL, 0, 0, 0}};
 
-#define NAME_BYTES 120
+#define NAME_BEGIN 80 /* bytes of a long name: it begins with the sweep's number */
+#define NAME_END 36   /* and ends with what the figure is of */
 
-/* A name of a file, whatever stood in a name of a group. */
+/* A name of a file, whatever stood in a name of a group, and however long that was. */
 static void clean_name(char *name)
 {
+	const size_t n = strlen(name);
+
+	if (n > NAME_BEGIN + 3 + NAME_END) {
+		memcpy(name + NAME_BEGIN, "...", 3);
+		memmove(name + NAME_BEGIN + 3, name + n - NAME_END, NAME_END + 1);
+	}
 	for (; *name != '\0'; name++)
 		if (!isalnum((unsigned char)*name) && strchr("-_.", *name) == NULL)
 			*name = '_';
@@ -23,19 +30,18 @@ enum pb_status pb_figure_add(struct pb_figure_list *list, struct pb_figure **out
 {
 	enum pb_status status;
 	struct pb_figure *figure;
-	char name[NAME_BYTES];
 	va_list args;
-	int n;
 
 	PB_TRY(pb_grow((void **)&list->items, &list->capacity, list->n + 1, sizeof *list->items,
 		       "figures", err));
 	figure = &list->items[list->n++];
 	*figure = (struct pb_figure){.subject = SIZE_MAX, .sweep = SIZE_MAX};
 	va_start(args, file);
-	n = vsnprintf(name, sizeof name, file, args);
+	if (vasprintf(&figure->file, file, args) < 0)
+		figure->file = NULL;
 	va_end(args);
-	clean_name(name);
-	figure->file = n < 0 ? NULL : strdup(name);
+	if (figure->file != NULL)
+		clean_name(figure->file);
 	figure->caption = strdup(caption);
 	pb_drawing_begin(&figure->drawing, list->style->width, height, caption);
 	if (figure->file == NULL || figure->caption == NULL)

@@ -64,11 +64,11 @@ static size_t nodes_in_row(const struct pb_graph *g, const struct pb_graph_sizes
 
 static void make_rows(struct pb_graph *g, const struct pb_graph_sizes *sizes)
 {
-	double layer = -INFINITY;
 	size_t n, i;
+	double layer;
 
 	g->n_rows = 0;
-	while (isfinite(layer = lowest_layer(g, layer, &n))) {
+	for (layer = lowest_layer(g, -INFINITY, &n); n > 0; layer = lowest_layer(g, layer, &n)) {
 		const size_t most = nodes_in_row(g, sizes, layer, n);
 		size_t k = 0;
 

@@ -686,8 +686,8 @@ def test_differing_tokens(root):
 
 def test_too_large(root):
     """A map that nobody could see is an error, not a figure of gigabytes."""
-    with ResultFile(root / "wide.h5", pairs=1, layers=2, heads=1) as f:
-        f.sweep(axes=("layer", ("head", np.arange(600000, dtype="i4"))), effects=np.zeros((1, 2, 600000)))
+    with ResultFile(root / "wide.h5", pairs=1, layers=2, heads=600000) as f:
+        f.sweep(effects=np.zeros((1, 2, 600000)))
     result = run(root / "wide.h5", "-o", root / "wide", "--formats", "svg")
     check("too large", result.returncode == 2 and "1200000 places" in result.stderr and not (root / "wide").exists(), result.stderr)
 
@@ -905,6 +905,11 @@ def damage(root):
                                                 f[f"{sweep}/summary"].create_dataset("prob_answer_mean", data=np.zeros((3, 4))))
     yield "mean of another shape", lambda f: f[f"{sweep}/summary"].create_dataset("kl_donor_mean", data=np.zeros((4, 4)))
     yield "patterns of another shape", lambda f: f.create_dataset("activations/corrupted/pattern", data=np.zeros((6, 3, 4, 7, 8), "f4"))
+    for column, value in (("p_fwer", -5), ("p_value", 1.5), ("q_bh_right", np.inf), ("p_random_effect", -.1)):
+        yield f"{column} of {value}", (lambda f, column=column, value=value: (f[f"{sweep}/summary"].pop(column, None),
+                                       f[f"{sweep}/summary"].create_dataset(column, data=np.full((3, 4), float(value)))))
+    for axis, value in (("layer", 2 ** 31 - 1), ("layer", -5), ("head", 4)):
+        yield f"{axis} {value}", (lambda f, axis=axis, value=value: f[f"{sweep}/{axis}"].__setitem__(1, value))
     yield "no checks", replace("checks", None)
     yield "no sweeps", replace("sweeps", None)
     yield "unknown intervention", lambda f: f[sweep].attrs.modify("intervention", "wave")
@@ -931,9 +936,21 @@ def test_damage(root):
             continue
         result = run(path, "-o", root / "damaged", "--formats", "svg")
         good = result.returncode in (1, 2) and result.stderr.startswith("patchbay: ") and len(result.stderr) > 20
+        if re.match(r"layer|head|p_|q_", name):
+            good = good and result.returncode == 1 and name.split()[0].replace("_right", "") in result.stderr
         check(f"{name}: refused", good, (result.returncode, result.stderr))
         left = [p.name for p in root.iterdir() if p.name.startswith("damaged") and p != path]
         check(f"{name}: nothing left", not left, left)
+        shutil.rmtree(root / "damaged", ignore_errors=True)
+    with ResultFile(root / "long-name.h5") as f:  # no figure or table takes another's place
+        for k in range(2):
+            f.sweep("patch_" + "x" * 230)
+            f.sweep("patch_z_" + "x" * 220, ("layer", "head", "position"))
+    out = report(root / "long-name", root / "long-name.h5")
+    ends = sorted(re.sub(r"^(0-\d)_patch.*-(head-position|layer-position|heads|pairs)$", r"\1-\2", p.stem) for p in (out / "figures").glob("*.svg"))
+    want = sorted(f"0-{k}-{end}" for k in range(4) for end in ("heads", "pairs", *(("head-position", "layer-position") if k % 2 else ())))
+    check("a long name: each figure has its own", ends == want, ends)
+    check("a long name: tables", len(list((out / "tables").glob("0-*xxx*.csv"))) == 4)
     if SANITIZED:
         skip("damaged bytes", "HDF5's own crashes, which a child process takes, would count as reports")
         return
