@@ -274,7 +274,7 @@ static enum pb_status swept(struct pb_figure_list *list, struct pb_subject *s, s
 	struct pb_figure *figure;
 	char *file = NULL, *caption = NULL, label[96];
 
-	if (cell == PB_NO_CELL || w->grid.n_ends > 0)
+	if (cell == PB_NO_CELL)
 		return PB_OK;
 	PB_TRY(pb_eval_axes_read(&c.axes, s->r.file, err));
 	PB_TRY(read_column(s, sweep, cell, &c.axes, "effect", &c.values, err));

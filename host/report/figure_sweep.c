@@ -149,6 +149,7 @@ static enum pb_status draw_positions(struct pb_sweep_map *m, struct pb_panel *pa
 	return pb_map_draw(m, panel, 1, 1, what, text, err);
 }
 
+/* By layer and position; by position alone of what no layer has (embed). */
 static enum pb_status layer_position(struct pb_sweep_map *m,
 				     const struct pb_position_labels *labels, struct pb_error *err)
 {
@@ -156,7 +157,7 @@ static enum pb_status layer_position(struct pb_sweep_map *m,
 	const struct pb_placing p = {.sweep = m->w,
 				     .rows = {m->layer},
 				     .columns = {m->position},
-				     .n_rows = m->layer->n,
+				     .n_rows = m->layer != NULL ? m->layer->n : 1,
 				     .n_columns = m->position->n};
 	struct pb_panel panel;
 	const char **rows;
@@ -166,12 +167,13 @@ static enum pb_status layer_position(struct pb_sweep_map *m,
 	PB_TRY(pb_place_labels(p.rows, false, NULL, p.n_rows, &m->arena, &rows, err));
 	panel = pb_map_panel(m, &p, cells);
 	panel.row_labels = rows;
-	panel.row_title = "layer";
-	status =
-	    draw_positions(m, &panel, labels, "layer-position",
-			   m->head != NULL ? "by layer and position, the head of the largest effect"
-					   : "by layer and position",
-			   err);
+	panel.row_title = m->layer != NULL ? "layer" : "";
+	status = draw_positions(m, &panel, labels, m->layer != NULL ? "layer-position" : "position",
+				m->layer == NULL ? "by position"
+				: m->head != NULL
+				    ? "by layer and position, the head of the largest effect"
+				    : "by layer and position",
+				err);
 cleanup:
 	return status;
 }
@@ -280,27 +282,35 @@ static void take_axes(struct pb_sweep_map *m)
 		m->position = pb_sweep_axis(m->w, PB_AXIS_QUERY_POSITION);
 }
 
-static enum pb_status of_sweep(struct pb_sweep_map *m, struct pb_error *err)
+static enum pb_status maps(struct pb_sweep_map *m, struct pb_error *err)
 {
 	const struct pb_shown_axis *key = pb_sweep_axis(m->w, PB_AXIS_KEY_POSITION);
 	enum pb_status status = PB_OK;
 
-	take_axes(m);
-	if (m->w->grid.sweep.intervention == PB_PATH)
-		return pb_map_paths(m, err);
 	/* of one head a map by head is one place */
 	if (m->layer != NULL && m->head != NULL && m->layer->n * m->head->n > 1)
 		PB_TRY(pb_map_heads(m, err));
-	else if (m->layer != NULL && m->position == NULL)
+	else if (m->position == NULL)
 		PB_TRY(pb_figure_curves(m->list, m->s, m->number, m->sweep, err));
 	if (key != NULL && m->layer != NULL && m->position != NULL)
 		PB_TRY(entries(m, key, err));
-	else if (m->layer != NULL && m->position != NULL)
+	else if (m->position != NULL)
 		PB_TRY(positions(m, err));
+	if (pb_sweep_axis(m->w, PB_AXIS_NEURON) != NULL)
+		PB_TRY(pb_figure_neurons(m->list, m->s, m->number, m->sweep, err));
 	if (pb_sweep_axis(m->w, PB_AXIS_SET) != NULL)
-		PB_TRY(pb_figure_sets(m->list, m->s, m->number, m->sweep, err));
-	if (m->w->grid.n_ends == 0)
-		status = pb_figure_pairs(m->list, m->s, m->number, m->sweep, err);
+		status = pb_figure_sets(m->list, m->s, m->number, m->sweep, err);
+cleanup:
+	return status;
+}
+
+static enum pb_status of_sweep(struct pb_sweep_map *m, struct pb_error *err)
+{
+	enum pb_status status;
+
+	take_axes(m);
+	PB_TRY(m->w->grid.sweep.intervention == PB_PATH ? pb_map_paths(m, err) : maps(m, err));
+	status = pb_figure_pairs(m->list, m->s, m->number, m->sweep, err);
 cleanup:
 	return status;
 }

@@ -64,11 +64,12 @@ static size_t nodes_in_row(const struct pb_graph *g, const struct pb_graph_sizes
 
 static void make_rows(struct pb_graph *g, const struct pb_graph_sizes *sizes)
 {
-	size_t n, i;
 	double layer;
+	size_t n, i;
 
 	g->n_rows = 0;
-	for (layer = lowest_layer(g, -INFINITY, &n); n > 0; layer = lowest_layer(g, layer, &n)) {
+	layer = lowest_layer(g, -INFINITY, &n);
+	while (n > 0) {
 		const size_t most = nodes_in_row(g, sizes, layer, n);
 		size_t k = 0;
 
@@ -80,6 +81,7 @@ static void make_rows(struct pb_graph *g, const struct pb_graph_sizes *sizes)
 			k++;
 		}
 		g->n_rows += (n + most - 1) / most;
+		layer = lowest_layer(g, layer, &n);
 	}
 	g->n_items = g->n_nodes;
 }

@@ -136,7 +136,8 @@ const char *pb_sweep_title(struct pb_arena *arena, const struct pb_shown_sweep *
  * and `dims` are what belongs (PB_ERR_CHECK otherwise). */
 enum pb_status pb_subject_numbers(const struct pb_subject *s, const char *path, int rank,
 				  const size_t *dims, double **values, struct pb_error *err);
-/* Per-pair logit differences of a cell, [n_pairs] into `values`. */
+/* Per-pair logit differences of a cell, [n_pairs] into `values`; NaN of pairs that are too short to
+ * have its position from the end. */
 enum pb_status pb_sweep_cell_values(const struct pb_subject *s, size_t sweep, size_t cell,
 				    double *values, struct pb_error *err);
 

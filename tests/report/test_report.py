@@ -839,6 +839,51 @@ def same_figure(a, b):
     return ""
 
 
+def test_every_sweep(root):
+    """Sweeps of a grid whose prompts have unequal lengths: of each the pairs and the cells of the grid; sweeps without
+    heads, without layers, of neurons, of paths have figures too."""
+    config = root / "every.yaml"
+    config.write_text("model: {path: data/boxbench}\ntask: {name: box, pairs: 2}\nreadings: none\ngrid: {boxes: [3, 4], moves: [1, 2]}\noutput: out.h5\n"
+                      "sweep:\n- {intervention: patch, site: z, positions: each, layers: [1]}\n- {intervention: patch, site: embed, positions: each}\n"
+                      "- {intervention: zero, site: mlp_post, positions: last, neurons: all, layers: [1]}\n"
+                      "- {intervention: path, sender: head, receiver: logits}\n"
+                      "- {intervention: scale, site: embed, alpha: [0, 1, 2]}\n")
+    program("run", config, "-o", root / "every.h5")
+    out = report(root / "every", root / "every.h5")
+    names = {p.stem[2:] for p in (out / "figures").glob("*.svg")}
+    with h5py.File(root / "every.h5") as f:
+        length, longest = f["pairs/length"][:], f["pairs/clean_tokens"].shape[1]
+        check("every sweep: lengths differ", len(set(length)) > 1, length)
+        for name, group in f["sweeps"].items():
+            effect = group["summary/effect"][:]
+            best = np.unravel_index(np.nanargmax(np.abs(effect)), effect.shape)
+            noise = group.attrs["direction"] == "noise"
+            raw = group["logit_diff"][:]
+            raw = raw - f["base/clean/logit_diff" if noise else "base/corrupted/logit_diff"][:].reshape(-1, *[1] * (raw.ndim - 1))
+            ends = group["summary/effect"].dims[effect.ndim - 1][0].name.endswith("_from_end")
+            each = np.array([raw[(i, *best[:-1], best[-1] - (longest - length[i] if ends else 0))] for i in range(len(length))])
+            check(f"{name}: pairs make the mean", np.isclose(each.mean(), effect[best], atol=1e-9), (each, effect[best]))
+            figure = out / f"figures/0-{name}-pairs.svg"
+            said = figure.exists() and [float(c.findtext(f"{SVG}title")) for c in ET.parse(figure).getroot().iter(f"{SVG}circle") if c.find(f"{SVG}title") is not None]
+            check(f"{name}: its pairs", said and np.allclose(said, np.sort(each), rtol=5e-4, atol=1e-9), (said, each))
+            figure = out / f"figures/0-{name}-cells.svg"
+            said = figure.exists() and [float(t.split(": ")[1].split(" ")[0]) for _, t in cells_of(figure).values()]
+            check(f"{name}: its cells", said and np.allclose(said, group["cells/effect"][:].reshape(4, -1)[:, np.nanargmax(np.abs(effect))], rtol=5e-4, atol=1e-9), said)
+        want = {"0_patch_z_denoise_each-layer-position", "1_patch_embed_denoise_each-position", "2_zero_mlp_post_noise_last-neurons", "4_scale_embed_noise_all-alphas"}
+        check("every sweep: maps and charts", want <= names, want - names)
+        shown = f["sweeps/1_patch_embed_denoise_each/summary/restoration"][:]
+        cells = cells_of(out / "figures/0-1_patch_embed_denoise_each-position.svg")
+        said = [np.nan if "not app" in cells[i][1] else float(cells[i][1].split(": ")[1].split(" ")[0].rstrip(",")) for i in range(longest)]
+        check("a map of positions alone", np.allclose(said, shown, rtol=5e-4, atol=1e-9, equal_nan=True), said)
+        group = f["sweeps/2_zero_mlp_post_noise_last/summary"]
+        effect, shown = group["effect"][:].ravel(), group["restoration"][:].ravel() - 1
+    best = np.argsort(-np.abs(effect), kind="stable")[:20]
+    bars = [t.text.split(": ") for t in ET.parse(out / "figures/0-2_zero_mlp_post_noise_last-neurons.svg").getroot().iter(f"{SVG}title")][1:]
+    check("the strongest neurons", [b[0] for b in bars] == [f"M1 neuron {i}" for i in best] and
+          np.allclose([float(b[1].split(" ")[0]) for b in bars], shown[best], rtol=5e-4, atol=1e-9), bars)
+    check("the strongest neurons in words", "the 20 strongest of 640 neurons" in (out / "summary.md").read_text())
+
+
 def test_readme(root):
     """The README's figure is what `make demo` makes of its first sweep."""
     if SANITIZED:
@@ -1022,7 +1067,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_senders, test_graph, test_titles, test_rounding, test_sets, test_numbers, test_hostile_text, test_fonts, test_odd_sizes, test_from_the_end, test_differing_tokens, test_too_large,
-                     test_partial_and_several, test_other_files, test_readme, test_parts, test_damage, test_folders, test_size_and_speed):
+                     test_partial_and_several, test_other_files, test_every_sweep, test_readme, test_parts, test_damage, test_folders, test_size_and_speed):
             start = time.monotonic()
             try:
                 test(root)
