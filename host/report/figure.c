@@ -2,6 +2,7 @@
 #include "report/figure.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,7 +52,60 @@ cleanup:
 	return status;
 }
 
-void pb_figure_list_free(struct pb_figure_list *list)
+/* ---- ranges -------------------------------------------------------------------------------- */
+
+/* The range of a key, a new one as it is given. */
+static enum pb_status find_range(struct pb_figure_list *list, const char *key, double low,
+				 double high, struct pb_figure_range **out, struct pb_error *err)
+{
+	enum pb_status status;
+	size_t i;
+
+	for (i = 0; i < list->n_ranges; i++)
+		if (strcmp(list->ranges[i].key, key) == 0) {
+			*out = &list->ranges[i];
+			return PB_OK;
+		}
+	PB_TRY(pb_grow((void **)&list->ranges, &list->ranges_capacity, i + 1, sizeof *list->ranges,
+		       "figures", err));
+	list->ranges[i] = (struct pb_figure_range){strdup(key), low, high};
+	if (list->ranges[i].key == NULL)
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: a figure");
+	list->n_ranges++;
+	*out = &list->ranges[i];
+cleanup:
+	return status;
+}
+
+enum pb_status pb_figure_share_range(struct pb_figure_list *list, const char *file,
+				     const char *quantity, double *low, double *high,
+				     struct pb_error *err)
+{
+	enum pb_status status;
+	const char *name = strchr(file, '-');
+	struct pb_figure_range *range = NULL;
+	char *key;
+
+	if (!list->several)
+		return PB_OK;
+	key = pb_format("%s %s", quantity, name != NULL ? name : file);
+	if (key == NULL)
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: a figure");
+	PB_TRY(find_range(list, key, *low, *high, &range, err));
+	if (list->measuring) {
+		range->low = fmin(range->low, *low);
+		range->high = fmax(range->high, *high);
+	}
+	*low = range->low;
+	*high = range->high;
+cleanup:
+	free(key);
+	return status;
+}
+
+/* ---- the list ------------------------------------------------------------------------------ */
+
+static void free_figures(struct pb_figure_list *list)
 {
 	size_t i;
 
@@ -60,6 +114,23 @@ void pb_figure_list_free(struct pb_figure_list *list)
 		free(list->items[i].caption);
 		pb_drawing_free(&list->items[i].drawing);
 	}
+	list->n = 0;
+}
+
+void pb_figure_list_measured(struct pb_figure_list *list)
+{
+	free_figures(list);
+	list->measuring = false;
+}
+
+void pb_figure_list_free(struct pb_figure_list *list)
+{
+	size_t i;
+
+	free_figures(list);
+	for (i = 0; i < list->n_ranges; i++)
+		free(list->ranges[i].key);
+	free(list->ranges);
 	free(list->items);
 	*list = (struct pb_figure_list){0};
 }

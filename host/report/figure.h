@@ -21,9 +21,19 @@ struct pb_figure {
 	size_t subject, sweep; /* whose; SIZE_MAX: of none, of several */
 	struct pb_drawing drawing;
 };
+/* What an axis or a colour scale of a figure holds, in all files of a report. */
+struct pb_figure_range {
+	char *key;
+	double low, high;
+};
 struct pb_figure_list {
 	const struct pb_style *style;
 	double vmax; /* of heat maps; 0: the largest |value| */
+	/* Several files: the same figure of each has one range. All figures are made twice, at
+	 * first to measure what they hold. */
+	bool several, measuring;
+	size_t n_ranges, ranges_capacity;
+	struct pb_figure_range *ranges;
 	size_t n, capacity;
 	struct pb_figure *items;
 };
@@ -31,6 +41,13 @@ struct pb_figure_list {
 enum pb_status pb_figure_add(struct pb_figure_list *list, struct pb_figure **out, double height,
 			     const char *caption, struct pb_error *err, const char *file, ...)
     __attribute__((format(printf, 6, 7)));
+/* Widen [low, high] to what the same figure of the other files holds: `file` is its name, which
+ * begins with the number of the file, `quantity` what the range is of. */
+enum pb_status pb_figure_share_range(struct pb_figure_list *list, const char *file,
+				     const char *quantity, double *low, double *high,
+				     struct pb_error *err);
+/* From measuring to drawing: without the figures, with their ranges. */
+void pb_figure_list_measured(struct pb_figure_list *list);
 void pb_figure_list_free(struct pb_figure_list *list);
 
 /* ---- heat maps ------------------------------------------------------------------------------- */

@@ -32,9 +32,9 @@ static void draw_curve(const struct pb_plot *p, const struct pb_shown_sweep *w,
 }
 
 /* All cells are drawn, in one frame. */
-static enum pb_status draw_curves(struct pb_plot *p, const struct pb_shown_sweep *w,
-				  const struct pb_shown_axis *x, const struct pb_shown_axis *curves,
-				  struct pb_error *err)
+static enum pb_status draw_curves(struct pb_figure_list *list, const char *file, struct pb_plot *p,
+				  const struct pb_shown_sweep *w, const struct pb_shown_axis *x,
+				  const struct pb_shown_axis *curves, struct pb_error *err)
 {
 	enum pb_status status;
 	const size_t n = curves == NULL ? 1 : curves->n < CURVES_MOST ? curves->n : CURVES_MOST;
@@ -53,6 +53,7 @@ static enum pb_status draw_curves(struct pb_plot *p, const struct pb_shown_sweep
 		pb_range_add(&p->y_low, &p->y_high, w->high[0][i]);
 	}
 	pb_range_add(&p->y_low, &p->y_high, 0);
+	PB_TRY(pb_figure_share_range(list, file, pb_sweep_quantity(w), &p->y_low, &p->y_high, err));
 	pb_range_finish(&p->x_low, &p->x_high);
 	pb_range_finish(&p->y_low, &p->y_high);
 	pb_plot_frame(p, pb_axis_names[x->kind], pb_sweep_quantity(w), x->kind == PB_AXIS_LAYER);
@@ -100,7 +101,7 @@ enum pb_status pb_figure_curves(struct pb_figure_list *list, struct pb_subject *
 	pb_plot_fit(&p, list->style->width * 0.6);
 	if (curves != NULL)
 		p.w -= pb_plot_legend_room(p.style) - p.style->size;
-	status = draw_curves(&p, w, x, curves, err);
+	status = draw_curves(list, figure->file, &p, w, x, curves, err);
 cleanup:
 	free(caption);
 	pb_arena_free(&arena);
@@ -224,8 +225,10 @@ cleanup:
 	return status;
 }
 
-static void draw_pairs(struct pb_plot *p, const double *effects, size_t n, double mean)
+static enum pb_status draw_pairs(struct pb_figure_list *list, const char *file, struct pb_plot *p,
+				 const double *effects, size_t n, double mean, struct pb_error *err)
 {
+	enum pb_status status;
 	size_t i;
 
 	p->x_low = 0;
@@ -233,6 +236,7 @@ static void draw_pairs(struct pb_plot *p, const double *effects, size_t n, doubl
 	p->y_low = p->y_high = 0;
 	for (i = 0; i < n; i++)
 		pb_range_add(&p->y_low, &p->y_high, effects[i]);
+	PB_TRY(pb_figure_share_range(list, file, "effect", &p->y_low, &p->y_high, err));
 	pb_range_finish(&p->y_low, &p->y_high);
 	pb_plot_frame(p, "pairs, by their effect", "effect (logits)", true);
 	pb_draw_line(p->d, p->x, pb_plot_y(p, mean), p->x + p->w, pb_plot_y(p, mean),
@@ -244,6 +248,9 @@ static void draw_pairs(struct pb_plot *p, const double *effects, size_t n, doubl
 					     pb_plot_y(p, effects[i]), p->style->size * 0.18,
 					     pb_category(0)),
 			      "%.4g", effects[i]);
+	status = pb_drawing_status(p->d, err);
+cleanup:
+	return status;
 }
 
 enum pb_status pb_figure_pairs(struct pb_figure_list *list, struct pb_subject *s, size_t number,
@@ -274,8 +281,8 @@ enum pb_status pb_figure_pairs(struct pb_figure_list *list, struct pb_subject *s
 	figure->sweep = sweep;
 	p.d = &figure->drawing;
 	pb_plot_fit(&p, list->style->width * 0.5);
-	draw_pairs(&p, effects, n, w->columns[0][PB_SHOWN_EFFECT][cell]);
-	status = pb_drawing_status(p.d, err);
+	status = draw_pairs(list, figure->file, &p, effects, n,
+			    w->columns[0][PB_SHOWN_EFFECT][cell], err);
 cleanup:
 	free(effects);
 	free(caption);

@@ -321,11 +321,30 @@ static void draw_legend(struct pb_drawing *d, const struct pb_heat *heat,
 	}
 }
 
-enum pb_status pb_heat_draw(struct pb_figure_list *list, const struct pb_heat *heat,
+/* Where the scale of a map that has none ends, of several files in all of them. */
+static enum pb_status choose_vmax(struct pb_figure_list *list, struct pb_heat *heat,
+				  const char *file, struct pb_error *err)
+{
+	enum pb_status status;
+	double low = 0;
+
+	if (heat->vmax > 0)
+		return PB_OK;
+	heat->vmax = pb_heat_largest(heat);
+	PB_TRY(pb_figure_share_range(list, file, heat->quantity, &low, &heat->vmax, err));
+	if (!(heat->vmax > 0))
+		heat->vmax = 1;
+cleanup:
+	return status;
+}
+
+enum pb_status pb_heat_draw(struct pb_figure_list *list, const struct pb_heat *given,
 			    const char *caption, struct pb_figure **out, struct pb_error *err,
 			    const char *file)
 {
 	enum pb_status status;
+	struct pb_heat scaled = *given;
+	const struct pb_heat *heat = &scaled;
 	struct pb_figure *figure;
 	struct pb_heat_layout l;
 	size_t places = 0, k;
@@ -339,6 +358,7 @@ enum pb_status pb_heat_draw(struct pb_figure_list *list, const struct pb_heat *h
 		    "a map of %zu places cannot be drawn: %s: sweep a part of the layers, "
 		    "heads or positions",
 		    places, file);
+	PB_TRY(choose_vmax(list, &scaled, file, err));
 	pb_heat_layout_make(&l, heat, list->style);
 	height = l.panel_h * (double)l.n_rows + l.bar_h +
 		 (heat->panels[0].column_roles != NULL ? l.letters * 1.6 : 0);

@@ -28,7 +28,7 @@ static double widest(const char *const *labels, size_t n, size_t step, double si
 	return width;
 }
 
-static double largest(const struct pb_heat *heat)
+double pb_heat_largest(const struct pb_heat *heat)
 {
 	double most = 0;
 	size_t k, i;
@@ -40,7 +40,7 @@ static double largest(const struct pb_heat *heat)
 			if (fabs(pb_heat_value(p, i)) > most && isfinite(pb_heat_value(p, i)))
 				most = fabs(pb_heat_value(p, i));
 	}
-	return most > 0 ? most : 1;
+	return most;
 }
 
 #define APART 1.15 /* letters' height from one label to the next */
@@ -108,7 +108,7 @@ void pb_heat_layout_make(struct pb_heat_layout *l, const struct pb_heat *heat,
 	double available, rows, label, height;
 
 	*l = (struct pb_heat_layout){.style = style, .letters = style->size * 0.85};
-	l->vmax = heat->vmax > 0 ? heat->vmax : largest(heat);
+	l->vmax = heat->vmax;
 	l->n_columns = heat->n_columns;
 	l->n_rows = (heat->n_panels + l->n_columns - 1) / l->n_columns;
 	label = widest(first->row_labels, first->n_rows, 1, l->letters);

@@ -27,6 +27,9 @@ double pb_heat_value(const struct pb_panel *p, size_t place);
 /* Which of n places have a label, [n] into `stand`: bold ones first, then every step-th that is not
  * within their reach. */
 void pb_heat_labels(size_t n, size_t step, size_t reach, const uint8_t *bold, uint8_t *stand);
+/* The largest |value| of all panels, 0 without any. */
+double pb_heat_largest(const struct pb_heat *heat);
+/* heat->vmax is above 0. */
 void pb_heat_layout_make(struct pb_heat_layout *l, const struct pb_heat *heat,
 			 const struct pb_style *style);
 

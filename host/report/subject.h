@@ -132,6 +132,11 @@ const char *pb_sweep_quantity(const struct pb_shown_sweep *w);
  * arena. */
 const char *pb_sweep_title(struct pb_arena *arena, const struct pb_shown_sweep *w);
 
+/* What the files of a comparison are called, [n] in the subject's arena: "gpt2-xl", "pythia-70m
+ * step3000"; of two that are called so, with the name of the file. */
+enum pb_status pb_compared_names(struct pb_subject *s, const char ***names, size_t *n,
+				 struct pb_error *err);
+
 /* A dataset of numbers as float64, a fresh array; *values stays NULL where there is none. `rank`
  * and `dims` are what belongs (PB_ERR_CHECK otherwise). */
 enum pb_status pb_subject_numbers(const struct pb_subject *s, const char *path, int rank,

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "report/report_parts.h"
-#include "report/subject_read.h"
 #include "results/text.h"
 #include "results/top.h"
 
@@ -232,17 +231,16 @@ static enum pb_status say_comparison(struct pb_subject *s, pb_say say, void *con
 	    "gini",         "gini_ci_low",         "gini_ci_high",
 	    "depth_centre", "depth_centre_ci_low", "depth_centre_ci_high"};
 	enum pb_status status;
-	const char **models = NULL;
+	const char **files = NULL;
 	double *x[6] = {NULL};
 	size_t n = 0, i, k;
 	char text[512];
 
-	PB_TRY(pb_result_size(s->r.file, "comparison/model", &n, err));
-	PB_TRY(pb_subject_read_texts(s, "comparison/model", n, &models, err));
+	PB_TRY(pb_compared_names(s, &files, &n, err));
 	for (k = 0; k < 6; k++) {
 		(void)snprintf(text, sizeof text, "comparison/%s", names[k]);
 		PB_TRY(pb_subject_numbers(s, text, 1, &n, &x[k], err));
-		if (x[k] == NULL || models == NULL) {
+		if (x[k] == NULL) {
 			status = pb_fail(err, PB_ERR_CHECK, "missing dataset: %s", text);
 			goto cleanup;
 		}
@@ -252,7 +250,7 @@ static enum pb_status say_comparison(struct pb_subject *s, pb_say say, void *con
 		    text, sizeof text,
 		    "%.120s: the effect has a Gini coefficient of %.3g [%.3g, %.3g] over the "
 		    "cells, and its centre at relative depth %.3g [%.3g, %.3g].",
-		    pb_last_part(models[i]), x[0][i], x[1][i], x[2][i], x[3][i], x[4][i], x[5][i]);
+		    files[i], x[0][i], x[1][i], x[2][i], x[3][i], x[4][i], x[5][i]);
 		say(context, text);
 	}
 cleanup:

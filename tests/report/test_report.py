@@ -718,6 +718,42 @@ def test_partial_and_several(root):
     check("a failed check is red", 'class="badge bad" href="#run"' in html and "failed: own check" in html and "by a plain forward" in html)
 
 
+def test_one_scale(root):
+    """The same figure of several files has one scale, and another of a file alone."""
+    rng, spreads = np.random.default_rng(4), (1, 3)
+    for k, spread in enumerate(spreads):
+        with ResultFile(root / f"scale{k}.h5") as f:
+            f.sweep(effects=rng.normal(0, spread, (6, 3, 4)))
+            f.sweep("patch_mlp_out_denoise_last", ("layer",), attributes={"site": "mlp_out"}, effects=rng.normal(0, spread, (6, 3)))
+            group = f.sweep("zero_sets_z_noise_all", (("set", np.arange(2, dtype="i4")),), effects=rng.normal(0, spread, (6, 2)))
+            f.sets(group, [("a", "named", "L0H1"), ("b", "named", "L1H2")])
+    both, alone = report(root / "scales", root / "scale0.h5", root / "scale1.h5"), report(root / "scale-alone", root / "scale0.h5")
+    values = []
+    for k in range(2):
+        with h5py.File(root / f"scale{k}.h5") as f:
+            values.append(f["sweeps/0_patch_z_denoise_all/summary/restoration"][:].ravel())
+    most = max(np.abs(v).max() for v in values)
+    for k, shown in enumerate(values):
+        cells = cells_of(both / f"figures/{k}-0_patch_z_denoise_all-heads.svg")
+        far = [max(abs(a - b) for a, b in zip(rgb(cells[i][0]), colour(v / most))) for i, v in enumerate(shown)]
+        check(f"one scale of two files: {k}", max(far) <= 1, far)
+    cells = cells_of(alone / "figures/0-0_patch_z_denoise_all-heads.svg")
+    check("a scale of its own", max(max(abs(a - b) for a, b in zip(rgb(cells[i][0]), colour(v / np.abs(values[0]).max()))) for i, v in enumerate(values[0])) <= 1)
+    for name, axis, mark in (("1_patch_mlp_out_denoise_last-layers", "cy", "circle"), ("0_patch_z_denoise_all-pairs", "cy", "circle"),
+                             ("2_zero_sets_z_noise_all-sets", "x", "rect")):
+        points = []  # of where a value stands
+        for k in range(2):
+            for m in ET.parse(both / f"figures/{k}-{name}.svg").getroot().iter(SVG + mark):
+                title = m.findtext(f"{SVG}title")
+                if title:
+                    value = float(title.split(": ")[-1].split(" ")[0])
+                    at = float(m.get(axis)) + (float(m.get("width")) if mark == "rect" and value > 0 else 0)
+                    points.append((value, at))
+        line = np.polyfit(*np.array(points).T, 1)
+        off = [at - np.polyval(line, value) for value, at in points]
+        check(f"one axis of two files: {name}", np.abs(off).max() < .2, off)
+
+
 def program(*args):
     result = subprocess.run([PATCHBAY, *map(str, args)], capture_output=True, text=True)
     check(" ".join(map(str, args[:2])), result.returncode == 0, result.stderr)
@@ -812,6 +848,8 @@ def test_other_files(root):
         low = [float(r["depth_low"]) for r in rows[:bins]]
         check("csv of depth", np.array_equal(got, f["comparison/depth_share"][:]) and low == list(f["comparison/depth_low"][:])
               and [r["file"] for r in rows[::bins]] == [str(root / f"run{i}.h5") for i in (0, 1)] * 2, rows[:2])
+    words = [line for line in (out / "summary.md").read_text().split("\n") if "has a Gini coefficient" in line]
+    check("runs of one model are told apart", len(words) == 2 and all(f"run{i}.h5: the effect" in line for i, line in enumerate(words)), words)
     titles = [float(t.text.split(": ")[1].split(" ")[0]) for t in ET.parse(out / "figures/0-depth.svg").getroot().iter(f"{SVG}title") if ": " in t.text]
     check("share by depth", np.allclose(titles, share[~np.isnan(share)], rtol=5e-4), (titles, share))
 
@@ -1067,7 +1105,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_senders, test_graph, test_titles, test_rounding, test_sets, test_numbers, test_hostile_text, test_fonts, test_odd_sizes, test_from_the_end, test_differing_tokens, test_too_large,
-                     test_partial_and_several, test_other_files, test_every_sweep, test_readme, test_parts, test_damage, test_folders, test_size_and_speed):
+                     test_partial_and_several, test_one_scale, test_other_files, test_every_sweep, test_readme, test_parts, test_damage, test_folders, test_size_and_speed):
             start = time.monotonic()
             try:
                 test(root)
