@@ -75,6 +75,7 @@ struct pb_heat {
 	const char *quantity;       /* beside the colour bar */
 	bool sequential;            /* 0 .. 1 instead of -vmax .. vmax */
 	bool percent;               /* shares: written times 100, above their intervals */
+	bool square;                /* places are as high as they are wide */
 	double vmax;                /* 0: the largest |value| of all panels */
 	size_t n_panels, n_columns; /* of panels */
 	const struct pb_panel *panels;
@@ -82,7 +83,7 @@ struct pb_heat {
 	size_t n_roles;
 };
 /* The height that it takes in the list's style. */
-enum pb_status pb_heat_draw(struct pb_figure_list *list, const struct pb_heat *heat,
+enum pb_status pb_heat_draw(struct pb_figure_list *list, const struct pb_heat *given,
 			    const char *caption, struct pb_figure **out, struct pb_error *err,
 			    const char *file);
 

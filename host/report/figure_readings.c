@@ -353,6 +353,7 @@ static enum pb_status patterns(struct context *c, struct pb_error *err)
 	if (n_heads > 0) {
 		const struct pb_heat heat = {.quantity = "attention",
 					     .sequential = true,
+					     .square = true,
 					     .vmax = 1,
 					     .n_panels = n_heads,
 					     .n_columns = n_heads > 1 ? 2 : 1,

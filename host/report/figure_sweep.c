@@ -41,6 +41,7 @@ enum pb_status pb_map_draw(struct pb_sweep_map *m, const struct pb_panel *panels
 	enum pb_status status;
 	const struct pb_heat heat = {.quantity = m->quantity != NULL ? m->quantity
 								     : pb_sweep_quantity(m->w),
+				     .square = m->square,
 				     .vmax = m->list->vmax,
 				     .n_panels = n_panels,
 				     .n_columns = n_columns,
@@ -261,8 +262,10 @@ static enum pb_status entries(struct pb_sweep_map *m, const struct pb_shown_axis
 	(void)snprintf(caption, sizeof caption,
 		       "entries of attention patterns, of the heads with the largest effect%s",
 		       pb_bold_words(m->s, keys.bold));
+	m->square = true;
 	if (n > 0)
 		status = pb_map_draw(m, panels, n, n > 1 ? 2 : 1, "pattern", caption, err);
+	m->square = false;
 cleanup:
 	return status;
 }

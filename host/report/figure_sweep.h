@@ -11,6 +11,7 @@ struct pb_sweep_map {
 	struct pb_shown_sweep *w;
 	size_t number, sweep;
 	const char *quantity; /* NULL: the sweep's */
+	bool square;          /* places of its maps are */
 	struct pb_arena arena;
 	const struct pb_shown_axis *layer, *head, *position, *alpha;
 };

@@ -121,7 +121,7 @@ void pb_heat_layout_make(struct pb_heat_layout *l, const struct pb_heat *heat,
 		rows = fmax(rows, l->letters * (heat->percent ? 2.4 : 1.2));
 	if (first->n_rows > 40)
 		rows = fmin(rows, fmax(style->width * 0.9 / (double)first->n_rows, 2.5));
-	l->h = rows;
+	l->h = heat->square ? l->w : rows;
 	fit_values(l, heat);
 	l->row_step = step_for(first->n_rows, l->h, l->letters);
 	l->row_reach = reach_for(l->h, l->letters);

@@ -684,6 +684,23 @@ def test_differing_tokens(root):
     check("patterns: what is bold is said", len(said) == 2 and all("the first pair's prompts differ where tokens are bold" in line for line in said), said)
 
 
+def test_room(root):
+    """Patterns have square cells; a large figure stands on the page where there is room, and only there."""
+    html = (root / "many/index.html").read_text(encoding="utf-8")
+    for name in ("0-1_patch_pattern_denoise_each_key-pattern", "0-patterns"):
+        places = [r for r in ET.parse(root / f"many/figures/{name}.svg").getroot().iter(f"{SVG}rect") if r.get("data-cell")]
+        sizes = {(r.get("width"), r.get("height")) for r in places}
+        check(f"{name}: square cells", len(places) > 6000 and all(abs(float(w) - float(h)) < .02 for w, h in sizes), sizes)
+        check(f"{name}: stands on the page", f'id="figure-{name}"' in html and "Too large to stand here" not in html)
+    check("its page", len(html) < 5e6, len(html))
+    with ResultFile(root / "no-room.h5", pairs=1, layers=2, heads=30000) as f:
+        f.sweep()
+        f.sweep("patch_z_noise_all")
+    html = (report(root / "no-room", root / "no-room.h5") / "index.html").read_text(encoding="utf-8")
+    check("no room: said", html.count("Too large to stand here") == 3 and "figure-0-0_patch_z_denoise_all-heads" not in html, html.count("Too large"))
+    check("no room: the page stays small", len(html) < 5e6, len(html))
+
+
 def test_too_large(root):
     """A map that nobody could see is an error, not a figure of gigabytes."""
     with ResultFile(root / "wide.h5", pairs=1, layers=2, heads=600000) as f:
@@ -1104,7 +1121,7 @@ def test_size_and_speed(root):
 def main():
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_senders, test_graph, test_titles, test_rounding, test_sets, test_numbers, test_hostile_text, test_fonts, test_odd_sizes, test_from_the_end, test_differing_tokens, test_too_large,
+        for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_senders, test_graph, test_titles, test_rounding, test_sets, test_numbers, test_hostile_text, test_fonts, test_odd_sizes, test_from_the_end, test_differing_tokens, test_room, test_too_large,
                      test_partial_and_several, test_one_scale, test_other_files, test_every_sweep, test_readme, test_parts, test_damage, test_folders, test_size_and_speed):
             start = time.monotonic()
             try:
