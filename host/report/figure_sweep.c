@@ -289,6 +289,7 @@ static enum pb_status maps(struct pb_sweep_map *m, struct pb_error *err)
 {
 	const struct pb_shown_axis *key = pb_sweep_axis(m->w, PB_AXIS_KEY_POSITION);
 	enum pb_status status = PB_OK;
+	bool others;
 
 	/* of one head a map by head is one place */
 	if (m->layer != NULL && m->head != NULL && m->layer->n * m->head->n > 1)
@@ -301,7 +302,10 @@ static enum pb_status maps(struct pb_sweep_map *m, struct pb_error *err)
 		PB_TRY(positions(m, err));
 	if (pb_sweep_axis(m->w, PB_AXIS_NEURON) != NULL)
 		PB_TRY(pb_figure_neurons(m->list, m->s, m->number, m->sweep, err));
-	if (pb_sweep_axis(m->w, PB_AXIS_SET) != NULL)
+	if (pb_sweep_axis(m->w, PB_AXIS_SET) == NULL)
+		goto cleanup;
+	PB_TRY(pb_map_head_pairs(m, &others, err));
+	if (others)
 		status = pb_figure_sets(m->list, m->s, m->number, m->sweep, err);
 cleanup:
 	return status;

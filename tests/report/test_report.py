@@ -521,6 +521,36 @@ def test_sets(root):
         check(f"sets: where the random of {size} are", np.allclose(heights, counts / counts.max(), atol=.01), (heights, counts))
 
 
+def test_head_pairs(root):
+    """Sets `pairs: all` are a map of head x head, which is the same from both sides."""
+    heads = [f"L{i // 4}H{i % 4}" for i in range(12)]
+    names = [*heads, *(f"{a}+{b}" for i, a in enumerate(heads) for b in heads[i + 1:])]
+    with ResultFile(root / "head-pairs.h5") as f:
+        group = f.sweep("zero_sets_z_noise_all", (("set", np.arange(len(names), dtype="i4")),), effects=f.rng.normal(0, 1, (6, len(names))))
+        f.sets(group, [(name, "pairs", name.replace("+", " ")) for name in names])
+        group = f.sweep("patch_sets_z_denoise_all", (("set", np.arange(4, dtype="i4")),), effects=f.rng.normal(0, 1, (6, 4)))
+        f.sets(group, [("L0H1", "pairs", "L0H1"), ("L0H1+L2H3", "pairs", "L0H1 L2H3"), ("L9H9+L0H1", "pairs", "L0H1"), ("mine", "named", "L1H1")])
+    figures = report(root / "head-pairs", root / "head-pairs.h5") / "figures"
+    made = {p.stem[2:] for p in figures.glob("*.svg")}
+    check("head x head: beside sets by name alone", made >= {"0_zero_sets_z_noise_all-head-pairs", "1_patch_sets_z_denoise_all-head-pairs", "1_patch_sets_z_denoise_all-sets"}
+          and "0_zero_sets_z_noise_all-sets" not in made, made)
+    svg = figures / "0-0_zero_sets_z_noise_all-head-pairs.svg"
+    places = [r for r in ET.parse(svg).getroot().iter(f"{SVG}rect") if r.get("data-cell")]
+    with h5py.File(root / "head-pairs.h5") as f:
+        shown = f["sweeps/0_zero_sets_z_noise_all/summary/restoration"][:] - 1
+    at = {}
+    for r in places:
+        at[float(r.get("y")), float(r.get("x"))] = (int(r.get("data-cell")), r.get("fill"))
+    rows, columns = (sorted({key[k] for key in at}) for k in (0, 1))
+    check("head x head: its size", (len(places), len(rows), len(columns)) == (144, 12, 12), len(places))
+    good = [names[at[y, x][0]] in (heads[i] if i == j else f"{heads[min(i, j)]}+{heads[max(i, j)]}",) for i, y in enumerate(rows) for j, x in enumerate(columns)]
+    check("head x head: each where it belongs", all(good), good)
+    far = [max(abs(a - b) for a, b in zip(rgb(fill), colour(shown[cell] / np.abs(shown).max()))) for cell, fill in at.values()]
+    check("head x head: colours", max(far) <= 1, far)
+    check("head x head: labels", labels_of_rows(svg) == heads, labels_of_rows(svg))
+    check("head x head: nothing beyond it", not outside(svg), outside(svg))
+
+
 # ---- page and tables ---------------------------------------------------------------------------------------
 
 def test_numbers(root):
@@ -1121,7 +1151,7 @@ def test_size_and_speed(root):
 def main():
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_senders, test_graph, test_titles, test_rounding, test_sets, test_numbers, test_hostile_text, test_fonts, test_odd_sizes, test_from_the_end, test_differing_tokens, test_room, test_too_large,
+        for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_senders, test_graph, test_titles, test_rounding, test_sets, test_head_pairs, test_numbers, test_hostile_text, test_fonts, test_odd_sizes, test_from_the_end, test_differing_tokens, test_room, test_too_large,
                      test_partial_and_several, test_one_scale, test_other_files, test_every_sweep, test_readme, test_parts, test_damage, test_folders, test_size_and_speed):
             start = time.monotonic()
             try:
