@@ -144,6 +144,28 @@ def pixels(path):
 
 # ---- figures -----------------------------------------------------------------------------------------
 
+def contrast(a, b):
+    """Of two colours, as WCAG 2 has it."""
+    def light(c):
+        return sum(w * (x / 12.92 if x <= .04045 else ((x + .055) / 1.055) ** 2.4) for w, x in zip((.2126, .7152, .0722), (x / 255 for x in rgb(c))))
+    high, low = sorted((light(a), light(b)), reverse=True)
+    return (high + .05) / (low + .05)
+
+
+def test_contrast(root):
+    """Values can be read on every colour of the scale."""
+    values = np.linspace(-1, 1, 12).reshape(3, 4) * 5
+    with ResultFile(root / "contrast.h5") as f:
+        f.sweep(effects=values + np.zeros((6, 1, 1)))
+    marks = list(ET.parse(report(root / "contrast", root / "contrast.h5") / "figures/0-0_patch_z_denoise_all-heads.svg").getroot().iter())
+    seen = []
+    for k, place in enumerate(marks):
+        if place.get("data-cell"):
+            text = next(m for m in marks[k + 1:] if m.tag in (f"{SVG}text", f"{SVG}rect"))
+            seen.append((text.text, place.get("fill"), text.tag == f"{SVG}text" and contrast(text.get("fill"), place.get("fill"))))
+    check("contrast of values", len(seen) == 12 and all(c >= 4.5 for _, _, c in seen), seen)
+
+
 def test_heat_map(root):
     """Each head has the colour of its value, outlined by p_fwer, hatched where not applicable."""
     effects = np.random.default_rng(3).normal(0, .02, (6, 3, 4))
@@ -851,7 +873,8 @@ def test_other_files(root):
     check("accuracy: intervals by hovering", np.allclose(said, 100 * values.T, rtol=5e-3) and cells[1][1].startswith("boxes 3, moves 2: "), cells)
     curves = ET.parse(out / "figures/0-accuracy-curves.svg").getroot()
     dots = [c for c in curves.iter(f"{SVG}circle") if c.find(f"{SVG}title") is not None]
-    check("accuracy curves", [float(c.findtext(f"{SVG}title").split()[1]) for c in dots] == [round(v, 4) for v in accuracy], dots)
+    check("accuracy curves: in percent", np.allclose([float(c.findtext(f"{SVG}title").split()[1]) for c in dots], 100 * accuracy, rtol=5e-4)
+          and "accuracy (%)" in [t.text for t in curves.iter(f"{SVG}text")], [c.findtext(f"{SVG}title") for c in dots])
     check("accuracy curves: by name", {"boxes 3", "boxes 4"} <= {t.text for t in curves.iter(f"{SVG}text")})
     check("accuracy curves: beside each other", len({c.get("cx") for c in dots}) == 4, dots)
     lines = [re.findall(r"[\d.-]+", p.get("d")) for p in curves.iter(f"{SVG}path")]
@@ -1151,7 +1174,7 @@ def test_size_and_speed(root):
 def main():
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_senders, test_graph, test_titles, test_rounding, test_sets, test_head_pairs, test_numbers, test_hostile_text, test_fonts, test_odd_sizes, test_from_the_end, test_differing_tokens, test_room, test_too_large,
+        for test in (test_contrast, test_heat_map, test_png, test_kinds, test_ends_of_paths, test_senders, test_graph, test_titles, test_rounding, test_sets, test_head_pairs, test_numbers, test_hostile_text, test_fonts, test_odd_sizes, test_from_the_end, test_differing_tokens, test_room, test_too_large,
                      test_partial_and_several, test_one_scale, test_other_files, test_every_sweep, test_readme, test_parts, test_damage, test_folders, test_size_and_speed):
             start = time.monotonic()
             try:
