@@ -131,6 +131,7 @@ static enum pb_status draw_depth(struct pb_figure_list *list, struct pb_subject 
 		pb_range_add(&p.y_low, &p.y_high, d->share[k]);
 		pb_range_add(&p.y_low, &p.y_high, d->share_high[k]);
 	}
+	PB_TRY(pb_figure_share_range(list, figure->file, "share", &p.y_low, &p.y_high, err));
 	pb_range_finish(&p.y_low, &p.y_high);
 	pb_plot_frame(&p, "relative depth", "share of the effect", false);
 	for (k = 0; middle != NULL && k < d->n_bins; k++)

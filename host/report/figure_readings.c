@@ -182,6 +182,8 @@ static enum pb_status lens(struct context *c, struct pb_error *err)
 	p.x_low = 0;
 	p.x_high = (double)(n - 1);
 	pb_range_finish(&p.x_low, &p.x_high);
+	PB_TRY(pb_figure_share_range(c->list, figure->file, "logit difference", &p.y_low, &p.y_high,
+				     err));
 	pb_range_finish(&p.y_low, &p.y_high);
 	pb_plot_frame(&p, "layer", "logit difference", true);
 	for (i = 0; i < n; i++)
