@@ -21,9 +21,19 @@ struct pb_figure {
 	size_t subject, sweep; /* whose; SIZE_MAX: of none, of several */
 	struct pb_drawing drawing;
 };
+/* What an axis or a colour scale of a figure holds, in all files of a report. */
+struct pb_figure_range {
+	char *key;
+	double low, high;
+};
 struct pb_figure_list {
 	const struct pb_style *style;
 	double vmax; /* of heat maps; 0: the largest |value| */
+	/* Several files: the same figure of each has one range. All figures are made twice, at
+	 * first to measure what they hold. */
+	bool several, measuring;
+	size_t n_ranges, ranges_capacity;
+	struct pb_figure_range *ranges;
 	size_t n, capacity;
 	struct pb_figure *items;
 };
@@ -31,6 +41,13 @@ struct pb_figure_list {
 enum pb_status pb_figure_add(struct pb_figure_list *list, struct pb_figure **out, double height,
 			     const char *caption, struct pb_error *err, const char *file, ...)
     __attribute__((format(printf, 6, 7)));
+/* Widen [low, high] to what the same figure of the other files holds: `file` is its name, which
+ * begins with the number of the file, `quantity` what the range is of. */
+enum pb_status pb_figure_share_range(struct pb_figure_list *list, const char *file,
+				     const char *quantity, double *low, double *high,
+				     struct pb_error *err);
+/* From measuring to drawing: without the figures, with their ranges. */
+void pb_figure_list_measured(struct pb_figure_list *list);
 void pb_figure_list_free(struct pb_figure_list *list);
 
 /* ---- heat maps ------------------------------------------------------------------------------- */
@@ -47,7 +64,9 @@ struct pb_panel {
 	const char *const *row_labels, *const *column_labels; /* [n_rows], [n_columns] */
 	const char *row_title, *column_title;
 	const int32_t *column_roles; /* [n_columns] -1: none; NULL: none at all */
-	const uint8_t *column_bold;  /* [n_columns] NULL: none */
+	/* [n_rows], [n_columns] labels that are bold, and stand where there is no room for all;
+	 * NULL: none */
+	const uint8_t *row_bold, *column_bold;
 	const char *(*label)(void *context, size_t cell, char *text,
 			     size_t size); /* NULL: row, column */
 	void *context;
@@ -56,6 +75,7 @@ struct pb_heat {
 	const char *quantity;       /* beside the colour bar */
 	bool sequential;            /* 0 .. 1 instead of -vmax .. vmax */
 	bool percent;               /* shares: written times 100, above their intervals */
+	bool square;                /* places are as high as they are wide */
 	double vmax;                /* 0: the largest |value| of all panels */
 	size_t n_panels, n_columns; /* of panels */
 	const struct pb_panel *panels;
@@ -63,7 +83,7 @@ struct pb_heat {
 	size_t n_roles;
 };
 /* The height that it takes in the list's style. */
-enum pb_status pb_heat_draw(struct pb_figure_list *list, const struct pb_heat *heat,
+enum pb_status pb_heat_draw(struct pb_figure_list *list, const struct pb_heat *given,
 			    const char *caption, struct pb_figure **out, struct pb_error *err,
 			    const char *file);
 

@@ -107,6 +107,18 @@ static void curve_words(const struct pb_eval_axes *axes, size_t k, char *text, s
 	}
 }
 
+static void to_percent(struct cells *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->axes.n_cells; i++) {
+		c->values[i] *= 100;
+		c->low[i] *= 100;
+		c->high[i] *= 100;
+	}
+	c->chance *= 100;
+}
+
 /* The names of the axes but the last. */
 static void axes_words(const struct pb_eval_axes *axes, char *text, size_t size)
 {
@@ -143,7 +155,7 @@ static enum pb_status draw_curves(struct pb_figure_list *list, struct cells *c,
 	enum pb_status status;
 	const struct pb_style *style = list->style;
 	const size_t last = c->axes.n - 1, n = c->axes.sizes[last], n_curves = c->axes.n_cells / n;
-	struct pb_plot p = {.style = style, .y = style->size, .y_low = 0, .y_high = 1};
+	struct pb_plot p = {.style = style, .y = style->size, .y_low = 0, .y_high = 100};
 	size_t k;
 
 	PB_TRY(pb_figure_add(list, figure, style->width * 0.62, caption, err, "%s", file));
@@ -161,7 +173,7 @@ static enum pb_status draw_curves(struct pb_figure_list *list, struct cells *c,
 						    pb_plot_y(&p, c->chance), style->line);
 
 		line->dash = style->size * 0.4;
-		pb_mark_title(p.d, line, "chance: %.3g", c->chance);
+		pb_mark_title(p.d, line, "chance: %.3g%%", c->chance);
 	}
 	for (k = 0; k < n_curves && k < CURVES_MOST; k++)
 		pb_plot_whiskers(&p, n, c->axes.values[last], c->values + k * n, c->low + k * n,
@@ -219,10 +231,12 @@ enum pb_status pb_figures_of_evaluation(struct pb_figure_list *list, struct pb_s
 	figure->subject = number;
 	if (c.axes.n > 0) {
 		(void)snprintf(file, sizeof file, "%zu-accuracy-curves", number);
+		to_percent(&c);
 		PB_TRY(draw_curves(
-		    list, &c, "accuracy",
-		    "Accuracy with its 95% Wilson interval, along the grid's last axis.", &figure,
-		    file, err));
+		    list, &c, "accuracy (%)",
+		    "Accuracy in percent with its 95% Wilson interval, along the grid's last "
+		    "axis.",
+		    &figure, file, err));
 		figure->subject = number;
 	}
 cleanup:
@@ -274,7 +288,7 @@ static enum pb_status swept(struct pb_figure_list *list, struct pb_subject *s, s
 	struct pb_figure *figure;
 	char *file = NULL, *caption = NULL, label[96];
 
-	if (cell == PB_NO_CELL || w->grid.n_ends > 0)
+	if (cell == PB_NO_CELL)
 		return PB_OK;
 	PB_TRY(pb_eval_axes_read(&c.axes, s->r.file, err));
 	PB_TRY(read_column(s, sweep, cell, &c.axes, "effect", &c.values, err));

@@ -32,9 +32,9 @@ static void draw_curve(const struct pb_plot *p, const struct pb_shown_sweep *w,
 }
 
 /* All cells are drawn, in one frame. */
-static enum pb_status draw_curves(struct pb_plot *p, const struct pb_shown_sweep *w,
-				  const struct pb_shown_axis *x, const struct pb_shown_axis *curves,
-				  struct pb_error *err)
+static enum pb_status draw_curves(struct pb_figure_list *list, const char *file, struct pb_plot *p,
+				  const struct pb_shown_sweep *w, const struct pb_shown_axis *x,
+				  const struct pb_shown_axis *curves, struct pb_error *err)
 {
 	enum pb_status status;
 	const size_t n = curves == NULL ? 1 : curves->n < CURVES_MOST ? curves->n : CURVES_MOST;
@@ -53,6 +53,7 @@ static enum pb_status draw_curves(struct pb_plot *p, const struct pb_shown_sweep
 		pb_range_add(&p->y_low, &p->y_high, w->high[0][i]);
 	}
 	pb_range_add(&p->y_low, &p->y_high, 0);
+	PB_TRY(pb_figure_share_range(list, file, pb_sweep_quantity(w), &p->y_low, &p->y_high, err));
 	pb_range_finish(&p->x_low, &p->x_high);
 	pb_range_finish(&p->y_low, &p->y_high);
 	pb_plot_frame(p, pb_axis_names[x->kind], pb_sweep_quantity(w), x->kind == PB_AXIS_LAYER);
@@ -76,7 +77,7 @@ enum pb_status pb_figure_curves(struct pb_figure_list *list, struct pb_subject *
 	const struct pb_shown_sweep *w = &s->sweeps[sweep];
 	const struct pb_shown_axis *layer = pb_sweep_axis(w, PB_AXIS_LAYER);
 	const struct pb_shown_axis *alpha = pb_sweep_axis(w, PB_AXIS_ALPHA);
-	const bool by_alpha = layer->n == 1 && alpha != NULL && alpha->n > 1;
+	const bool by_alpha = (layer == NULL || layer->n == 1) && alpha != NULL && alpha->n > 1;
 	const struct pb_shown_axis *x = by_alpha ? alpha : layer;
 	const struct pb_shown_axis *curves =
 	    by_alpha || alpha == NULL || alpha->n < 2 ? NULL : alpha;
@@ -86,7 +87,7 @@ enum pb_status pb_figure_curves(struct pb_figure_list *list, struct pb_subject *
 	char *caption = NULL, left_out[160];
 
 	/* One cell is no curve, and other axes (neurons) would need one each. */
-	if (x->n < 2 || w->grid.n_cells != x->n * (curves != NULL ? curves->n : 1))
+	if (x == NULL || x->n < 2 || w->grid.n_cells != x->n * (curves != NULL ? curves->n : 1))
 		return PB_OK;
 	caption = pb_format("%s: mean over pairs by %s, with its 95%% interval%s.",
 			    pb_sweep_title(&arena, w), by_alpha ? "alpha" : "layer",
@@ -100,8 +101,77 @@ enum pb_status pb_figure_curves(struct pb_figure_list *list, struct pb_subject *
 	pb_plot_fit(&p, list->style->width * 0.6);
 	if (curves != NULL)
 		p.w -= pb_plot_legend_room(p.style) - p.style->size;
-	status = draw_curves(&p, w, x, curves, err);
+	status = draw_curves(list, figure->file, &p, w, x, curves, err);
 cleanup:
+	free(caption);
+	pb_arena_free(&arena);
+	return status;
+}
+
+/* ---- neurons ------------------------------------------------------------------------------- */
+
+#define NEURONS_MOST 20
+
+/* Bars of the first n cells of an order; labels are in the arena. */
+static enum pb_status neuron_bars(const struct pb_shown_sweep *w, const struct pb_ranked *order,
+				  size_t n, struct pb_bar *bars, struct pb_arena *arena,
+				  struct pb_error *err)
+{
+	char label[96];
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		const size_t cell = order[i].cell;
+
+		pb_file_grid_label(&w->grid, cell, label, sizeof label);
+		bars[i] = (struct pb_bar){.label = pb_arena_strdup(arena, label),
+					  .value = w->shown[0][cell],
+					  .low = w->low[0][cell],
+					  .high = w->high[0][cell],
+					  .colour = pb_category(0)};
+		if (bars[i].label == NULL)
+			return pb_fail(err, PB_ERR_MEMORY, "out of memory: neurons");
+	}
+	return PB_OK;
+}
+
+enum pb_status pb_figure_neurons(struct pb_figure_list *list, struct pb_subject *s, size_t number,
+				 size_t sweep, struct pb_error *err)
+{
+	enum pb_status status;
+	const struct pb_shown_sweep *w = &s->sweeps[sweep];
+	const double *effect = w->columns[0][PB_SHOWN_EFFECT];
+	struct pb_bar bars[NEURONS_MOST];
+	struct pb_ranked *order = NULL;
+	struct pb_figure *figure;
+	struct pb_arena arena = {0};
+	char *file = NULL, *caption = NULL, left_out[160];
+	size_t n = 0, most, i;
+
+	PB_TRY(pb_alloc((void **)&order, w->grid.n_cells, sizeof *order, "neurons", err));
+	for (i = 0; i < w->grid.n_cells; i++)
+		if (isfinite(effect[i]))
+			order[n++] = (struct pb_ranked){fabs(effect[i]), i};
+	if (n == 0)
+		goto cleanup;
+	pb_rank(order, n);
+	most = n < NEURONS_MOST ? n : NEURONS_MOST;
+	PB_TRY(neuron_bars(w, order, most, bars, &arena, err));
+	file = pb_format("%zu-%s-neurons", number, w->info->name);
+	caption = pb_format("%s: the %zu strongest of %zu neurons by |mean effect|, with the 95%% "
+			    "interval of their %s%s.",
+			    pb_sweep_title(&arena, w), most, n, pb_sweep_quantity(w),
+			    pb_sweep_left_out(s, w, left_out));
+	if (file == NULL || caption == NULL) {
+		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: neurons");
+		goto cleanup;
+	}
+	PB_TRY(pb_bars_draw(list, bars, most, pb_sweep_quantity(w), caption, &figure, err, file));
+	figure->subject = number;
+	figure->sweep = sweep;
+cleanup:
+	free(order);
+	free(file);
 	free(caption);
 	pb_arena_free(&arena);
 	return status;
@@ -155,8 +225,10 @@ cleanup:
 	return status;
 }
 
-static void draw_pairs(struct pb_plot *p, const double *effects, size_t n, double mean)
+static enum pb_status draw_pairs(struct pb_figure_list *list, const char *file, struct pb_plot *p,
+				 const double *effects, size_t n, double mean, struct pb_error *err)
 {
+	enum pb_status status;
 	size_t i;
 
 	p->x_low = 0;
@@ -164,6 +236,7 @@ static void draw_pairs(struct pb_plot *p, const double *effects, size_t n, doubl
 	p->y_low = p->y_high = 0;
 	for (i = 0; i < n; i++)
 		pb_range_add(&p->y_low, &p->y_high, effects[i]);
+	PB_TRY(pb_figure_share_range(list, file, "effect", &p->y_low, &p->y_high, err));
 	pb_range_finish(&p->y_low, &p->y_high);
 	pb_plot_frame(p, "pairs, by their effect", "effect (logits)", true);
 	pb_draw_line(p->d, p->x, pb_plot_y(p, mean), p->x + p->w, pb_plot_y(p, mean),
@@ -175,6 +248,9 @@ static void draw_pairs(struct pb_plot *p, const double *effects, size_t n, doubl
 					     pb_plot_y(p, effects[i]), p->style->size * 0.18,
 					     pb_category(0)),
 			      "%.4g", effects[i]);
+	status = pb_drawing_status(p->d, err);
+cleanup:
+	return status;
 }
 
 enum pb_status pb_figure_pairs(struct pb_figure_list *list, struct pb_subject *s, size_t number,
@@ -205,8 +281,8 @@ enum pb_status pb_figure_pairs(struct pb_figure_list *list, struct pb_subject *s
 	figure->sweep = sweep;
 	p.d = &figure->drawing;
 	pb_plot_fit(&p, list->style->width * 0.5);
-	draw_pairs(&p, effects, n, w->columns[0][PB_SHOWN_EFFECT][cell]);
-	status = pb_drawing_status(p.d, err);
+	status = draw_pairs(list, figure->file, &p, effects, n,
+			    w->columns[0][PB_SHOWN_EFFECT][cell], err);
 cleanup:
 	free(effects);
 	free(caption);

@@ -12,7 +12,7 @@
 
 struct depth {
 	size_t n_files, n_bins;
-	const char **models, **revisions, **paths;
+	const char **names;
 	double *low, *high;                     /* [n_bins] */
 	double *share, *share_low, *share_high; /* [n_files, n_bins] */
 };
@@ -40,22 +40,64 @@ static void depth_free(struct depth *d)
 	free(d->share_high);
 }
 
+static const char *name_of(struct pb_arena *arena, const char **const texts[3], size_t n,
+			   size_t file)
+{
+	const char *model = pb_last_part(texts[0][file]), *revision = texts[1][file];
+	const bool plain = revision[0] == '\0' || strcmp(revision, "main") == 0;
+	char text[256];
+	size_t i, alike = 0;
+
+	for (i = 0; i < n; i++)
+		alike +=
+		    strcmp(texts[0][i], texts[0][file]) == 0 && strcmp(texts[1][i], revision) == 0;
+	if (alike > 1) /* of one model: what differs must not be cut off */
+		(void)snprintf(text, sizeof text, "%s", pb_last_part(texts[2][file]));
+	else
+		(void)snprintf(text, sizeof text, "%s%s%s", model, plain ? "" : " ",
+			       plain ? "" : revision);
+	return pb_arena_strdup(arena, text);
+}
+
+enum pb_status pb_compared_names(struct pb_subject *s, const char ***names, size_t *n,
+				 struct pb_error *err)
+{
+	static const char *const paths[] = {"comparison/model", "comparison/revision",
+					    "comparison/path"};
+	enum pb_status status;
+	const char **texts[3] = {NULL};
+	size_t i;
+	int k;
+
+	PB_TRY(pb_result_size(s->r.file, paths[0], n, err));
+	*names = pb_arena_alloc(&s->arena, *n, sizeof **names);
+	if (*names == NULL)
+		return pb_fail(err, PB_ERR_MEMORY, "out of memory: a comparison");
+	for (k = 0; k < 3; k++) {
+		PB_TRY(pb_subject_read_texts(s, paths[k], *n, &texts[k], err));
+		if (texts[k] == NULL)
+			return pb_fail(err, PB_ERR_CHECK, "missing dataset: %s", paths[k]);
+	}
+	for (i = 0; i < *n; i++) {
+		(*names)[i] = name_of(&s->arena, texts, *n, i);
+		if ((*names)[i] == NULL)
+			return pb_fail(err, PB_ERR_MEMORY, "out of memory: a comparison");
+	}
+cleanup:
+	return status;
+}
+
 static enum pb_status depth_read(struct depth *d, struct pb_subject *s, struct pb_error *err)
 {
 	enum pb_status status;
 	size_t dims[2];
 
-	PB_TRY(pb_result_size(s->r.file, "comparison/model", &d->n_files, err));
+	PB_TRY(pb_compared_names(s, &d->names, &d->n_files, err));
 	PB_TRY(pb_result_size(s->r.file, "comparison/depth_low", &d->n_bins, err));
 	if (d->n_files == 0 || d->n_bins == 0)
 		return pb_fail(err, PB_ERR_CHECK, "a comparison without files or bins");
 	dims[0] = d->n_files;
 	dims[1] = d->n_bins;
-	PB_TRY(pb_subject_read_texts(s, "comparison/model", d->n_files, &d->models, err));
-	PB_TRY(pb_subject_read_texts(s, "comparison/revision", d->n_files, &d->revisions, err));
-	PB_TRY(pb_subject_read_texts(s, "comparison/path", d->n_files, &d->paths, err));
-	if (d->models == NULL || d->revisions == NULL || d->paths == NULL)
-		return pb_fail(err, PB_ERR_CHECK, "missing dataset: comparison/model");
 	PB_TRY(numbers(s, "depth_low", 1, dims + 1, &d->low, err));
 	PB_TRY(numbers(s, "depth_high", 1, dims + 1, &d->high, err));
 	PB_TRY(numbers(s, "depth_share", 2, dims, &d->share, err));
@@ -63,25 +105,6 @@ static enum pb_status depth_read(struct depth *d, struct pb_subject *s, struct p
 	PB_TRY(numbers(s, "depth_share_ci_high", 2, dims, &d->share_high, err));
 cleanup:
 	return status;
-}
-
-/* "gpt2-xl", "pythia-70m step3000"; of two that are called so, with the name of the file. */
-static const char *name_of(struct pb_subject *s, const struct depth *d, size_t file)
-{
-	const char *model = pb_last_part(d->models[file]), *revision = d->revisions[file];
-	const bool plain = revision[0] == '\0' || strcmp(revision, "main") == 0;
-	char text[256];
-	size_t i, alike = 0;
-
-	for (i = 0; i < d->n_files; i++)
-		alike += strcmp(d->models[i], d->models[file]) == 0 &&
-			 strcmp(d->revisions[i], revision) == 0;
-	if (alike > 1) /* of one model: what differs must not be cut off */
-		(void)snprintf(text, sizeof text, "%s", pb_last_part(d->paths[file]));
-	else
-		(void)snprintf(text, sizeof text, "%s%s%s", model, plain ? "" : " ",
-			       plain ? "" : revision);
-	return pb_arena_strdup(&s->arena, text);
 }
 
 static enum pb_status draw_depth(struct pb_figure_list *list, struct pb_subject *s,
@@ -92,7 +115,6 @@ static enum pb_status draw_depth(struct pb_figure_list *list, struct pb_subject 
 	struct pb_plot p = {.style = style, .y = style->size, .x_low = 0, .x_high = 1};
 	double *middle = pb_arena_alloc(&s->arena, d->n_bins, sizeof *middle);
 	struct pb_figure *figure;
-	const char *name;
 	size_t k;
 
 	PB_TRY(pb_figure_add(
@@ -109,6 +131,7 @@ static enum pb_status draw_depth(struct pb_figure_list *list, struct pb_subject 
 		pb_range_add(&p.y_low, &p.y_high, d->share[k]);
 		pb_range_add(&p.y_low, &p.y_high, d->share_high[k]);
 	}
+	PB_TRY(pb_figure_share_range(list, figure->file, "share", &p.y_low, &p.y_high, err));
 	pb_range_finish(&p.y_low, &p.y_high);
 	pb_plot_frame(&p, "relative depth", "share of the effect", false);
 	for (k = 0; middle != NULL && k < d->n_bins; k++)
@@ -118,8 +141,7 @@ static enum pb_status draw_depth(struct pb_figure_list *list, struct pb_subject 
 				 d->share_low + k * d->n_bins, d->share_high + k * d->n_bins, k,
 				 d->n_files < CURVES_MOST ? d->n_files : CURVES_MOST,
 				 pb_category(k));
-		name = name_of(s, d, k);
-		pb_plot_legend(&p, k, name != NULL ? name : "", pb_category(k));
+		pb_plot_legend(&p, k, d->names[k], pb_category(k));
 	}
 	status = middle != NULL ? pb_drawing_status(p.d, err)
 				: pb_fail(err, PB_ERR_MEMORY, "out of memory: a comparison");
@@ -147,9 +169,7 @@ static enum pb_status draw_measure(struct pb_figure_list *list, struct pb_subjec
 		PB_TRY(numbers(s, name, 1, &d->n_files, &values[k], err));
 	}
 	for (i = 0; bars != NULL && i < d->n_files; i++) {
-		const char *label = name_of(s, d, i);
-
-		bars[i] = (struct pb_bar){.label = label != NULL ? label : "",
+		bars[i] = (struct pb_bar){.label = d->names[i],
 					  .value = values[0][i],
 					  .low = values[1][i],
 					  .high = values[2][i],

@@ -1,15 +1,16 @@
-/* The strongest paths of a sweep as a graph: layers from left to right, an arrow for each path. */
+/* The strongest paths of a sweep as a graph: layers from top to bottom, an arrow for each path. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "report/figure_parts.h"
+#include "report/graph_layout.h"
 #include "report/palette.h"
 #include "report/place.h"
 #include "report/plot.h"
 
-#define PATHS_MOST 20
-#define LEAST_PART 0.1 /* of the strongest path */
+#define LEAST_PART 0.1  /* of the strongest path */
+#define AFTER_HEADS 0.5 /* of a layer: where its MLP is */
 
 const char *pb_receiver_title(const struct pb_shown_sweep *w)
 {
@@ -29,21 +30,8 @@ const char *pb_receiver_title(const struct pb_shown_sweep *w)
 	}
 }
 
-struct node {
-	double layer; /* -1: embeddings; one past the last: logits or the set */
-	char name[48];
-	double x, y;
-};
-struct graph {
-	size_t n_nodes, n_paths;
-	struct node nodes[2 * PATHS_MOST];
-	struct {
-		size_t from, to, cell;
-	} paths[PATHS_MOST];
-};
-
 /* The node of a name, a new one where there is none. */
-static size_t node_of(struct graph *g, double layer, const char *name)
+static size_t node_of(struct pb_graph *g, double layer, const char *name)
 {
 	size_t i;
 
@@ -63,7 +51,7 @@ static double value_of(const struct pb_shown_sweep *w, enum pb_axis_kind kind, s
 	return axis != NULL ? axis->values[pb_axis_step(axis, cell)] : -1;
 }
 
-static size_t sender_node(struct graph *g, const struct pb_shown_sweep *w, size_t cell)
+static size_t sender_node(struct pb_graph *g, const struct pb_shown_sweep *w, size_t cell)
 {
 	const double layer = value_of(w, PB_AXIS_SENDER_LAYER, cell);
 	const double head = value_of(w, PB_AXIS_SENDER_HEAD, cell);
@@ -72,10 +60,10 @@ static size_t sender_node(struct graph *g, const struct pb_shown_sweep *w, size_
 	if (layer < 0)
 		return node_of(g, -1, "embed");
 	(void)snprintf(name, sizeof name, head < 0 ? "M%g" : "L%gH%g", layer, head);
-	return node_of(g, layer, name);
+	return node_of(g, head < 0 ? layer + AFTER_HEADS : layer, name);
 }
 
-static size_t receiver_node(struct graph *g, const struct pb_shown_sweep *w, size_t cell,
+static size_t receiver_node(struct pb_graph *g, const struct pb_shown_sweep *w, size_t cell,
 			    double last)
 {
 	const double layer = value_of(w, PB_AXIS_RECEIVER_LAYER, cell);
@@ -91,10 +79,10 @@ static size_t receiver_node(struct graph *g, const struct pb_shown_sweep *w, siz
 		(void)snprintf(name, sizeof name, "M%g", layer);
 	else
 		(void)snprintf(name, sizeof name, "L%gH%g", layer, head);
-	return node_of(g, layer, name);
+	return node_of(g, head < 0 ? layer + AFTER_HEADS : layer, name);
 }
 
-static enum pb_status make_graph(struct graph *g, const struct pb_subject *s,
+static enum pb_status make_graph(struct pb_graph *g, const struct pb_subject *s,
 				 const struct pb_shown_sweep *w, struct pb_error *err)
 {
 	enum pb_status status;
@@ -107,7 +95,7 @@ static enum pb_status make_graph(struct graph *g, const struct pb_subject *s,
 		if (isfinite(effect[i]) && effect[i] != 0)
 			order[n++] = (struct pb_ranked){fabs(effect[i]), i};
 	pb_rank(order, n);
-	while (g->n_paths < n && g->n_paths < PATHS_MOST &&
+	while (g->n_paths < n && g->n_paths < PB_GRAPH_PATHS &&
 	       order[g->n_paths].size >= LEAST_PART * order[0].size)
 		g->n_paths++;
 	for (i = 0; i < g->n_paths; i++) {
@@ -120,97 +108,120 @@ cleanup:
 	return status;
 }
 
-/* Layers that have nodes become columns from left to right; their nodes stand below each other. */
-static size_t place_nodes(struct graph *g, double left, double width, double top, double row)
+static double line_width(const struct pb_style *style, double part)
 {
-	double layers[2 * PATHS_MOST];
-	size_t n_layers = 0, deepest = 0, i, k;
-
-	for (i = 0; i < g->n_nodes; i++) {
-		for (k = n_layers; k > 0 && layers[k - 1] > g->nodes[i].layer;)
-			k--;
-		if (k > 0 && layers[k - 1] == g->nodes[i].layer)
-			continue;
-		memmove(layers + k + 1, layers + k, (n_layers - k) * sizeof *layers);
-		layers[k] = g->nodes[i].layer;
-		n_layers++;
-	}
-	for (k = 0; k < n_layers; k++) {
-		size_t n = 0;
-
-		for (i = 0; i < g->n_nodes; i++)
-			if (g->nodes[i].layer == layers[k]) {
-				g->nodes[i].x =
-				    left +
-				    width *
-					(n_layers > 1 ? (double)k / (double)(n_layers - 1) : 0.5);
-				g->nodes[i].y = top + row * ((double)n + (k % 2 ? 0.5 : 0));
-				n++;
-			}
-		deepest = n > deepest ? n : deepest;
-	}
-	return deepest;
+	return style->line * (0.6 + 4 * fabs(part));
 }
 
-static void draw_arrow(struct pb_drawing *d, const struct node *from, const struct node *to,
-		       double size, double width, uint32_t colour, const char *title)
+static uint32_t colour_of(double part)
 {
-	const double length = hypot(to->x - from->x, to->y - from->y);
-	const double ux = (to->x - from->x) / length, uy = (to->y - from->y) / length;
-	const double x = to->x - ux * size * 1.5, y = to->y - uy * size * 0.9;
-	const double tip = size * 0.6 + width, back_x = x - ux * tip, back_y = y - uy * tip;
-	const double head[6] = {x,
-				y,
-				back_x - uy * tip * 0.5,
-				back_y + ux * tip * 0.5,
-				back_x + uy * tip * 0.5,
-				back_y - ux * tip * 0.5};
+	return pb_diverging(part > 0 ? 0.55 + 0.25 * part : -0.55 + 0.25 * part);
+}
+
+static double head_length(const struct pb_style *style, double part)
+{
+	return style->size * 0.6 + line_width(style, part);
+}
+
+static void draw_arrow(struct pb_drawing *d, const struct pb_graph_path *p,
+		       const struct pb_style *style, double part, const char *title)
+{
+	const double length = head_length(style, part), back = p->tip_y + p->points_up * length;
+	const double head[6] = {
+	    p->tip_x, p->tip_y, p->tip_x - length / 2, back, p->tip_x + length / 2, back};
 	struct pb_mark *mark;
 
 	/* No run has a path from a head to itself; a file may say so. */
-	if (!(length > 0))
+	if (p->n_points == 0)
 		return;
-	mark = pb_draw_line(d, from->x, from->y, x - ux * tip * 0.8, y - uy * tip * 0.8, width);
-	mark->stroke = colour;
+	mark = pb_draw_path(d, p->points, p->n_points, line_width(style, part));
+	mark->stroke = colour_of(part);
 	pb_mark_title(d, mark, "%s", title);
 	mark = pb_draw_path(d, head, 3, 0);
 	mark->closed = true;
-	mark->fill = colour;
+	mark->fill = colour_of(part);
 }
 
-static void draw_node(struct pb_drawing *d, const struct node *node, double size)
+static void draw_node(struct pb_drawing *d, const struct pb_graph_node *node,
+		      const struct pb_graph_sizes *sizes)
 {
-	const double w = pb_text_points(node->name, size) + size * 0.5;
-	struct pb_mark *box =
-	    pb_draw_rect(d, node->x - w / 2, node->y - size * 0.75, w, size * 1.5, 0xffffff);
+	struct pb_mark *box = pb_draw_rect(d, node->x - node->w / 2, node->y - sizes->box_h / 2,
+					   node->w, sizes->box_h, 0xffffff);
 
 	box->stroke = 0x404040;
 	box->line_width = 0.5;
-	pb_draw_text(d, node->x, node->y + size * 0.36, size, PB_MIDDLE, node->name)->fill =
-	    0x000000;
+	pb_draw_text(d, node->x, node->y + sizes->letters * 0.36, sizes->letters, PB_MIDDLE,
+		     node->name)
+	    ->fill = 0x000000;
 }
 
-static void draw_graph(struct pb_drawing *d, const struct graph *g, const struct pb_shown_sweep *w,
-		       const struct pb_style *style)
+static void draw_graph(struct pb_drawing *d, struct pb_graph *g, const struct pb_graph_sizes *sizes,
+		       const struct pb_shown_sweep *w, const struct pb_style *style)
 {
 	const double *effect = w->columns[0][PB_SHOWN_EFFECT];
 	const double most = fabs(effect[g->paths[0].cell]);
+	double heads[PB_GRAPH_PATHS];
 	char label[96], title[160];
 	size_t i;
 
+	for (i = 0; i < g->n_paths; i++)
+		heads[i] = 0.8 * head_length(style, effect[g->paths[i].cell] / most);
+	pb_graph_route(g, sizes, heads);
 	for (i = g->n_paths; i-- > 0;) {
 		const size_t cell = g->paths[i].cell;
-		const double part = effect[cell] / most;
 
 		pb_file_grid_label(&w->grid, cell, label, sizeof label);
 		(void)snprintf(title, sizeof title, "%s: effect %.4g", label, effect[cell]);
-		draw_arrow(d, &g->nodes[g->paths[i].from], &g->nodes[g->paths[i].to], style->size,
-			   style->line * (0.6 + 4 * fabs(part)),
-			   pb_diverging(part > 0 ? 0.55 + 0.25 * part : -0.55 + 0.25 * part),
-			   title);
+		draw_arrow(d, &g->paths[i], style, effect[cell] / most, title);
 	}
 	for (i = 0; i < g->n_nodes; i++)
-		draw_node(d, &g->nodes[i], style->size * 0.9);
+		draw_node(d, &g->nodes[i], sizes);
+}
+
+/* A line as an arrow of this part of the strongest effect, and a text behind it: where that ends.
+ */
+static double draw_sample(struct pb_drawing *d, const struct pb_style *style, double x, double y,
+			  double part, const char *text)
+{
+	const double size = style->size * 0.85, w = style->size * 2;
+
+	pb_draw_line(d, x, y, x + w, y, line_width(style, part))->stroke = colour_of(part);
+	pb_draw_text(d, x + w + size * 0.4, y + size * 0.36, size, PB_START, text);
+	return x + w + size * 1.6 + pb_text_points(text, size);
+}
+
+/* What widths and colours mean. */
+static void draw_legend(struct pb_drawing *d, const struct pb_style *style, double y, double most)
+{
+	static const double parts[] = {1, 0.25};
+	const double size = style->size * 0.85;
+	double x = style->size * 0.5;
+	char text[32];
+	size_t i;
+
+	pb_draw_text(d, x, y + size * 0.36, size, PB_START, "|mean effect|, logits:");
+	x += pb_text_points("|mean effect|, logits:", size) + size * 0.8;
+	for (i = 0; i < 2; i++) {
+		(void)snprintf(text, sizeof text, "%.3g", most * parts[i]);
+		x = draw_sample(d, style, x, y, parts[i], text);
+	}
+	y += style->size * 1.6;
+	x = draw_sample(d, style, style->size * 0.5, y, 0.5, "raises");
+	(void)draw_sample(d, style, x, y, -0.5, "lowers the logit difference");
+}
+
+static char *caption_of(const struct pb_graph *g, const struct pb_shown_sweep *w,
+			struct pb_arena *arena)
+{
+	const char *to = w->grid.sweep.receiver == PB_RECEIVER_SET ? "" : "the ";
+	char strongest[48] = "the strongest path";
+
+	if (g->n_paths > 1)
+		(void)snprintf(strongest, sizeof strongest, "the %zu strongest paths", g->n_paths);
+	return pb_format("%s: %s, to %s%s. Red arrows raise the logit difference, blue ones lower "
+			 "it; their width is |mean effect|, %.3g logits at most.",
+			 pb_sweep_title(arena, w), strongest, to, pb_receiver_title(w),
+			 fabs(w->columns[0][PB_SHOWN_EFFECT][g->paths[0].cell]));
 }
 
 enum pb_status pb_figure_path_graph(struct pb_figure_list *list, struct pb_subject *s,
@@ -218,30 +229,40 @@ enum pb_status pb_figure_path_graph(struct pb_figure_list *list, struct pb_subje
 {
 	enum pb_status status;
 	const struct pb_shown_sweep *w = &s->sweeps[sweep];
-	const double size = list->style->size, row = size * 2.6;
+	const double size = list->style->size;
+	const struct pb_graph_sizes sizes = {.left = size * 0.5,
+					     .right = list->style->width - size * 0.5,
+					     .top = size * 0.5,
+					     .letters = size * 0.9,
+					     .box_h = size * 1.4,
+					     .row_h = size * 4.4};
 	struct pb_arena arena = {0};
 	struct pb_figure *figure;
-	struct graph graph = {0};
+	struct pb_graph *graph = NULL;
 	char *caption = NULL;
-	size_t deepest;
+	double bottom;
+	size_t i;
 
-	PB_TRY(make_graph(&graph, s, w, err));
-	if (graph.n_paths == 0)
+	PB_TRY(pb_alloc((void **)&graph, 1, sizeof *graph, "a graph", err));
+	*graph = (struct pb_graph){0};
+	PB_TRY(make_graph(graph, s, w, err));
+	if (graph->n_paths == 0)
 		goto cleanup;
-	deepest = place_nodes(&graph, size * 3, list->style->width - size * 6, size * 1.6, row);
-	caption = pb_format(
-	    "%s: the %zu strongest path%s, to the %s. Red arrows raise the logit difference, "
-	    "blue ones lower it; their width is |mean effect|, %.3g logits at most.",
-	    pb_sweep_title(&arena, w), graph.n_paths, graph.n_paths == 1 ? "" : "s",
-	    pb_receiver_title(w), fabs(w->columns[0][PB_SHOWN_EFFECT][graph.paths[0].cell]));
-	PB_TRY(pb_figure_add(list, &figure, size * 2.4 + row * ((double)deepest + 0.2),
-			     caption != NULL ? caption : "", err, "%zu-%s-graph", number,
-			     w->info->name));
+	for (i = 0; i < graph->n_nodes; i++)
+		graph->nodes[i].w =
+		    pb_text_points(graph->nodes[i].name, sizes.letters) + size * 0.5;
+	bottom = sizes.top + pb_graph_place(graph, &sizes) + size * 2.4;
+	caption = caption_of(graph, w, &arena);
+	PB_TRY(pb_figure_add(list, &figure, bottom + size * 2.6, caption != NULL ? caption : "",
+			     err, "%zu-%s-graph", number, w->info->name));
 	figure->subject = number;
 	figure->sweep = sweep;
-	draw_graph(&figure->drawing, &graph, w, list->style);
+	draw_graph(&figure->drawing, graph, &sizes, w, list->style);
+	draw_legend(&figure->drawing, list->style, bottom,
+		    fabs(w->columns[0][PB_SHOWN_EFFECT][graph->paths[0].cell]));
 	status = pb_drawing_status(&figure->drawing, err);
 cleanup:
+	free(graph);
 	free(caption);
 	pb_arena_free(&arena);
 	return status;

@@ -7,10 +7,13 @@
 /* "q of a head", "logits": what paths of a sweep end at. */
 const char *pb_receiver_title(const struct pb_shown_sweep *w);
 
-/* Of a sweep without positions, by layer alone or of one head: curves over the layers, one for each
- * alpha, or a curve over the alphas (figure_charts.c). */
+/* Of a sweep without positions, by layer alone, of one head or of the embedding: curves over the
+ * layers, one for each alpha, or a curve over the alphas (figure_charts.c). */
 enum pb_status pb_figure_curves(struct pb_figure_list *list, struct pb_subject *s, size_t number,
 				size_t sweep, struct pb_error *err);
+/* The strongest neurons (figure_charts.c). */
+enum pb_status pb_figure_neurons(struct pb_figure_list *list, struct pb_subject *s, size_t number,
+				 size_t sweep, struct pb_error *err);
 /* Sets beside the random ones of their size (figure_sets.c). */
 enum pb_status pb_figure_sets(struct pb_figure_list *list, struct pb_subject *s, size_t number,
 			      size_t sweep, struct pb_error *err);

@@ -25,8 +25,8 @@ static enum pb_status path_matrix(struct pb_sweep_map *m,
 	p.row_of = row_of;
 	p.column_of = column_of;
 	PB_TRY(pb_place_cells(&p, &m->arena, &cells, err));
-	PB_TRY(pb_place_labels(senders, row_of, p.n_rows, &m->arena, &rows, err));
-	PB_TRY(pb_place_labels(receivers, column_of, p.n_columns, &m->arena, &columns, err));
+	PB_TRY(pb_place_labels(senders, true, row_of, p.n_rows, &m->arena, &rows, err));
+	PB_TRY(pb_place_labels(receivers, true, column_of, p.n_columns, &m->arena, &columns, err));
 	if (senders[0] == NULL && senders[1] == NULL)
 		rows[0] = "embed";
 	panel = pb_map_panel(m, &p, cells);

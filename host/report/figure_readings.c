@@ -5,6 +5,7 @@
 
 #include "report/head_readings.h"
 #include "report/palette.h"
+#include "report/place.h"
 #include "report/plot.h"
 
 #define BARS_MOST 16
@@ -181,6 +182,8 @@ static enum pb_status lens(struct context *c, struct pb_error *err)
 	p.x_low = 0;
 	p.x_high = (double)(n - 1);
 	pb_range_finish(&p.x_low, &p.x_high);
+	PB_TRY(pb_figure_share_range(c->list, figure->file, "logit difference", &p.y_low, &p.y_high,
+				     err));
 	pb_range_finish(&p.y_low, &p.y_high);
 	pb_plot_frame(&p, "layer", "logit difference", true);
 	for (i = 0; i < n; i++)
@@ -296,7 +299,8 @@ size_t pb_strongest_heads(const struct pb_subject *s, size_t most, size_t *heads
 }
 
 static enum pb_status pattern_panel(struct context *c, struct pb_panel *panel, size_t head,
-				    const char **labels, size_t n, struct pb_error *err)
+				    const char **labels, const uint8_t *bold, size_t n,
+				    struct pb_error *err)
 {
 	enum pb_status status;
 	const size_t n_heads = c->s->r.n_heads;
@@ -313,6 +317,8 @@ static enum pb_status pattern_panel(struct context *c, struct pb_panel *panel, s
 				   .values = kept,
 				   .row_labels = labels,
 				   .column_labels = labels,
+				   .row_bold = bold,
+				   .column_bold = bold,
 				   .row_title = "query",
 				   .column_title = "key"};
 	if (kept == NULL || panel->title == NULL)
@@ -331,30 +337,36 @@ static enum pb_status patterns(struct context *c, struct pb_error *err)
 	struct pb_figure *figure;
 	size_t heads[PATTERNS_MOST], n_heads, n = (size_t)c->s->length[0], i;
 	const char **labels = pb_arena_alloc(&c->arena, n, sizeof *labels);
+	uint8_t *bold = pb_arena_alloc(&c->arena, n, 1);
+	char caption[224];
 
 	if (!pb_h5_exists(c->s->r.file, "activations/clean/pattern") || n > PATTERN_LENGTH)
 		return PB_OK;
 	n_heads = pb_strongest_heads(c->s, PATTERNS_MOST, heads);
-	for (i = 0; labels != NULL && i < n; i++)
+	for (i = 0; labels != NULL && bold != NULL && i < n; i++) {
 		labels[i] = pb_subject_token_label(c->s, &c->arena, c->s->tokens[0][i]);
+		bold[i] = c->s->tokens[0][i] != c->s->tokens[1][i];
+	}
 	for (i = 0; i < n; i++)
-		if (labels == NULL || labels[i] == NULL)
+		if (labels == NULL || bold == NULL || labels[i] == NULL)
 			return pb_fail(err, PB_ERR_MEMORY, "out of memory: a pattern");
 	for (i = 0; i < n_heads; i++)
-		PB_TRY(pattern_panel(c, &panels[i], heads[i], labels, n, err));
+		PB_TRY(pattern_panel(c, &panels[i], heads[i], labels, bold, n, err));
 	if (n_heads > 0) {
 		const struct pb_heat heat = {.quantity = "attention",
 					     .sequential = true,
+					     .square = true,
 					     .vmax = 1,
 					     .n_panels = n_heads,
 					     .n_columns = n_heads > 1 ? 2 : 1,
 					     .panels = panels};
 
-		PB_TRY(pb_heat_draw(
-		    c->list, &heat,
-		    "Attention of the strongest heads on the clean prompt of the first "
-		    "pair; hatched where a key comes after its query.",
-		    &figure, err, file_name(c, "patterns")));
+		(void)snprintf(caption, sizeof caption,
+			       "Attention of the strongest heads on the clean prompt of the first "
+			       "pair; hatched where a key comes after its query%s.",
+			       pb_bold_words(c->s, bold));
+		PB_TRY(
+		    pb_heat_draw(c->list, &heat, caption, &figure, err, file_name(c, "patterns")));
 		figure->subject = c->number;
 	}
 cleanup:

@@ -119,7 +119,6 @@ static void take_range(const struct chart *c, struct pb_plot *p)
 		for (k = 0; k < c->rows[i].n; k++)
 			pb_range_add(&p->x_low, &p->x_high, c->rows[i].sample[k]);
 	}
-	pb_range_finish(&p->x_low, &p->x_high);
 }
 
 /* How many of the sample fall into each part of the axis: the largest number. */
@@ -212,6 +211,8 @@ static enum pb_status draw_chart(struct chart *c, struct pb_figure_list *list, c
 	p.x += size;
 	p.w = style->width - p.x - room;
 	take_range(c, &p);
+	PB_TRY(pb_figure_share_range(list, file, quantity, &p.x_low, &p.x_high, err));
+	pb_range_finish(&p.x_low, &p.x_high);
 	PB_TRY(pb_figure_add(list, figure, p.y + p.h + pb_plot_bottom(style), caption, err, "%s",
 			     file));
 	p.d = &(*figure)->drawing;

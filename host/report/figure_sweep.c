@@ -41,6 +41,7 @@ enum pb_status pb_map_draw(struct pb_sweep_map *m, const struct pb_panel *panels
 	enum pb_status status;
 	const struct pb_heat heat = {.quantity = m->quantity != NULL ? m->quantity
 								     : pb_sweep_quantity(m->w),
+				     .square = m->square,
 				     .vmax = m->list->vmax,
 				     .n_panels = n_panels,
 				     .n_columns = n_columns,
@@ -89,8 +90,8 @@ static enum pb_status head_panel(struct pb_sweep_map *m, size_t alpha, struct pb
 	char text[48];
 
 	PB_TRY(pb_place_cells(&p, &m->arena, &cells, err));
-	PB_TRY(pb_place_labels(p.rows, NULL, p.n_rows, &m->arena, &rows, err));
-	PB_TRY(pb_place_labels(p.columns, NULL, p.n_columns, &m->arena, &columns, err));
+	PB_TRY(pb_place_labels(p.rows, false, NULL, p.n_rows, &m->arena, &rows, err));
+	PB_TRY(pb_place_labels(p.columns, false, NULL, p.n_columns, &m->arena, &columns, err));
 	*out = pb_map_panel(m, &p, cells);
 	out->row_labels = rows;
 	out->column_labels = columns;
@@ -145,14 +146,11 @@ static enum pb_status draw_positions(struct pb_sweep_map *m, struct pb_panel *pa
 	char text[256];
 
 	put_positions(panel, labels);
-	(void)snprintf(text, sizeof text, "%s%s", caption,
-		       labels->bold == NULL ? ""
-		       : m->s->r.n_pairs == 1
-			   ? "; prompts differ where tokens are bold"
-			   : "; the first pair's prompts differ where tokens are bold");
+	(void)snprintf(text, sizeof text, "%s%s", caption, pb_bold_words(m->s, labels->bold));
 	return pb_map_draw(m, panel, 1, 1, what, text, err);
 }
 
+/* By layer and position; by position alone of what no layer has (embed). */
 static enum pb_status layer_position(struct pb_sweep_map *m,
 				     const struct pb_position_labels *labels, struct pb_error *err)
 {
@@ -160,22 +158,23 @@ static enum pb_status layer_position(struct pb_sweep_map *m,
 	const struct pb_placing p = {.sweep = m->w,
 				     .rows = {m->layer},
 				     .columns = {m->position},
-				     .n_rows = m->layer->n,
+				     .n_rows = m->layer != NULL ? m->layer->n : 1,
 				     .n_columns = m->position->n};
 	struct pb_panel panel;
 	const char **rows;
 	size_t *cells;
 
 	PB_TRY(pb_place_cells(&p, &m->arena, &cells, err));
-	PB_TRY(pb_place_labels(p.rows, NULL, p.n_rows, &m->arena, &rows, err));
+	PB_TRY(pb_place_labels(p.rows, false, NULL, p.n_rows, &m->arena, &rows, err));
 	panel = pb_map_panel(m, &p, cells);
 	panel.row_labels = rows;
-	panel.row_title = "layer";
-	status =
-	    draw_positions(m, &panel, labels, "layer-position",
-			   m->head != NULL ? "by layer and position, the head of the largest effect"
-					   : "by layer and position",
-			   err);
+	panel.row_title = m->layer != NULL ? "layer" : "";
+	status = draw_positions(m, &panel, labels, m->layer != NULL ? "layer-position" : "position",
+				m->layer == NULL ? "by position"
+				: m->head != NULL
+				    ? "by layer and position, the head of the largest effect"
+				    : "by layer and position",
+				err);
 cleanup:
 	return status;
 }
@@ -199,7 +198,7 @@ static enum pb_status head_position(struct pb_sweep_map *m, const struct pb_posi
 		return PB_OK;
 	p.row_of = row_of;
 	PB_TRY(pb_place_cells(&p, &m->arena, &cells, err));
-	PB_TRY(pb_place_labels(axes, row_of, p.n_rows, &m->arena, &rows, err));
+	PB_TRY(pb_place_labels(axes, false, row_of, p.n_rows, &m->arena, &rows, err));
 	panel = pb_map_panel(m, &p, cells);
 	panel.row_labels = rows;
 	panel.row_title = "head";
@@ -239,12 +238,13 @@ static enum pb_status entries(struct pb_sweep_map *m, const struct pb_shown_axis
 	struct pb_panel panels[PANELS_MOST];
 	size_t n = 0, k, *cells;
 	const char **names;
+	char caption[160];
 	int32_t *place;
 
 	PB_TRY(pb_position_labels_make(&queries, m->s, m->position, &m->arena, err));
 	PB_TRY(pb_position_labels_make(&keys, m->s, key, &m->arena, err));
 	PB_TRY(pb_place_strongest(&p, axes, PANELS_MOST, &m->arena, &place, &n, err));
-	PB_TRY(pb_place_labels(axes, place, n, &m->arena, &names, err));
+	PB_TRY(pb_place_labels(axes, false, place, n, &m->arena, &names, err));
 	p.only[0] = axes[0];
 	p.only[1] = axes[1];
 	for (k = 0, p.only_key = 0; k < n; k++, p.only_key++) {
@@ -255,13 +255,17 @@ static enum pb_status entries(struct pb_sweep_map *m, const struct pb_shown_axis
 		panels[k].title = names[k];
 		panels[k].row_labels = queries.labels;
 		panels[k].row_title = "query";
+		panels[k].row_bold = queries.bold;
 		put_positions(&panels[k], &keys);
 		panels[k].column_title = "key";
 	}
+	(void)snprintf(caption, sizeof caption,
+		       "entries of attention patterns, of the heads with the largest effect%s",
+		       pb_bold_words(m->s, keys.bold));
+	m->square = true;
 	if (n > 0)
-		status = pb_map_draw(
-		    m, panels, n, n > 1 ? 2 : 1, "pattern",
-		    "entries of attention patterns, of the heads with the largest effect", err);
+		status = pb_map_draw(m, panels, n, n > 1 ? 2 : 1, "pattern", caption, err);
+	m->square = false;
 cleanup:
 	return status;
 }
@@ -281,27 +285,39 @@ static void take_axes(struct pb_sweep_map *m)
 		m->position = pb_sweep_axis(m->w, PB_AXIS_QUERY_POSITION);
 }
 
-static enum pb_status of_sweep(struct pb_sweep_map *m, struct pb_error *err)
+static enum pb_status maps(struct pb_sweep_map *m, struct pb_error *err)
 {
 	const struct pb_shown_axis *key = pb_sweep_axis(m->w, PB_AXIS_KEY_POSITION);
 	enum pb_status status = PB_OK;
+	bool others;
 
-	take_axes(m);
-	if (m->w->grid.sweep.intervention == PB_PATH)
-		return pb_map_paths(m, err);
 	/* of one head a map by head is one place */
 	if (m->layer != NULL && m->head != NULL && m->layer->n * m->head->n > 1)
 		PB_TRY(pb_map_heads(m, err));
-	else if (m->layer != NULL && m->position == NULL)
+	else if (m->position == NULL)
 		PB_TRY(pb_figure_curves(m->list, m->s, m->number, m->sweep, err));
 	if (key != NULL && m->layer != NULL && m->position != NULL)
 		PB_TRY(entries(m, key, err));
-	else if (m->layer != NULL && m->position != NULL)
+	else if (m->position != NULL)
 		PB_TRY(positions(m, err));
-	if (pb_sweep_axis(m->w, PB_AXIS_SET) != NULL)
-		PB_TRY(pb_figure_sets(m->list, m->s, m->number, m->sweep, err));
-	if (m->w->grid.n_ends == 0)
-		status = pb_figure_pairs(m->list, m->s, m->number, m->sweep, err);
+	if (pb_sweep_axis(m->w, PB_AXIS_NEURON) != NULL)
+		PB_TRY(pb_figure_neurons(m->list, m->s, m->number, m->sweep, err));
+	if (pb_sweep_axis(m->w, PB_AXIS_SET) == NULL)
+		goto cleanup;
+	PB_TRY(pb_map_head_pairs(m, &others, err));
+	if (others)
+		status = pb_figure_sets(m->list, m->s, m->number, m->sweep, err);
+cleanup:
+	return status;
+}
+
+static enum pb_status of_sweep(struct pb_sweep_map *m, struct pb_error *err)
+{
+	enum pb_status status;
+
+	take_axes(m);
+	PB_TRY(m->w->grid.sweep.intervention == PB_PATH ? pb_map_paths(m, err) : maps(m, err));
+	status = pb_figure_pairs(m->list, m->s, m->number, m->sweep, err);
 cleanup:
 	return status;
 }

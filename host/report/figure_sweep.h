@@ -11,6 +11,7 @@ struct pb_sweep_map {
 	struct pb_shown_sweep *w;
 	size_t number, sweep;
 	const char *quantity; /* NULL: the sweep's */
+	bool square;          /* places of its maps are */
 	struct pb_arena arena;
 	const struct pb_shown_axis *layer, *head, *position, *alpha;
 };
@@ -24,6 +25,9 @@ enum pb_status pb_map_draw(struct pb_sweep_map *m, const struct pb_panel *panels
 			   struct pb_error *err);
 /* Layer x head, of m->layer and m->head. */
 enum pb_status pb_map_heads(struct pb_sweep_map *m, struct pb_error *err);
+/* Sets `pairs: all` by head and head; *others: some sets are neither of these nor random
+ * (figure_head_pairs.c). */
+enum pb_status pb_map_head_pairs(struct pb_sweep_map *m, bool *others, struct pb_error *err);
 /* Of a sweep of paths: senders alone, or a matrix, and the graph (figure_paths.c). */
 enum pb_status pb_map_paths(struct pb_sweep_map *m, struct pb_error *err);
 

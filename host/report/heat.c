@@ -160,16 +160,33 @@ static double within(double middle, const char *text, double size, double low, d
 	return fmax(fmin(middle, high - half), low + half);
 }
 
+/* Which places have a label, in the drawing's arena; NULL: the drawing has failed. */
+static const uint8_t *labelled(struct pb_drawing *d, size_t n, size_t step, size_t reach,
+			       const uint8_t *bold)
+{
+	uint8_t *stand = pb_arena_alloc(&d->arena, n, 1);
+
+	d->failed = d->failed || stand == NULL;
+	if (stand != NULL)
+		pb_heat_labels(n, step, reach, bold, stand);
+	return stand;
+}
+
 static void label_rows(struct pb_drawing *d, const struct pb_heat_layout *l,
 		       const struct pb_panel *p, double x0, double y0)
 {
-	const double end = x0 - 2;
+	const uint8_t *stand = labelled(d, p->n_rows, l->row_step, l->row_reach, p->row_bold);
 	struct pb_mark *mark;
 	size_t r;
 
-	for (r = 0; r < p->n_rows; r += l->row_step)
-		pb_draw_text(d, end, y0 + l->h * ((double)r + 0.5) + l->letters * 0.36, l->letters,
-			     PB_END, pb_text_fit(d, p->row_labels[r], l->letters, PB_HEAT_LABEL));
+	for (r = 0; stand != NULL && r < p->n_rows; r++) {
+		if (!stand[r])
+			continue;
+		mark = pb_draw_text(d, x0 - 2, y0 + l->h * ((double)r + 0.5) + l->letters * 0.36,
+				    l->letters, PB_END,
+				    pb_text_fit(d, p->row_labels[r], l->letters, PB_HEAT_LABEL));
+		mark->bold = p->row_bold != NULL && p->row_bold[r];
+	}
 	/* beside few rows it is longer than they are high */
 	mark = pb_draw_text(d, x0 - l->left + l->style->size,
 			    within(y0 + l->h * (double)p->n_rows / 2, p->row_title, l->style->size,
@@ -181,6 +198,8 @@ static void label_rows(struct pb_drawing *d, const struct pb_heat_layout *l,
 static void label_columns(struct pb_drawing *d, const struct pb_heat_layout *l,
 			  const struct pb_panel *p, double x0, double y)
 {
+	const uint8_t *stand =
+	    labelled(d, p->n_columns, l->column_step, l->column_reach, p->column_bold);
 	struct pb_mark *mark;
 	const char *text;
 	size_t c;
@@ -194,9 +213,11 @@ static void label_columns(struct pb_drawing *d, const struct pb_heat_layout *l,
 				    ->crisp = true;
 		y += l->style->size * 0.8;
 	}
-	for (c = 0; c < p->n_columns; c += l->column_step) {
+	for (c = 0; stand != NULL && c < p->n_columns; c++) {
 		const double x = x0 + l->w * ((double)c + 0.5);
 
+		if (!stand[c])
+			continue;
 		text = pb_text_fit(d, p->column_labels[c], l->letters, PB_HEAT_LABEL);
 		if (l->turned) {
 			mark =
@@ -300,11 +321,30 @@ static void draw_legend(struct pb_drawing *d, const struct pb_heat *heat,
 	}
 }
 
-enum pb_status pb_heat_draw(struct pb_figure_list *list, const struct pb_heat *heat,
+/* Where the scale of a map that has none ends, of several files in all of them. */
+static enum pb_status choose_vmax(struct pb_figure_list *list, struct pb_heat *heat,
+				  const char *file, struct pb_error *err)
+{
+	enum pb_status status;
+	double low = 0;
+
+	if (heat->vmax > 0)
+		return PB_OK;
+	heat->vmax = pb_heat_largest(heat);
+	PB_TRY(pb_figure_share_range(list, file, heat->quantity, &low, &heat->vmax, err));
+	if (!(heat->vmax > 0))
+		heat->vmax = 1;
+cleanup:
+	return status;
+}
+
+enum pb_status pb_heat_draw(struct pb_figure_list *list, const struct pb_heat *given,
 			    const char *caption, struct pb_figure **out, struct pb_error *err,
 			    const char *file)
 {
 	enum pb_status status;
+	struct pb_heat scaled = *given;
+	const struct pb_heat *heat = &scaled;
 	struct pb_figure *figure;
 	struct pb_heat_layout l;
 	size_t places = 0, k;
@@ -318,6 +358,7 @@ enum pb_status pb_heat_draw(struct pb_figure_list *list, const struct pb_heat *h
 		    "a map of %zu places cannot be drawn: %s: sweep a part of the layers, "
 		    "heads or positions",
 		    places, file);
+	PB_TRY(choose_vmax(list, &scaled, file, err));
 	pb_heat_layout_make(&l, heat, list->style);
 	height = l.panel_h * (double)l.n_rows + l.bar_h +
 		 (heat->panels[0].column_roles != NULL ? l.letters * 1.6 : 0);

@@ -2,6 +2,7 @@
 #include "report/heat_layout.h"
 
 #include <math.h>
+#include <string.h>
 
 #define VALUES_LEAST 3.8 /* points of a letter */
 
@@ -27,7 +28,7 @@ static double widest(const char *const *labels, size_t n, size_t step, double si
 	return width;
 }
 
-static double largest(const struct pb_heat *heat)
+double pb_heat_largest(const struct pb_heat *heat)
 {
 	double most = 0;
 	size_t k, i;
@@ -39,18 +40,45 @@ static double largest(const struct pb_heat *heat)
 			if (fabs(pb_heat_value(p, i)) > most && isfinite(pb_heat_value(p, i)))
 				most = fabs(pb_heat_value(p, i));
 	}
-	return most > 0 ? most : 1;
+	return most;
 }
 
-/* Labels of at least 1.15 letters' height apart. */
+#define APART 1.15 /* letters' height from one label to the next */
+
+/* Every how many places a label, at round numbers. */
 static size_t step_for(size_t n, double place, double size)
 {
 	static const size_t steps[] = {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000};
 	size_t i = 0;
 
-	while (i < 9 && (double)steps[i] * place < 1.15 * size && steps[i] < n)
+	while (i < 9 && (double)steps[i] * place < APART * size && steps[i] < n)
 		i++;
 	return steps[i];
+}
+
+static size_t reach_for(double place, double size)
+{
+	return (size_t)ceil(APART * size / place);
+}
+
+void pb_heat_labels(size_t n, size_t step, size_t reach, const uint8_t *bold, uint8_t *stand)
+{
+	size_t i, k;
+
+	memset(stand, 0, n);
+	for (i = 0, k = n; bold != NULL && i < n; i++)
+		if (bold[i] && (k == n || i - k >= reach)) {
+			stand[i] = 1;
+			k = i;
+		}
+	for (i = 0; i < n; i += step) {
+		const size_t first = i > reach - 1 ? i - (reach - 1) : 0;
+
+		for (k = first; k < n && k < i + reach && !(stand[k] && bold != NULL && bold[k]);)
+			k++;
+		if (k == n || k == i + reach)
+			stand[i] = 1;
+	}
 }
 
 /* All usual values fit, or none is written; the same of the intervals below them. */
@@ -77,10 +105,10 @@ void pb_heat_layout_make(struct pb_heat_layout *l, const struct pb_heat *heat,
 			 const struct pb_style *style)
 {
 	const struct pb_panel *first = &heat->panels[0];
-	double available, rows, label;
+	double available, rows, label, height;
 
 	*l = (struct pb_heat_layout){.style = style, .letters = style->size * 0.85};
-	l->vmax = heat->vmax > 0 ? heat->vmax : largest(heat);
+	l->vmax = heat->vmax;
 	l->n_columns = heat->n_columns;
 	l->n_rows = (heat->n_panels + l->n_columns - 1) / l->n_columns;
 	label = widest(first->row_labels, first->n_rows, 1, l->letters);
@@ -93,13 +121,15 @@ void pb_heat_layout_make(struct pb_heat_layout *l, const struct pb_heat *heat,
 		rows = fmax(rows, l->letters * (heat->percent ? 2.4 : 1.2));
 	if (first->n_rows > 40)
 		rows = fmin(rows, fmax(style->width * 0.9 / (double)first->n_rows, 2.5));
-	l->h = rows;
+	l->h = heat->square ? l->w : rows;
 	fit_values(l, heat);
 	l->row_step = step_for(first->n_rows, l->h, l->letters);
+	l->row_reach = reach_for(l->h, l->letters);
 	label = widest(first->column_labels, first->n_columns, 1, l->letters);
 	l->turned = label > 0.9 * l->w && label > style->size * 1.6;
-	l->column_step = l->turned ? step_for(first->n_columns, l->w, l->letters)
-				   : step_for(first->n_columns, l->w, label / 1.15 + 1.5);
+	height = l->turned ? l->letters : label / APART + 1.5;
+	l->column_step = step_for(first->n_columns, l->w, height);
+	l->column_reach = reach_for(l->w, height);
 	l->top = first->title != NULL ? style->size * 1.7 : style->size * 0.6;
 	l->bottom = (l->turned ? fmin(label, PB_HEAT_LABEL) + 2 : style->size) + style->size * 1.7 +
 		    (first->column_roles != NULL ? style->size * 0.8 : 0);

@@ -185,19 +185,33 @@ static void put_figure(const struct pb_report_content *c, const struct pb_figure
 	fputs("</figcaption>\n</figure>\n", out);
 }
 
-/* Maps of many places are left to the files, and to what the page draws itself. */
+/* Figures of many places have what room the page's data leaves, and are left to the files where
+ * that is not enough. */
 #define MARKS_MOST 6000
-#define MARKS_OF_ALL 9000 /* some 170 bytes each */
+#define MARKS_OF_ALL 9000               /* some 170 bytes each */
+#define MARK_LEAST 40                   /* bytes */
+#define PAGE_MOST ((size_t)4600 * 1000) /* figures, data and code: the rest are texts */
 
-static void put_figures(const struct pb_report_content *c, FILE *out)
+static void choose_small(const struct pb_report_content *c, bool *stands)
 {
 	size_t room = MARKS_OF_ALL, i;
 
 	for (i = 0; i < c->figures.n; i++) {
+		const size_t n = c->figures.items[i].drawing.n;
+
+		stands[i] = n <= MARKS_MOST && n <= room;
+		room -= stands[i] ? n : 0;
+	}
+}
+
+static void put_figures(const struct pb_report_content *c, const bool *stands, FILE *out)
+{
+	size_t i;
+
+	for (i = 0; i < c->figures.n; i++) {
 		const struct pb_figure *f = &c->figures.items[i];
 
-		if (f->drawing.n <= MARKS_MOST && f->drawing.n <= room) {
-			room -= f->drawing.n;
+		if (stands[i]) {
 			put_figure(c, f, out);
 			continue;
 		}
@@ -244,19 +258,65 @@ static void put_citation(struct pb_report_content *c, FILE *out)
 struct made {
 	char *figures, *data;
 	size_t figures_size;
+	bool *stands; /* [figures] */
 };
 
-static enum pb_status make_figures(struct pb_report_content *c, struct made *made,
+static enum pb_status make_figures(const struct pb_report_content *c, struct made *made,
 				   struct pb_error *err)
 {
-	FILE *out = open_memstream(&made->figures, &made->figures_size);
+	FILE *out;
 
+	free(made->figures);
+	made->figures = NULL;
+	out = open_memstream(&made->figures, &made->figures_size);
 	if (out == NULL)
 		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the page's figures");
-	put_figures(c, out);
+	put_figures(c, made->stands, out);
 	if (fclose(out) != 0)
 		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the page's figures");
 	return PB_OK;
+}
+
+static enum pb_status size_of_figure(const struct pb_report_content *c, const struct pb_figure *f,
+				     size_t *size, struct pb_error *err)
+{
+	char *text = NULL;
+	FILE *out = open_memstream(&text, size);
+	bool good = out != NULL;
+
+	if (good) {
+		put_figure(c, f, out);
+		good = fclose(out) == 0;
+	}
+	free(text);
+	return good ? PB_OK : pb_fail(err, PB_ERR_MEMORY, "out of memory: the page's figures");
+}
+
+/* Large figures as well, as far as there is room beside the data. */
+static enum pb_status make_large(const struct pb_report_content *c, struct made *made,
+				 struct pb_error *err)
+{
+	enum pb_status status = PB_OK;
+	const size_t taken =
+	    made->figures_size + strlen(made->data) + pb_page_css_size + pb_page_js_size;
+	size_t room = taken < PAGE_MOST ? PAGE_MOST - taken : 0, size, i;
+	bool more = false;
+
+	for (i = 0; i < c->figures.n; i++) {
+		const struct pb_figure *f = &c->figures.items[i];
+
+		if (made->stands[i] || f->drawing.n > room / MARK_LEAST)
+			continue;
+		PB_TRY(size_of_figure(c, f, &size, err));
+		if (size > room)
+			continue;
+		made->stands[i] = more = true;
+		room -= size;
+	}
+	if (more)
+		status = make_figures(c, made, err);
+cleanup:
+	return status;
 }
 
 /* What stands for {{name}} in page.html. */
@@ -304,8 +364,11 @@ enum pb_status pb_report_write_page(struct pb_report_content *c, struct pb_error
 	struct made made = {0};
 	FILE *out = NULL;
 
+	PB_TRY(pb_alloc((void **)&made.stands, c->figures.n, sizeof *made.stands, "the page", err));
+	choose_small(c, made.stands);
 	PB_TRY(make_figures(c, &made, err));
 	PB_TRY(pb_report_data(c, made.figures_size, &made.data, err));
+	PB_TRY(make_large(c, &made, err));
 	PB_TRY(pb_folder_open(c->temp, &out, err, "index.html"));
 	fputs(PB_PAGE_MARK, out);
 	while ((open = strstr(at, "{{")) != NULL && (close = strstr(open, "}}")) != NULL) {
@@ -319,6 +382,7 @@ cleanup:
 	if (out != NULL)
 		(void)fclose(out);
 	free(made.figures);
+	free(made.stands);
 	free(made.data);
 	return status;
 }

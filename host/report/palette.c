@@ -40,10 +40,20 @@ uint32_t pb_category(size_t index)
 	return colours[index % 8];
 }
 
+static double linear(uint32_t colour, int shift)
+{
+	const double x = (colour >> shift & 255) / 255.0;
+
+	return x <= 0.04045 ? x / 12.92 : pow((x + 0.055) / 1.055, 2.4);
+}
+
+/* The relative luminance of WCAG 2, at which black and white have the same contrast. */
+#define AS_FAR 0.179
+
 uint32_t pb_ink_on(uint32_t background)
 {
-	const double light = 0.299 * (background >> 16 & 255) + 0.587 * (background >> 8 & 255) +
-			     0.114 * (background & 255);
+	const double light = 0.2126 * linear(background, 16) + 0.7152 * linear(background, 8) +
+			     0.0722 * linear(background, 0);
 
-	return light > 140 ? 0x000000 : 0xffffff;
+	return light > AS_FAR ? 0x000000 : 0xffffff;
 }

@@ -101,18 +101,14 @@ cleanup:
 
 /* ---- labels -------------------------------------------------------------------------------- */
 
-/* Of a path's end: without heads it is an MLP. */
-static bool is_end_layer(const struct pb_shown_axis *axis)
-{
-	return axis->kind == PB_AXIS_SENDER_LAYER || axis->kind == PB_AXIS_RECEIVER_LAYER;
-}
-
 static bool is_layer(const struct pb_shown_axis *axis)
 {
-	return axis->kind == PB_AXIS_LAYER || is_end_layer(axis);
+	return axis->kind == PB_AXIS_LAYER || axis->kind == PB_AXIS_SENDER_LAYER ||
+	       axis->kind == PB_AXIS_RECEIVER_LAYER;
 }
 
-static void key_text(const struct pb_shown_axis *const axes[2], size_t key, char *text, size_t size)
+static void key_text(const struct pb_shown_axis *const axes[2], bool mlps, size_t key, char *text,
+		     size_t size)
 {
 	const size_t first = axes[1] != NULL ? key / axes[1]->n : key;
 
@@ -121,8 +117,7 @@ static void key_text(const struct pb_shown_axis *const axes[2], size_t key, char
 	else if (axes[0] == NULL)
 		(void)snprintf(text, size, "%g", axes[1]->values[key]);
 	else if (axes[1] == NULL)
-		(void)snprintf(text, size, is_end_layer(axes[0]) ? "M%g" : "%g",
-			       axes[0]->values[first]);
+		(void)snprintf(text, size, mlps ? "M%g" : "%g", axes[0]->values[first]);
 	else if (is_layer(axes[0]))
 		(void)snprintf(text, size, "L%gH%g", axes[0]->values[first],
 			       axes[1]->values[key % axes[1]->n]);
@@ -131,9 +126,9 @@ static void key_text(const struct pb_shown_axis *const axes[2], size_t key, char
 			       axes[1]->values[key % axes[1]->n]);
 }
 
-enum pb_status pb_place_labels(const struct pb_shown_axis *const axes[2], const int32_t *places,
-			       size_t n, struct pb_arena *arena, const char ***labels,
-			       struct pb_error *err)
+enum pb_status pb_place_labels(const struct pb_shown_axis *const axes[2], bool mlps,
+			       const int32_t *places, size_t n, struct pb_arena *arena,
+			       const char ***labels, struct pb_error *err)
 {
 	const size_t n_keys = pb_axis_keys(axes);
 	const char **out = pb_arena_alloc(arena, n, sizeof *out);
@@ -145,7 +140,7 @@ enum pb_status pb_place_labels(const struct pb_shown_axis *const axes[2], const 
 
 		if (place < 0)
 			continue;
-		key_text(axes, k, text, sizeof text);
+		key_text(axes, mlps, k, text, sizeof text);
 		out[place] = pb_arena_strdup(arena, text);
 		if (out[place] == NULL)
 			out = NULL;
@@ -183,6 +178,13 @@ static int32_t common_role(const struct pb_subject *s, const struct pb_shown_axi
 		role = here;
 	}
 	return role;
+}
+
+const char *pb_bold_words(const struct pb_subject *s, const uint8_t *bold)
+{
+	return bold == NULL        ? ""
+	       : s->r.n_pairs == 1 ? "; prompts differ where tokens are bold"
+				   : "; the first pair's prompts differ where tokens are bold";
 }
 
 enum pb_status pb_position_labels_make(struct pb_position_labels *out, struct pb_subject *s,

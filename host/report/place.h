@@ -31,10 +31,11 @@ enum pb_status pb_place_strongest(const struct pb_placing *p,
 				  struct pb_arena *arena, int32_t **out_places, size_t *n,
 				  struct pb_error *err);
 
-/* Labels of the keys that have a place, [n]: "L3H5" of a layer and a head, "3" of one axis. */
-enum pb_status pb_place_labels(const struct pb_shown_axis *const axes[2], const int32_t *places,
-			       size_t n, struct pb_arena *arena, const char ***labels,
-			       struct pb_error *err);
+/* Labels of the keys that have a place, [n]: "L3H5" of a layer and a head, "3" of one axis; where
+ * layers alone are `mlps` (of a path's end without heads), "M3". */
+enum pb_status pb_place_labels(const struct pb_shown_axis *const axes[2], bool mlps,
+			       const int32_t *places, size_t n, struct pb_arena *arena,
+			       const char ***labels, struct pb_error *err);
 
 /* Labels of positions: the tokens of the first pair, where all pairs have one length. */
 struct pb_position_labels {
@@ -43,6 +44,8 @@ struct pb_position_labels {
 	int32_t *roles; /* [axis->n] the role that all pairs have there, -1: none; NULL: no roles */
 	uint8_t *bold;  /* [axis->n] where the first pair's prompts differ; NULL: not known */
 };
+/* "; the first pair's prompts differ where tokens are bold", "" where it is not known. */
+const char *pb_bold_words(const struct pb_subject *s, const uint8_t *bold);
 enum pb_status pb_position_labels_make(struct pb_position_labels *out, struct pb_subject *s,
 				       const struct pb_shown_axis *axis, struct pb_arena *arena,
 				       struct pb_error *err);

@@ -309,7 +309,6 @@ static void bar_range(const struct pb_bar *bars, size_t n, double *low, double *
 		pb_range_add(low, high, bars[i].low);
 		pb_range_add(low, high, bars[i].high);
 	}
-	pb_range_finish(low, high);
 }
 
 static void draw_bar(const struct pb_plot *p, const struct pb_bar *bar, double y, double h)
@@ -352,6 +351,8 @@ enum pb_status pb_bars_draw(struct pb_figure_list *list, const struct pb_bar *ba
 	p.w = list->style->width - p.x - size;
 	p.h = row * (double)n;
 	bar_range(bars, n, &p.x_low, &p.x_high);
+	PB_TRY(pb_figure_share_range(list, file, quantity, &p.x_low, &p.x_high, err));
+	pb_range_finish(&p.x_low, &p.x_high);
 	PB_TRY(pb_figure_add(list, &figure, p.y + p.h + pb_plot_bottom(list->style), caption, err,
 			     "%s", file));
 	p.d = &figure->drawing;

@@ -96,6 +96,21 @@ cleanup:
 	return status;
 }
 
+/* Of several files the same figure has one scale, which is known when all were made. */
+static enum pb_status make_figures_of_all(struct pb_report_content *c, struct pb_error *err)
+{
+	enum pb_status status;
+
+	c->figures.several = c->figures.measuring = c->n_subjects > 1;
+	PB_TRY(make_figures(c, err));
+	if (!c->figures.measuring)
+		return PB_OK;
+	pb_figure_list_measured(&c->figures);
+	status = make_figures(c, err);
+cleanup:
+	return status;
+}
+
 static enum pb_status make_report(void *context, FILE *out, struct pb_error *err)
 {
 	enum pb_status status;
@@ -104,7 +119,7 @@ static enum pb_status make_report(void *context, FILE *out, struct pb_error *err
 
 	(void)out;
 	PB_TRY(read_subjects(c, err));
-	PB_TRY(make_figures(c, err));
+	PB_TRY(make_figures_of_all(c, err));
 	PB_TRY(pb_report_write_figures(c, err));
 	PB_TRY(pb_report_write_tables(c, err));
 	PB_TRY(pb_report_write_summary(c, err));

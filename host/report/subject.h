@@ -135,11 +135,17 @@ const char *pb_sweep_quantity(const struct pb_shown_sweep *w);
  * arena. */
 const char *pb_sweep_title(struct pb_arena *arena, const struct pb_shown_sweep *w);
 
+/* What the files of a comparison are called, [n] in the subject's arena: "gpt2-xl", "pythia-70m
+ * step3000"; of two that are called so, with the name of the file. */
+enum pb_status pb_compared_names(struct pb_subject *s, const char ***names, size_t *n,
+				 struct pb_error *err);
+
 /* A dataset of numbers as float64, a fresh array; *values stays NULL where there is none. `rank`
  * and `dims` are what belongs (PB_ERR_CHECK otherwise). */
 enum pb_status pb_subject_numbers(const struct pb_subject *s, const char *path, int rank,
 				  const size_t *dims, double **values, struct pb_error *err);
-/* Per-pair logit differences of a cell, [n_pairs] into `values`. */
+/* Per-pair logit differences of a cell, [n_pairs] into `values`; NaN of pairs that are too short to
+ * have its position from the end. */
 enum pb_status pb_sweep_cell_values(const struct pb_subject *s, size_t sweep, size_t cell,
 				    double *values, struct pb_error *err);
 

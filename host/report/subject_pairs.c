@@ -1,4 +1,5 @@
 /* The pairs of a file, and single datasets of it. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -180,15 +181,51 @@ cleanup:
 
 /* ---- cells --------------------------------------------------------------------------------- */
 
+/* Where a cell of the summary is in the raw values of a pair that is `missing` tokens shorter than
+ * the longest: these count positions from the start. SIZE_MAX where the pair has no such position.
+ */
+static size_t raw_cell(const struct pb_shown_sweep *w, size_t cell, size_t missing)
+{
+	size_t to = cell, a;
+
+	for (a = 0; a < w->n_axes; a++) {
+		const struct pb_shown_axis *axis = &w->axes[a];
+
+		if (!axis->from_end)
+			continue;
+		if (pb_axis_step(axis, cell) < missing)
+			return SIZE_MAX;
+		to -= missing * axis->stride;
+	}
+	return to;
+}
+
+/* A cell of the raw values of n pairs, from the first. */
+static enum pb_status read_cell(hid_t dataset, const char *path, const struct pb_h5_shape *shape,
+				size_t first, size_t n, size_t cell, double *values,
+				struct pb_error *err)
+{
+	size_t start[PB_H5_MAX_RANK] = {first}, count[PB_H5_MAX_RANK] = {n};
+	int d;
+
+	for (d = shape->rank - 1; d > 0; d--) {
+		start[d] = cell % shape->dims[d];
+		cell /= shape->dims[d];
+		count[d] = 1;
+	}
+	return pb_h5_read_box(dataset, path, H5T_NATIVE_DOUBLE, start, count, shape->rank, values,
+			      err);
+}
+
 enum pb_status pb_sweep_cell_values(const struct pb_subject *s, size_t sweep, size_t cell,
 				    double *values, struct pb_error *err)
 {
 	enum pb_status status;
-	size_t start[PB_H5_MAX_RANK], count[PB_H5_MAX_RANK];
+	const struct pb_shown_sweep *w = &s->sweeps[sweep];
 	struct pb_h5_shape shape;
 	hid_t dataset = -1;
-	char *path = pb_format("sweeps/%s/logit_diff", s->r.sweeps[sweep].name);
-	int d;
+	char *path = pb_format("sweeps/%s/logit_diff", w->info->name);
+	size_t i;
 
 	if (path == NULL)
 		return pb_fail(err, PB_ERR_MEMORY, "out of memory: the name of a dataset");
@@ -199,19 +236,21 @@ enum pb_status pb_sweep_cell_values(const struct pb_subject *s, size_t sweep, si
 	}
 	PB_TRY(pb_h5_shape(dataset, path, &shape, err));
 	if (shape.rank == 0 || shape.dims[0] != s->r.n_pairs || shape.is_text ||
-	    cell >= shape.row) {
+	    shape.row != w->grid.n_cells) {
 		status = pb_fail(err, PB_ERR_CHECK, "dataset of another shape: %s", path);
 		goto cleanup;
 	}
-	start[0] = 0;
-	count[0] = s->r.n_pairs;
-	for (d = shape.rank - 1; d > 0; d--) {
-		start[d] = cell % shape.dims[d];
-		cell /= shape.dims[d];
-		count[d] = 1;
+	if (w->grid.n_ends == 0) {
+		status = read_cell(dataset, path, &shape, 0, s->r.n_pairs, cell, values, err);
+		goto cleanup;
 	}
-	status =
-	    pb_h5_read_box(dataset, path, H5T_NATIVE_DOUBLE, start, count, shape.rank, values, err);
+	for (i = 0; i < s->r.n_pairs; i++) {
+		const size_t raw = raw_cell(w, cell, s->r.n_positions - (size_t)s->length[i]);
+
+		values[i] = NAN;
+		if (raw != SIZE_MAX)
+			PB_TRY(read_cell(dataset, path, &shape, i, 1, raw, &values[i], err));
+	}
 cleanup:
 	pb_h5_drop(dataset);
 	free(path);

@@ -67,6 +67,66 @@ cleanup:
 	return status;
 }
 
+/* ---- what no run writes ------------------------------------------------------------------ */
+
+static enum pb_status check_axes(const struct pb_shown_sweep *w, const struct pb_subject *s,
+				 struct pb_error *err)
+{
+	size_t a, i;
+
+	for (a = 0; a < w->n_axes; a++) {
+		const struct pb_shown_axis *axis = &w->axes[a];
+		const char *name = pb_axis_names[axis->kind];
+		const bool layers = strstr(name, "layer") != NULL;
+		const size_t n = layers ? s->r.n_layers : s->r.n_heads;
+
+		if (!layers && strstr(name, "head") == NULL)
+			continue;
+		for (i = 0; i < axis->n; i++)
+			if (!(axis->values[i] >= 0 && axis->values[i] < (double)n))
+				return pb_fail(err, PB_ERR_CHECK,
+					       "%s %g of a model that has %zu: sweeps/%s: the file "
+					       "is damaged, run it again",
+					       name, axis->values[i], n, w->info->name);
+	}
+	return PB_OK;
+}
+
+static enum pb_status check_p(const struct pb_shown_sweep *w, const char *name, const char *suffix,
+			      const double *p, struct pb_error *err)
+{
+	size_t i;
+
+	for (i = 0; p != NULL && i < w->grid.n_cells; i++)
+		if (!isnan(p[i]) && !(p[i] >= 0 && p[i] <= 1))
+			return pb_fail(err, PB_ERR_CHECK,
+				       "%s%s of %g is no probability: sweeps/%s/summary: the file "
+				       "is damaged, run it again",
+				       name, suffix, p[i], w->info->name);
+	return PB_OK;
+}
+
+static enum pb_status check_probabilities(const struct pb_shown_sweep *w,
+					  const struct pb_subject *s, size_t index,
+					  struct pb_error *err)
+{
+	static const enum pb_shown columns[] = {PB_SHOWN_P_VALUE, PB_SHOWN_P_FWER, PB_SHOWN_Q_BH};
+	enum pb_status status;
+	double *p = NULL;
+	size_t c;
+	int k;
+
+	for (k = 0; k < 2; k++)
+		for (c = 0; c < sizeof columns / sizeof *columns; c++)
+			PB_TRY(check_p(w, pb_shown_names[columns[c]], k == 0 ? "" : "_right",
+				       w->columns[k][columns[c]], err));
+	PB_TRY(pb_file_grid_column_if(&w->grid, &s->r, index, "p_random_effect", &p, err));
+	status = check_p(w, "p_random_effect", "", p, err);
+cleanup:
+	free(p);
+	return status;
+}
+
 /* ---- what maps show ------------------------------------------------------------------------ */
 
 /* Logit differences are kept as the recipient's and the effect's sum: a mean effect of nothing is a
@@ -178,6 +238,8 @@ enum pb_status pb_subject_read_sweep(struct pb_subject *s, size_t index, struct 
 		for (c = 0; c < PB_N_SHOWN; c++)
 			PB_TRY(pb_file_grid_column(&w->grid, &s->r, index, pb_shown_names[c],
 						   k == 0 ? "" : "_right", &w->columns[k][c], err));
+	PB_TRY(check_axes(w, s, err));
+	PB_TRY(check_probabilities(w, s, index, err));
 	PB_TRY(choose_shown(w, s->r.n_pairs, err));
 	PB_TRY(count_restored(w, s, index, err));
 cleanup:

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "report/report_parts.h"
-#include "report/subject_read.h"
 #include "results/text.h"
 #include "results/top.h"
 
@@ -29,13 +28,23 @@ static void say_pairs(const struct pb_subject *s, pb_say say, void *context)
 	say(context, text);
 }
 
-static size_t n_significant(const struct pb_shown_sweep *w)
+/* "of 640 applicable cells (1600 in all), 3 have an effect ...". */
+static void say_counts(const struct pb_shown_sweep *w, FILE *out)
 {
-	size_t n = 0, i;
+	size_t n = 0, significant = 0, i;
 
-	for (i = 0; i < w->grid.n_cells; i++)
-		n += w->columns[0][PB_SHOWN_P_FWER][i] < 0.05;
-	return n;
+	for (i = 0; i < w->grid.n_cells; i++) {
+		n += !isnan(w->columns[0][PB_SHOWN_EFFECT][i]);
+		significant += w->columns[0][PB_SHOWN_P_FWER][i] < 0.05;
+	}
+	fprintf(out, "of %zu %scell%s", n, n < w->grid.n_cells ? "applicable " : "",
+		n == 1 ? "" : "s");
+	if (n < w->grid.n_cells)
+		fprintf(out, " (%zu in all)", w->grid.n_cells);
+	fprintf(out,
+		", %zu %s an effect that is significant after correction for all of them (p_fwer < "
+		"0.05)",
+		significant, significant == 1 ? "has" : "have");
 }
 
 /* "L3H5: +0.81 [+0.78, +0.84]" of the strongest cells. */
@@ -114,14 +123,12 @@ static enum pb_status say_sweep(struct pb_subject *s, size_t sweep, pb_say say, 
 	if (said) {
 		/* random ones are no findings */
 	} else if (ranking.n == 0) {
-		fprintf(out, "none of the %zu cells has an effect that can be measured.",
+		fprintf(out, "none of its cells (%zu) has an effect that can be measured.",
 			ranking.n_cells);
 	} else {
+		say_counts(w, out);
 		fprintf(out,
-			"of %zu cells, %zu %s an effect that is significant after correction "
-			"for all of them (p_fwer < 0.05). The strongest, by mean effect, with "
-			"their %s and its 95%% interval: ",
-			ranking.n_cells, n_significant(w), n_significant(w) == 1 ? "has" : "have",
+			". The strongest, by mean effect, with their %s and its 95%% interval: ",
 			pb_sweep_quantity(w));
 		list_cells(w, &ranking, out);
 		fprintf(out, "%s.", pb_sweep_left_out(s, w, left_out));
@@ -224,17 +231,16 @@ static enum pb_status say_comparison(struct pb_subject *s, pb_say say, void *con
 	    "gini",         "gini_ci_low",         "gini_ci_high",
 	    "depth_centre", "depth_centre_ci_low", "depth_centre_ci_high"};
 	enum pb_status status;
-	const char **models = NULL;
+	const char **files = NULL;
 	double *x[6] = {NULL};
 	size_t n = 0, i, k;
 	char text[512];
 
-	PB_TRY(pb_result_size(s->r.file, "comparison/model", &n, err));
-	PB_TRY(pb_subject_read_texts(s, "comparison/model", n, &models, err));
+	PB_TRY(pb_compared_names(s, &files, &n, err));
 	for (k = 0; k < 6; k++) {
 		(void)snprintf(text, sizeof text, "comparison/%s", names[k]);
 		PB_TRY(pb_subject_numbers(s, text, 1, &n, &x[k], err));
-		if (x[k] == NULL || models == NULL) {
+		if (x[k] == NULL) {
 			status = pb_fail(err, PB_ERR_CHECK, "missing dataset: %s", text);
 			goto cleanup;
 		}
@@ -244,7 +250,7 @@ static enum pb_status say_comparison(struct pb_subject *s, pb_say say, void *con
 		    text, sizeof text,
 		    "%.120s: the effect has a Gini coefficient of %.3g [%.3g, %.3g] over the "
 		    "cells, and its centre at relative depth %.3g [%.3g, %.3g].",
-		    pb_last_part(models[i]), x[0][i], x[1][i], x[2][i], x[3][i], x[4][i], x[5][i]);
+		    files[i], x[0][i], x[1][i], x[2][i], x[3][i], x[4][i], x[5][i]);
 		say(context, text);
 	}
 cleanup:

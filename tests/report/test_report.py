@@ -144,6 +144,28 @@ def pixels(path):
 
 # ---- figures -----------------------------------------------------------------------------------------
 
+def contrast(a, b):
+    """Of two colours, as WCAG 2 has it."""
+    def light(c):
+        return sum(w * (x / 12.92 if x <= .04045 else ((x + .055) / 1.055) ** 2.4) for w, x in zip((.2126, .7152, .0722), (x / 255 for x in rgb(c))))
+    high, low = sorted((light(a), light(b)), reverse=True)
+    return (high + .05) / (low + .05)
+
+
+def test_contrast(root):
+    """Values can be read on every colour of the scale."""
+    values = np.linspace(-1, 1, 12).reshape(3, 4) * 5
+    with ResultFile(root / "contrast.h5") as f:
+        f.sweep(effects=values + np.zeros((6, 1, 1)))
+    marks = list(ET.parse(report(root / "contrast", root / "contrast.h5") / "figures/0-0_patch_z_denoise_all-heads.svg").getroot().iter())
+    seen = []
+    for k, place in enumerate(marks):
+        if place.get("data-cell"):
+            text = next(m for m in marks[k + 1:] if m.tag in (f"{SVG}text", f"{SVG}rect"))
+            seen.append((text.text, place.get("fill"), text.tag == f"{SVG}text" and contrast(text.get("fill"), place.get("fill"))))
+    check("contrast of values", len(seen) == 12 and all(c >= 4.5 for _, _, c in seen), seen)
+
+
 def test_heat_map(root):
     """Each head has the colour of its value, outlined by p_fwer, hatched where not applicable."""
     effects = np.random.default_rng(3).normal(0, .02, (6, 3, 4))
@@ -259,6 +281,8 @@ def test_kinds(root):
     check("the strongest path is drawn", f"L{a}H{b} to L{c}H{d}.q" in graph and f">L{c}H{d}<" in graph, (a, b, c, d))
     sets = (out / "figures/0-5_zero_sets_z_noise_all-sets.svg").read_text()
     check("sets by name, random ones behind", "&lt;b&gt;&amp;" in sets and "#c8c8c8" in sets and ">r0<" not in sets)
+    words = [line for line in (out / "summary.md").read_text().split("\n") if line.startswith("- path head to q")]
+    check("cells that are not applicable are not counted", len(words) == 1 and ": of 80 applicable cells (144 in all), " in words[0], words)
     words = [line for line in (out / "summary.md").read_text().split("\n") if "random sets of their size" in line]
     check("sets in words, beside random ones", len(words) == 1 and "movers: " in words[0] and ", p 0.25" in words[0] and
           ", p 0.5" in words[0] and "r0" not in words[0], words)
@@ -297,9 +321,120 @@ def test_ends_of_paths(root):
     wide = report(root / "wide-labels", root / "wide-labels.h5")
     for svg in sorted((out / "figures").glob("*.svg")) + sorted((wide / "figures").glob("*.svg")):
         check(f"{svg.name}: nothing beyond it", not outside(svg), outside(svg))
+        if svg.name.endswith("-graph.svg"):
+            check(f"{svg.name}: none behind a box", not boxes_behind(svg)[0], boxes_behind(svg)[0])
+    words = (out / "summary.md").read_text()
+    check("a graph of one path in words", "the strongest path, to the set of receivers. Red" in words, words)
     texts = [{t.text for t in ET.parse(p).getroot().iter(f"{SVG}text")} for p in sorted((out / "figures").glob("*-paths.svg"))]
+    said = [line for line in (out / "summary.md").read_text().split("\n") if re.match("- path (mlp to mlp|head to set)", line)]
+    check("counts of cells", [bool(re.search(want, line)) for want, line in zip((": of 8 cells, ", ": of 1 cell, "), said)] == [True] * 2, said)
     check("a row of the embedding", "embed" in texts[0], texts[0])
     check("MLPs by name", {"M0", "M7", "M3"} <= texts[1] and {"M0", "M7"} <= texts[2] and "M3" in texts[3], texts[1:])
+
+
+def labels_of_rows(svg):
+    """Texts that end at the left of a map's places, from top to bottom."""
+    root = ET.parse(svg).getroot()
+    left = min(float(r.get("x")) for r in root.iter(f"{SVG}rect") if r.get("data-cell"))
+    found = [(float(t.get("y")), t.text) for t in root.iter(f"{SVG}text")
+             if t.get("text-anchor") == "end" and not t.get("transform") and abs(float(t.get("x")) - left) < 3]
+    return [text for _, text in sorted(found)]
+
+
+def test_senders(root):
+    """Senders of one receiver: rows are layers where they are heads, MLPs where there are none."""
+    with ResultFile(root / "senders.h5") as f:
+        f.sweep("path_head_to_logits_denoise_freeze_all", ("sender_layer", "sender_head"), attributes={"sender": "head", "receiver": "logits"})
+        f.sweep("path_mlp_to_logits_denoise_freeze_all", ("sender_layer",), attributes={"sender": "mlp", "receiver": "logits"})
+    figures = report(root / "senders", root / "senders.h5") / "figures"
+    heads, mlps = (labels_of_rows(figures / name) for name in ("0-0_path_head_to_logits_denoise_freeze_all-heads.svg",
+                                                               "0-1_path_mlp_to_logits_denoise_freeze_all-paths.svg"))
+    check("senders that are heads: layers", heads == ["0", "1", "2"], heads)
+    check("senders that are MLPs: by name", mlps == ["M0", "M1", "M2"], mlps)
+
+
+def boxes_behind(svg, margin=.2):
+    """Arrows of a graph that lie on a box which is none of their ends, or on another node's name; arrows that begin
+    or end away from their ends."""
+    root = ET.parse(svg).getroot()
+    rects = [r for r in root.iter(f"{SVG}rect") if r.get("stroke") == "#404040"]
+    boxes = [[float(r.get(k)) for k in ("x", "y", "width", "height")] for r in rects]
+    names = {}
+    for t in root.iter(f"{SVG}text"):
+        at = [i for i, (x, y, w, h) in enumerate(boxes) if x <= float(t.get("x")) <= x + w and y <= float(t.get("y")) <= y + h]
+        if at:
+            names[at[0]] = t.text
+    found, arrows = [], 0
+    for line in root.iter(f"{SVG}path"):
+        title = line.findtext(f"{SVG}title")
+        if title is None:
+            continue
+        arrows += 1
+        ends = [re.sub(r"\.\w+$", "", end) for end in title.split(": ")[0].split(" to ")]
+        points = np.array([float(x) for x in re.findall(r"-?[\d.]+", line.get("d"))]).reshape(-1, 2)
+        steps = np.concatenate([a + (b - a) * np.linspace(0, 1, 40)[:, None] for a, b in zip(points[:-1], points[1:])])
+        for i, (x, y, w, h) in enumerate(boxes):
+            inside = (steps[:, 0] > x - margin) & (steps[:, 0] < x + w + margin) & (steps[:, 1] > y - margin) & (steps[:, 1] < y + h + margin)
+            if inside.any() and names.get(i) not in ends:
+                found.append((title, names.get(i)))
+            for end, at in zip(ends, (points[0], points[-1])):
+                if names.get(i) == end and max(x - at[0], at[0] - x - w, y - at[1], at[1] - y - h) > h:
+                    found.append((title, "away from", end))
+    tops = {name: boxes[i][1] for i, name in names.items()}
+    return found, arrows, len(names) == len(boxes) == len(set(names.values())), tops
+
+
+def overlap(svg):
+    """Boxes that lie on each other."""
+    boxes = [[float(r.get(k)) for k in ("x", "y", "width", "height")] for r in ET.parse(svg).getroot().iter(f"{SVG}rect") if r.get("stroke") == "#404040"]
+    return [(a, b) for i, a in enumerate(boxes) for b in boxes[:i]
+            if a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]]
+
+
+def test_graph(root):
+    """No arrow lies on a node that it does not end at; layers are from top to bottom; widths are explained."""
+    one = np.array([0], "i4")
+    with ResultFile(root / "graph.h5", layers=13, heads=12) as f:
+        effects = np.zeros((6, 13, 12, 13, 12))
+        rng = np.random.default_rng(2)
+        for k in range(20):  # from anywhere to anywhere later
+            a, c = sorted(rng.choice(13, 2, replace=False))
+            effects[:, a, rng.integers(12), c, rng.integers(12)] = (2 + k / 10) * (-1) ** k
+        f.sweep("path_head_to_q_denoise_freeze_all", ("sender_layer", "sender_head", "receiver_layer", "receiver_head"),
+                effects=effects, attributes={"sender": "head", "receiver": "q"})
+        # the straight line of the strongest passes each layer between
+        chain = np.zeros((6, 13, 1, 13, 1))
+        for a in range(12):
+            chain[:, a, 0, a + 1, 0] = 1
+        chain[:, 0, 0, 12, 0] = 2
+        f.sweep("path_head_to_k_denoise_freeze_all", ("sender_layer", ("sender_head", one), "receiver_layer", ("receiver_head", one)),
+                effects=chain, attributes={"sender": "head", "receiver": "k"})
+        # more heads of a layer than a row has room for
+        many = np.zeros((6, 13, 12))
+        many[:, 3] = np.linspace(1, 2, 12)
+        many[:, 1, :8] = -1
+        f.sweep("path_head_to_logits_denoise_freeze_all", ("sender_layer", "sender_head"), effects=many,
+                attributes={"sender": "head", "receiver": "logits"})
+        within = np.zeros((6, 13, 12, 13))
+        for a in range(10):
+            within[:, a, a, a] = 1
+        f.sweep("path_head_to_mlp_denoise_freeze_all", ("sender_layer", "sender_head", "receiver_layer"), effects=within,
+                attributes={"sender": "head", "receiver": "mlp"})
+    for style in ("column", "slide"):
+        out = report(root / f"graph-{style}", root / "graph.h5", more=("--style", style))
+        for svg in sorted((out / "figures").glob("*-graph.svg")):
+            found, arrows, named, tops = boxes_behind(svg)
+            want = {"0": 20, "1": 13, "2": 20, "3": 10}[svg.name[2]]
+            check(f"{style}: {svg.name}: arrows", arrows == want and named, (arrows, named))
+            check(f"{style}: {svg.name}: none behind a box", not found, found)
+            check(f"{style}: {svg.name}: boxes apart", not overlap(svg), overlap(svg))
+            check(f"{style}: {svg.name}: nothing beyond it", not outside(svg), outside(svg))
+            layer = {name: float(re.search(r"\d+", name)[0]) + .5 * (name[0] == "M") for name in tops if name != "logits"}
+            check(f"{style}: {svg.name}: from top to bottom", all(tops[a] < tops[b] for a in layer for b in layer if layer[a] < layer[b]), tops)
+            texts = [t.text for t in ET.parse(svg).getroot().iter(f"{SVG}text")]
+            check(f"{style}: {svg.name}: a legend", {"|mean effect|, logits:", "raises", "lowers the logit difference"} <= set(texts), texts)
+    words = [line.split("graph`: ")[1] for line in (out / "summary.md").read_text().split("\n") if "-graph`" in line]
+    check("graphs in words", "the 20 strongest paths, to the receiver (q)." in words[0], words)
 
 
 def test_titles(root):
@@ -406,6 +541,36 @@ def test_sets(root):
         bins = ((x0 + (sample - v0) * (x1 - x0) / (v1 - v0)) - left) / (width - left)
         counts = np.bincount(np.floor(bins).astype(int), minlength=len(heights))
         check(f"sets: where the random of {size} are", np.allclose(heights, counts / counts.max(), atol=.01), (heights, counts))
+
+
+def test_head_pairs(root):
+    """Sets `pairs: all` are a map of head x head, which is the same from both sides."""
+    heads = [f"L{i // 4}H{i % 4}" for i in range(12)]
+    names = [*heads, *(f"{a}+{b}" for i, a in enumerate(heads) for b in heads[i + 1:])]
+    with ResultFile(root / "head-pairs.h5") as f:
+        group = f.sweep("zero_sets_z_noise_all", (("set", np.arange(len(names), dtype="i4")),), effects=f.rng.normal(0, 1, (6, len(names))))
+        f.sets(group, [(name, "pairs", name.replace("+", " ")) for name in names])
+        group = f.sweep("patch_sets_z_denoise_all", (("set", np.arange(4, dtype="i4")),), effects=f.rng.normal(0, 1, (6, 4)))
+        f.sets(group, [("L0H1", "pairs", "L0H1"), ("L0H1+L2H3", "pairs", "L0H1 L2H3"), ("L9H9+L0H1", "pairs", "L0H1"), ("mine", "named", "L1H1")])
+    figures = report(root / "head-pairs", root / "head-pairs.h5") / "figures"
+    made = {p.stem[2:] for p in figures.glob("*.svg")}
+    check("head x head: beside sets by name alone", made >= {"0_zero_sets_z_noise_all-head-pairs", "1_patch_sets_z_denoise_all-head-pairs", "1_patch_sets_z_denoise_all-sets"}
+          and "0_zero_sets_z_noise_all-sets" not in made, made)
+    svg = figures / "0-0_zero_sets_z_noise_all-head-pairs.svg"
+    places = [r for r in ET.parse(svg).getroot().iter(f"{SVG}rect") if r.get("data-cell")]
+    with h5py.File(root / "head-pairs.h5") as f:
+        shown = f["sweeps/0_zero_sets_z_noise_all/summary/restoration"][:] - 1
+    at = {}
+    for r in places:
+        at[float(r.get("y")), float(r.get("x"))] = (int(r.get("data-cell")), r.get("fill"))
+    rows, columns = (sorted({key[k] for key in at}) for k in (0, 1))
+    check("head x head: its size", (len(places), len(rows), len(columns)) == (144, 12, 12), len(places))
+    good = [names[at[y, x][0]] in (heads[i] if i == j else f"{heads[min(i, j)]}+{heads[max(i, j)]}",) for i, y in enumerate(rows) for j, x in enumerate(columns)]
+    check("head x head: each where it belongs", all(good), good)
+    far = [max(abs(a - b) for a, b in zip(rgb(fill), colour(shown[cell] / np.abs(shown).max()))) for cell, fill in at.values()]
+    check("head x head: colours", max(far) <= 1, far)
+    check("head x head: labels", labels_of_rows(svg) == heads, labels_of_rows(svg))
+    check("head x head: nothing beyond it", not outside(svg), outside(svg))
 
 
 # ---- page and tables ---------------------------------------------------------------------------------------
@@ -570,10 +735,55 @@ def test_from_the_end(root):
     check("from the end: the caption", "the first pair's prompts differ where tokens are bold" in (out / "summary.md").read_text())
 
 
+def test_differing_tokens(root):
+    """Where there is no room for all tokens, those that differ are on the axis, and no two labels lie on each other."""
+    with ResultFile(root / "many.h5", positions=39, heads=2) as f:
+        for at in (7, 13, 38):  # besides 19
+            f.f["pairs/corrupted_tokens"][:, at] = 0
+        f.sweep("patch_z_denoise_each", ("layer", "head", "position"))
+        f.sweep("patch_pattern_denoise_each_key", ("layer", "head", "query_position", "key_position"),
+                attributes={"site": "pattern", "positions": "each_key"})
+        f.f["activations/clean/pattern"] = f.rng.random((6, 3, 2, 39, 39)).astype("f4")
+    out = report(root / "many", root / "many.h5")
+    for name, panels in (("0-0_patch_z_denoise_each-layer-position", 1), ("0-0_patch_z_denoise_each-head-position", 1),
+                         ("0-1_patch_pattern_denoise_each_key-pattern", 6), ("0-patterns", 4)):
+        texts = [t for t in ET.parse(out / f"figures/{name}.svg").getroot().iter(f"{SVG}text") if (t.text or "").startswith("\u00b7word")]
+        want = [f"\u00b7word{at}" for at in (7, 13, 19, 38)] * panels
+        # the x of labels of columns, which stand upright, and the y of those of rows
+        for axis, here in (("x", [t for t in texts if t.get("transform")]), ("y", [t for t in texts if not t.get("transform")])):
+            bold = [t.text for t in here if t.get("font-weight") == "bold"]
+            check(f"{name}: {axis}: tokens that differ", sorted(bold) == sorted(want) if axis == "x" or panels > 1 else not here, bold)
+            rooms = {}
+            for t in here:  # by panel: labels of rows end beside each other, those of columns begin so
+                rooms.setdefault((t.get("y" if axis == "x" else "x"), texts.index(t) // (len(texts) // panels)), []).append(float(t.get(axis)))
+            near = [np.diff(sorted(at)).min() for at in rooms.values()]
+            check(f"{name}: {axis}: labels apart", all(d >= float(here[0].get("font-size")) for d in near), near)
+            check(f"{name}: {axis}: others are there too", len(here) > len(bold) or not here, len(here))
+    words = (out / "summary.md").read_text()
+    said = [line for line in words.split("\n") if "each_key-pattern`" in line or "0-patterns`" in line]
+    check("patterns: what is bold is said", len(said) == 2 and all("the first pair's prompts differ where tokens are bold" in line for line in said), said)
+
+
+def test_room(root):
+    """Patterns have square cells; a large figure stands on the page where there is room, and only there."""
+    html = (root / "many/index.html").read_text(encoding="utf-8")
+    for name in ("0-1_patch_pattern_denoise_each_key-pattern", "0-patterns"):
+        places = [r for r in ET.parse(root / f"many/figures/{name}.svg").getroot().iter(f"{SVG}rect") if r.get("data-cell")]
+        sizes = {(r.get("width"), r.get("height")) for r in places}
+        check(f"{name}: square cells", len(places) > 6000 and all(abs(float(w) - float(h)) < .02 for w, h in sizes), sizes)
+        check(f"{name}: stands on the page", f'id="figure-{name}"' in html and "Too large to stand here" not in html)
+    check("its page", len(html) < 5e6, len(html))
+    with ResultFile(root / "no-room.h5", pairs=1, layers=2, heads=30000) as f:
+        f.sweep()
+    html = (report(root / "no-room", root / "no-room.h5") / "index.html").read_text(encoding="utf-8")
+    check("no room: said", html.count("Too large to stand here") == 1 and "figure-0-0_patch_z_denoise_all-heads" not in html, html.count("Too large"))
+    check("no room: the page stays small", len(html) < 5e6, len(html))
+
+
 def test_too_large(root):
     """A map that nobody could see is an error, not a figure of gigabytes."""
-    with ResultFile(root / "wide.h5", pairs=1, layers=2, heads=1) as f:
-        f.sweep(axes=("layer", ("head", np.arange(600000, dtype="i4"))), effects=np.zeros((1, 2, 600000)))
+    with ResultFile(root / "wide.h5", pairs=1, layers=2, heads=600000) as f:
+        f.sweep(effects=np.zeros((1, 2, 600000)))
     result = run(root / "wide.h5", "-o", root / "wide", "--formats", "svg")
     check("too large", result.returncode == 2 and "1200000 places" in result.stderr and not (root / "wide").exists(), result.stderr)
 
@@ -602,6 +812,49 @@ def test_partial_and_several(root):
     out = report(root / "failing", root / "other.h5")
     html = (out / "index.html").read_text()
     check("a failed check is red", 'class="badge bad" href="#run"' in html and "failed: own check" in html and "by a plain forward" in html)
+
+
+def one_axis(folder, name, axis, mark):
+    """A value stands at one place in the figures of two files."""
+    points = []
+    for k in range(2):
+        for m in ET.parse(folder / f"figures/{k}-{name}.svg").getroot().iter(SVG + mark):
+            title = m.findtext(f"{SVG}title")
+            if title:
+                value = float(title.split(": ")[-1].split(" ")[0])
+                at = float(m.get(axis)) + (float(m.get("width")) if mark == "rect" and value > 0 else 0)
+                points.append((value, at))
+    line = np.polyfit(*np.array(points).T, 1)
+    off = [at - np.polyval(line, value) for value, at in points]
+    check(f"one axis of two files: {name}", len(points) > 3 and np.abs(off).max() < .2, off)
+
+
+def test_one_scale(root):
+    """The same figure of several files has one scale, and another of a file alone."""
+    rng, spreads = np.random.default_rng(4), (1, 3)
+    for k, spread in enumerate(spreads):
+        with ResultFile(root / f"scale{k}.h5") as f:
+            f.sweep(effects=rng.normal(0, spread, (6, 3, 4)))
+            f.sweep("patch_mlp_out_denoise_last", ("layer",), attributes={"site": "mlp_out"}, effects=rng.normal(0, spread, (6, 3)))
+            group = f.sweep("zero_sets_z_noise_all", (("set", np.arange(2, dtype="i4")),), effects=rng.normal(0, spread, (6, 2)))
+            f.sets(group, [("a", "named", "L0H1"), ("b", "named", "L1H2")])
+            for side in ("clean", "corrupted"):
+                f.f[f"readings/logit_lens/{side}/logit_diff"] = rng.normal(0, spread, (6, 3))
+    both, alone = report(root / "scales", root / "scale0.h5", root / "scale1.h5"), report(root / "scale-alone", root / "scale0.h5")
+    values = []
+    for k in range(2):
+        with h5py.File(root / f"scale{k}.h5") as f:
+            values.append(f["sweeps/0_patch_z_denoise_all/summary/restoration"][:].ravel())
+    most = max(np.abs(v).max() for v in values)
+    for k, shown in enumerate(values):
+        cells = cells_of(both / f"figures/{k}-0_patch_z_denoise_all-heads.svg")
+        far = [max(abs(a - b) for a, b in zip(rgb(cells[i][0]), colour(v / most))) for i, v in enumerate(shown)]
+        check(f"one scale of two files: {k}", max(far) <= 1, far)
+    cells = cells_of(alone / "figures/0-0_patch_z_denoise_all-heads.svg")
+    check("a scale of its own", max(max(abs(a - b) for a, b in zip(rgb(cells[i][0]), colour(v / np.abs(values[0]).max()))) for i, v in enumerate(values[0])) <= 1)
+    for name, axis, mark in (("1_patch_mlp_out_denoise_last-layers", "cy", "circle"), ("0_patch_z_denoise_all-pairs", "cy", "circle"),
+                             ("2_zero_sets_z_noise_all-sets", "x", "rect"), ("logit-lens", "cy", "circle")):
+        one_axis(both, name, axis, mark)
 
 
 def program(*args):
@@ -654,7 +907,8 @@ def test_other_files(root):
     check("accuracy: intervals by hovering", np.allclose(said, 100 * values.T, rtol=5e-3) and cells[1][1].startswith("boxes 3, moves 2: "), cells)
     curves = ET.parse(out / "figures/0-accuracy-curves.svg").getroot()
     dots = [c for c in curves.iter(f"{SVG}circle") if c.find(f"{SVG}title") is not None]
-    check("accuracy curves", [float(c.findtext(f"{SVG}title").split()[1]) for c in dots] == [round(v, 4) for v in accuracy], dots)
+    check("accuracy curves: in percent", np.allclose([float(c.findtext(f"{SVG}title").split()[1]) for c in dots], 100 * accuracy, rtol=5e-4)
+          and "accuracy (%)" in [t.text for t in curves.iter(f"{SVG}text")], [c.findtext(f"{SVG}title") for c in dots])
     check("accuracy curves: by name", {"boxes 3", "boxes 4"} <= {t.text for t in curves.iter(f"{SVG}text")})
     check("accuracy curves: beside each other", len({c.get("cx") for c in dots}) == 4, dots)
     lines = [re.findall(r"[\d.-]+", p.get("d")) for p in curves.iter(f"{SVG}path")]
@@ -676,6 +930,11 @@ def test_other_files(root):
     with h5py.File(root / "cmp.h5", "r+") as f:
         for name in ("gini_right", "gini_ci_low_right", "depth_share_right"):  # else all pairs are right
             f[f"comparison/{name}"][...] = f[f"comparison/{name}"][...] / 2
+    shutil.copy(root / "cmp.h5", root / "cmp-flat.h5")
+    with h5py.File(root / "cmp-flat.h5", "r+") as f:
+        for name in ("depth_share", "depth_share_ci_low", "depth_share_ci_high"):
+            f[f"comparison/{name}"][...] = f[f"comparison/{name}"][...] / 3
+    one_axis(report(root / "two-cmp", root / "cmp.h5", root / "cmp-flat.h5", more=("--compare",)), "depth", "cy", "circle")
     out = report(root / "cmp", root / "cmp.h5")
     with h5py.File(root / "cmp.h5") as f:
         share = f["comparison/depth_share"][:].ravel()
@@ -698,6 +957,8 @@ def test_other_files(root):
         low = [float(r["depth_low"]) for r in rows[:bins]]
         check("csv of depth", np.array_equal(got, f["comparison/depth_share"][:]) and low == list(f["comparison/depth_low"][:])
               and [r["file"] for r in rows[::bins]] == [str(root / f"run{i}.h5") for i in (0, 1)] * 2, rows[:2])
+    words = [line for line in (out / "summary.md").read_text().split("\n") if "has a Gini coefficient" in line]
+    check("runs of one model are told apart", len(words) == 2 and all(f"run{i}.h5: the effect" in line for i, line in enumerate(words)), words)
     titles = [float(t.text.split(": ")[1].split(" ")[0]) for t in ET.parse(out / "figures/0-depth.svg").getroot().iter(f"{SVG}title") if ": " in t.text]
     check("share by depth", np.allclose(titles, share[~np.isnan(share)], rtol=5e-4), (titles, share))
 
@@ -723,6 +984,51 @@ def same_figure(a, b):
         if not good:
             return f"{x}, not {y}"
     return ""
+
+
+def test_every_sweep(root):
+    """Sweeps of a grid whose prompts have unequal lengths: of each the pairs and the cells of the grid; sweeps without
+    heads, without layers, of neurons, of paths have figures too."""
+    config = root / "every.yaml"
+    config.write_text("model: {path: data/boxbench}\ntask: {name: box, pairs: 2}\nreadings: none\ngrid: {boxes: [3, 4], moves: [1, 2]}\noutput: out.h5\n"
+                      "sweep:\n- {intervention: patch, site: z, positions: each, layers: [1]}\n- {intervention: patch, site: embed, positions: each}\n"
+                      "- {intervention: zero, site: mlp_post, positions: last, neurons: all, layers: [1]}\n"
+                      "- {intervention: path, sender: head, receiver: logits}\n"
+                      "- {intervention: scale, site: embed, alpha: [0, 1, 2]}\n")
+    program("run", config, "-o", root / "every.h5")
+    out = report(root / "every", root / "every.h5")
+    names = {p.stem[2:] for p in (out / "figures").glob("*.svg")}
+    with h5py.File(root / "every.h5") as f:
+        length, longest = f["pairs/length"][:], f["pairs/clean_tokens"].shape[1]
+        check("every sweep: lengths differ", len(set(length)) > 1, length)
+        for name, group in f["sweeps"].items():
+            effect = group["summary/effect"][:]
+            best = np.unravel_index(np.nanargmax(np.abs(effect)), effect.shape)
+            noise = group.attrs["direction"] == "noise"
+            raw = group["logit_diff"][:]
+            raw = raw - f["base/clean/logit_diff" if noise else "base/corrupted/logit_diff"][:].reshape(-1, *[1] * (raw.ndim - 1))
+            ends = group["summary/effect"].dims[effect.ndim - 1][0].name.endswith("_from_end")
+            each = np.array([raw[(i, *best[:-1], best[-1] - (longest - length[i] if ends else 0))] for i in range(len(length))])
+            check(f"{name}: pairs make the mean", np.isclose(each.mean(), effect[best], atol=1e-9), (each, effect[best]))
+            figure = out / f"figures/0-{name}-pairs.svg"
+            said = figure.exists() and [float(c.findtext(f"{SVG}title")) for c in ET.parse(figure).getroot().iter(f"{SVG}circle") if c.find(f"{SVG}title") is not None]
+            check(f"{name}: its pairs", said and np.allclose(said, np.sort(each), rtol=5e-4, atol=1e-9), (said, each))
+            figure = out / f"figures/0-{name}-cells.svg"
+            said = figure.exists() and [float(t.split(": ")[1].split(" ")[0]) for _, t in cells_of(figure).values()]
+            check(f"{name}: its cells", said and np.allclose(said, group["cells/effect"][:].reshape(4, -1)[:, np.nanargmax(np.abs(effect))], rtol=5e-4, atol=1e-9), said)
+        want = {"0_patch_z_denoise_each-layer-position", "1_patch_embed_denoise_each-position", "2_zero_mlp_post_noise_last-neurons", "4_scale_embed_noise_all-alphas"}
+        check("every sweep: maps and charts", want <= names, want - names)
+        shown = f["sweeps/1_patch_embed_denoise_each/summary/restoration"][:]
+        cells = cells_of(out / "figures/0-1_patch_embed_denoise_each-position.svg")
+        said = [np.nan if "not app" in cells[i][1] else float(cells[i][1].split(": ")[1].split(" ")[0].rstrip(",")) for i in range(longest)]
+        check("a map of positions alone", np.allclose(said, shown, rtol=5e-4, atol=1e-9, equal_nan=True), said)
+        group = f["sweeps/2_zero_mlp_post_noise_last/summary"]
+        effect, shown = group["effect"][:].ravel(), group["restoration"][:].ravel() - 1
+    best = np.argsort(-np.abs(effect), kind="stable")[:20]
+    bars = [t.text.split(": ") for t in ET.parse(out / "figures/0-2_zero_mlp_post_noise_last-neurons.svg").getroot().iter(f"{SVG}title")][1:]
+    check("the strongest neurons", [b[0] for b in bars] == [f"M1 neuron {i}" for i in best] and
+          np.allclose([float(b[1].split(" ")[0]) for b in bars], shown[best], rtol=5e-4, atol=1e-9), bars)
+    check("the strongest neurons in words", "the 20 strongest of 640 neurons" in (out / "summary.md").read_text())
 
 
 def test_readme(root):
@@ -791,6 +1097,11 @@ def damage(root):
                                                 f[f"{sweep}/summary"].create_dataset("prob_answer_mean", data=np.zeros((3, 4))))
     yield "mean of another shape", lambda f: f[f"{sweep}/summary"].create_dataset("kl_donor_mean", data=np.zeros((4, 4)))
     yield "patterns of another shape", lambda f: f.create_dataset("activations/corrupted/pattern", data=np.zeros((6, 3, 4, 7, 8), "f4"))
+    for column, value in (("p_fwer", -5), ("p_value", 1.5), ("q_bh_right", np.inf), ("p_random_effect", -.1)):
+        yield f"{column} of {value}", (lambda f, column=column, value=value: (f[f"{sweep}/summary"].pop(column, None),
+                                       f[f"{sweep}/summary"].create_dataset(column, data=np.full((3, 4), float(value)))))
+    for axis, value in (("layer", 2 ** 31 - 1), ("layer", -5), ("head", 4)):
+        yield f"{axis} {value}", (lambda f, axis=axis, value=value: f[f"{sweep}/{axis}"].__setitem__(1, value))
     yield "no checks", replace("checks", None)
     yield "no sweeps", replace("sweeps", None)
     yield "unknown intervention", lambda f: f[sweep].attrs.modify("intervention", "wave")
@@ -817,9 +1128,21 @@ def test_damage(root):
             continue
         result = run(path, "-o", root / "damaged", "--formats", "svg")
         good = result.returncode in (1, 2) and result.stderr.startswith("patchbay: ") and len(result.stderr) > 20
+        if re.match(r"layer|head|p_|q_", name):
+            good = good and result.returncode == 1 and name.split()[0].replace("_right", "") in result.stderr
         check(f"{name}: refused", good, (result.returncode, result.stderr))
         left = [p.name for p in root.iterdir() if p.name.startswith("damaged") and p != path]
         check(f"{name}: nothing left", not left, left)
+        shutil.rmtree(root / "damaged", ignore_errors=True)
+    with ResultFile(root / "long-name.h5") as f:  # no figure or table takes another's place
+        for k in range(2):
+            f.sweep("patch_" + "x" * 230)
+            f.sweep("patch_z_" + "x" * 220, ("layer", "head", "position"))
+    out = report(root / "long-name", root / "long-name.h5")
+    ends = sorted(re.sub(r"^(0-\d)_patch.*-(head-position|layer-position|heads|pairs)$", r"\1-\2", p.stem) for p in (out / "figures").glob("*.svg"))
+    want = sorted(f"0-{k}-{end}" for k in range(4) for end in ("heads", "pairs", *(("head-position", "layer-position") if k % 2 else ())))
+    check("a long name: each figure has its own", ends == want, ends)
+    check("a long name: tables", len(list((out / "tables").glob("0-*xxx*.csv"))) == 4)
     if SANITIZED:
         skip("damaged bytes", "HDF5's own crashes, which a child process takes, would count as reports")
         return
@@ -890,8 +1213,12 @@ def test_size_and_speed(root):
 def main():
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        for test in (test_heat_map, test_png, test_kinds, test_ends_of_paths, test_titles, test_rounding, test_sets, test_numbers, test_hostile_text, test_task, test_fonts, test_odd_sizes, test_from_the_end, test_too_large,
-                     test_partial_and_several, test_other_files, test_readme, test_parts, test_damage, test_folders, test_size_and_speed):
+        tests = (test_contrast, test_heat_map, test_png, test_kinds, test_ends_of_paths, test_senders, test_graph,
+                 test_titles, test_rounding, test_sets, test_head_pairs, test_numbers, test_hostile_text, test_task,
+                 test_fonts, test_odd_sizes, test_from_the_end, test_differing_tokens, test_room, test_too_large,
+                 test_partial_and_several, test_one_scale, test_other_files, test_every_sweep, test_readme, test_parts,
+                 test_damage, test_folders, test_size_and_speed)
+        for test in tests:
             start = time.monotonic()
             try:
                 test(root)
