@@ -78,10 +78,17 @@ function cut(c, text, width) {
 	while (n > 1 && c.measureText(text.slice(0, n) + "…").width > width) n--;
 	return text.slice(0, n) + "…";
 }
-/* Which of n labels are written where every `every`-th has room: those of tokens that differ first,
- * then others that are as far from all of these. */
-function labelled(n, every, differs) {
-	const kept = new Uint8Array(n), far = (i) => { for (let k = Math.max(0, i - every + 1); k < Math.min(n, i + every); k++) if (kept[k]) return false; return true; };
+/* Black or white, whichever has more contrast (relative luminance of WCAG 2). */
+function inkOn(rgb) {
+	const [r, g, b] = rgb.map((v) => v / 255 <= .04045 ? v / 255 / 12.92 : ((v / 255 + .055) / 1.055) ** 2.4);
+	return .2126 * r + .7152 * g + .0722 * b > .179 ? "#000" : "#fff";
+}
+/* Which of n labels are written where every `every`-th has room: `most` (an index) before all, those of
+ * tokens that differ next, then others that are as far from all of these. */
+function labelled(n, every, differs, most) {
+	const kept = new Uint8Array(n);
+	if (most >= 0) kept[most] = 1;
+	const far = (i) => { for (let k = Math.max(0, i - every + 1); k < Math.min(n, i + every); k++) if (kept[k]) return false; return true; };
 	for (const first of [true, false]) for (let i = 0; i < n; i++) if ((differs[i] || !first) && far(i)) kept[i] = 1;
 	return kept;
 }

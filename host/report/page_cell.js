@@ -19,7 +19,8 @@ function chart(points, options) {
 		root.append(mark);
 	});
 	if (options.labels) {
-		const kept = labelled(points.length, Math.ceil(points.length / 24), points.map((p) => p.bold));
+		const size = points.map((p) => Number.isFinite(p.y) ? Math.abs(p.y) : -1);
+		const kept = labelled(points.length, Math.ceil(points.length / 24), points.map((p) => p.bold), size.indexOf(Math.max(...size)));
 		points.forEach((p, i) => { if (kept[i]) { const t = text(X(i), H - B + 12, p.x.length > 7 ? p.x.slice(0, 6) + "…" : p.x, "end"); t.setAttribute("transform", `rotate(-45 ${X(i)} ${H - B + 12})`); t.setAttribute("font-size", 9); if (p.bold) t.setAttribute("font-weight", "bold"); root.append(t); } });
 	} else root.append(text(L + inner / 2, H - 10, options.x));
 	if (dots.length) listenDots(root, dots, options.title);

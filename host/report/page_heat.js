@@ -88,7 +88,7 @@ class HeatMap {
 		c.fillStyle = `rgb(${rgb})`;
 		c.fillRect(x, y, this.w, this.h);
 		if (this.w >= 30) {
-			c.fillStyle = light > 140 ? "#000" : "#fff";
+			c.fillStyle = inkOn(rgb);
 			c.font = "10px sans-serif";
 			c.textAlign = "center";
 			c.textBaseline = "middle";

@@ -41,4 +41,4 @@ window.addEventListener("resize", () => {
 	if (grids.length) drawEvaluation();
 	if (comparisons.length) drawCurves();
 });
-window.patchbay = {state, maps, choose, shown, grid, gridMaps, compared};
+window.patchbay = {state, maps, choose, shown, grid, gridMaps, compared, inkOn, labelled};

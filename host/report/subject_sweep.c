@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "report/subject_read.h"
+#include "results/layout.h"
 
 const char *const pb_shown_names[PB_N_SHOWN] = {"effect",
 						"ci_low",
@@ -78,16 +79,20 @@ static enum pb_status check_axes(const struct pb_shown_sweep *w, const struct pb
 		const struct pb_shown_axis *axis = &w->axes[a];
 		const char *name = pb_axis_names[axis->kind];
 		const bool layers = strstr(name, "layer") != NULL;
-		const size_t n = layers ? s->r.n_layers : s->r.n_heads;
+		const bool heads = !layers && strstr(name, "head") != NULL;
+		const size_t n = layers ? s->r.n_layers : heads ? s->r.n_heads : s->r.n_positions;
 
-		if (!layers && strstr(name, "head") == NULL)
+		if (!layers && !heads && !pb_axis_is_position(axis->kind))
 			continue;
 		for (i = 0; i < axis->n; i++)
-			if (!(axis->values[i] >= 0 && axis->values[i] < (double)n))
+			if (!(axis->values[i] >= (layers || heads ? 0 : -(double)n) &&
+			      axis->values[i] < (double)n))
 				return pb_fail(err, PB_ERR_CHECK,
-					       "%s %g of a model that has %zu: sweeps/%s: the file "
-					       "is damaged, run it again",
-					       name, axis->values[i], n, w->info->name);
+					       "%s %g of %s that has %zu: sweeps/%s: the file is "
+					       "damaged, run it again",
+					       name, axis->values[i],
+					       layers || heads ? "a model" : "a longest prompt", n,
+					       w->info->name);
 	}
 	return PB_OK;
 }
@@ -103,6 +108,26 @@ static enum pb_status check_p(const struct pb_shown_sweep *w, const char *name, 
 				       "%s%s of %g is no probability: sweeps/%s/summary: the file "
 				       "is damaged, run it again",
 				       name, suffix, p[i], w->info->name);
+	return PB_OK;
+}
+
+static enum pb_status check_counts(const struct pb_shown_sweep *w, const struct pb_subject *s,
+				   struct pb_error *err)
+{
+	size_t i;
+	int k;
+
+	for (k = 0; k < 2; k++) {
+		const double *n = w->columns[k][PB_SHOWN_N_PAIRS];
+
+		for (i = 0; n != NULL && i < w->grid.n_cells; i++)
+			if (!isnan(n[i]) && !(n[i] >= 0 && n[i] <= (double)s->r.n_pairs))
+				return pb_fail(err, PB_ERR_CHECK,
+					       "n_pairs%s is %g of %zu: sweeps/%s/summary: the "
+					       "file is damaged, run it again",
+					       k == 0 ? "" : "_right", n[i], s->r.n_pairs,
+					       w->info->name);
+	}
 	return PB_OK;
 }
 
@@ -239,6 +264,7 @@ enum pb_status pb_subject_read_sweep(struct pb_subject *s, size_t index, struct 
 			PB_TRY(pb_file_grid_column(&w->grid, &s->r, index, pb_shown_names[c],
 						   k == 0 ? "" : "_right", &w->columns[k][c], err));
 	PB_TRY(check_axes(w, s, err));
+	PB_TRY(check_counts(w, s, err));
 	PB_TRY(check_probabilities(w, s, index, err));
 	PB_TRY(choose_shown(w, s->r.n_pairs, err));
 	PB_TRY(count_restored(w, s, index, err));

@@ -168,11 +168,17 @@ static void put_value(FILE *out, const char *words, const char *value)
 	size_t n = strlen(value);
 	const bool cut = n > TEXT_MOST;
 
+	if (n == 0) { /* a sweep that names no layers is over all of them */
+		const bool all = strcmp(words, "layers") == 0 || strcmp(words, "heads") == 0 ||
+				 strcmp(words, "neurons") == 0;
+
+		fprintf(out, "%s %s", all ? "all" : "no", words);
+		return;
+	}
 	if (cut)
 		for (n = TEXT_MOST; n > 0 && ((unsigned char)value[n] & 0xc0) == 0x80;)
 			n--;
-	fprintf(out, "%s %.*s%s", words, (int)n, value[0] != '\0' ? value : "none",
-		cut ? "\xe2\x80\xa6" : "");
+	fprintf(out, "%s %.*s%s", words, (int)n, value, cut ? "\xe2\x80\xa6" : "");
 }
 
 static enum pb_status describe(struct pb_subject *s, const char *(*texts)[N_OPTIONS], size_t sweep,

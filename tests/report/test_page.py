@@ -249,6 +249,15 @@ def test_patterns(browser, pages, root):
     check("patterns: no errors", not browser.errors(), browser.errors())
 
 
+def contrast(one, other):
+    """Of WCAG 2."""
+    light = []
+    for rgb in (one, other):
+        parts = [v / 255 / 12.92 if v / 255 <= .04045 else ((v / 255 + .055) / 1.055) ** 2.4 for v in rgb]
+        light.append(.2126 * parts[0] + .7152 * parts[1] + .0722 * parts[2] + .05)
+    return max(light) / min(light)
+
+
 def test_labels(browser, path):
     """Of labels that have no room for all, that of the token that differs is there, bold: 39 of 78 is no multiple of any step."""
     browser.open(path)
@@ -258,6 +267,15 @@ def test_labels(browser, path):
         check(f"labels {what}: the differing token, bold", bold and set(bold) == {"\u00b7w39"}, texts[:12])
         check(f"labels {what}: of others some", 10 < len(texts) - len(bold) < 2 * 60, len(texts))
         check(f"labels {what}: none of its neighbours", not {"\u00b7w38", "\u00b7w40"} & {t for t, _ in texts})
+    bars = browser.js("[...document.querySelectorAll(\"#detail svg[aria-label='by position'] rect\")].map((r) => [Number(r.getAttribute('height')), r.textContent])")
+    texts = browser.js("[...document.querySelectorAll(\"#detail svg[aria-label='by position'] text\")].map((t) => t.textContent)")
+    tallest = max(bars)[1].split(" (")[0]
+    kept = browser.js("[...patchbay.labelled(20, 4, Array(20).fill(false), 18)]")
+    check("labels by position: the largest before its neighbours", kept[18] and not any(kept[15:18] + kept[19:]) and sum(kept) == 5, kept)
+    check("labels by position: the largest bar has its own", tallest in texts, (tallest, texts))
+    inks = [(rgb, browser.js(f"patchbay.inkOn({list(rgb)})")) for rgb in ((255, 255, 255), (67, 147, 195), (50, 125, 184), (5, 48, 97), (178, 24, 43), (214, 96, 77), (0, 0, 0))]
+    poor = [(rgb, ink) for rgb, ink in inks if contrast(rgb, (0, 0, 0) if ink == "#000" else (255, 255, 255)) < 4.5]
+    check("numbers on every colour have contrast", not poor, poor)
     browser.size(400)
     browser.js("patchbay.choose(0, 1)")
     choose(browser, "controls", "view", "layers")

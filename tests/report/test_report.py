@@ -1100,6 +1100,8 @@ def damage(root):
     for column, value in (("p_fwer", -5), ("p_value", 1.5), ("q_bh_right", np.inf), ("p_random_effect", -.1)):
         yield f"{column} of {value}", (lambda f, column=column, value=value: (f[f"{sweep}/summary"].pop(column, None),
                                        f[f"{sweep}/summary"].create_dataset(column, data=np.full((3, 4), float(value)))))
+    for column, value in (("n_pairs", -4), ("n_pairs_right", 99)):
+        yield f"{column} of {value}", (lambda f, column=column, value=value: f[f"{sweep}/summary/{column}"].__setitem__((1, 1), value))
     for axis, value in (("layer", 2 ** 31 - 1), ("layer", -5), ("head", 4)):
         yield f"{axis} {value}", (lambda f, axis=axis, value=value: f[f"{sweep}/{axis}"].__setitem__(1, value))
     yield "no checks", replace("checks", None)
@@ -1128,12 +1130,22 @@ def test_damage(root):
             continue
         result = run(path, "-o", root / "damaged", "--formats", "svg")
         good = result.returncode in (1, 2) and result.stderr.startswith("patchbay: ") and len(result.stderr) > 20
-        if re.match(r"layer|head|p_|q_", name):
+        if re.match(r"layer|head|p_|q_|n_pairs", name):
             good = good and result.returncode == 1 and name.split()[0].replace("_right", "") in result.stderr
         check(f"{name}: refused", good, (result.returncode, result.stderr))
         left = [p.name for p in root.iterdir() if p.name.startswith("damaged") and p != path]
         check(f"{name}: nothing left", not left, left)
         shutil.rmtree(root / "damaged", ignore_errors=True)
+    for value in (10 ** 9, -1000):
+        with ResultFile(root / "position.h5") as f:
+            f.sweep(axes=("layer", ("position", np.array([0, value, 2], "i4"))))
+        result = run(root / "position.h5", "-o", root / "damaged", "--formats", "svg")
+        check(f"position {value}: refused", result.returncode == 1 and f"position {value:g} of" in result.stderr, (result.returncode, result.stderr))
+    with ResultFile(root / "options.h5") as f:
+        f.sweep("patch_mlp_post_denoise_all", axes=("layer",), attributes={"site": "mlp_post"})
+        f.sweep("patch_mlp_post_denoise_all", axes=("layer",), attributes={"site": "mlp_post", "layers": np.array([1], "i4")})
+    words = (report(root / "options", root / "options.h5") / "summary.md").read_text()
+    check("an option that one sweep has alone", "(all layers)" in words and "(layers 1)" in words, words[:600])
     with ResultFile(root / "long-name.h5") as f:  # no figure or table takes another's place
         for k in range(2):
             f.sweep("patch_" + "x" * 230)
