@@ -103,6 +103,12 @@ static enum pb_status check_lengths(const struct pb_subject *s, struct pb_error 
 			return pb_fail(err, PB_ERR_CHECK,
 				       "length of pair %zu is %d, of %zu positions", i,
 				       (int)s->length[i], s->r.n_positions);
+	for (i = 0; i < s->r.n_pairs; i++)
+		if (s->answer[i] < 0 || s->foil[i] < 0)
+			return pb_fail(err, PB_ERR_CHECK,
+				       "answer_token or foil_token of pair %zu is no token's: the "
+				       "file is damaged, run it again",
+				       i);
 	return PB_OK;
 }
 

@@ -1104,6 +1104,8 @@ def damage(root):
         yield f"{column} of {value}", (lambda f, column=column, value=value: f[f"{sweep}/summary/{column}"].__setitem__((1, 1), value))
     for axis, value in (("layer", 2 ** 31 - 1), ("layer", -5), ("head", 4)):
         yield f"{axis} {value}", (lambda f, axis=axis, value=value: f[f"{sweep}/{axis}"].__setitem__(1, value))
+    for name in ("answer_token", "foil_token"):
+        yield f"{name} below 0", lambda f, name=name: f[f"pairs/{name}"].__setitem__(5, -7)
     yield "no checks", replace("checks", None)
     yield "no sweeps", replace("sweeps", None)
     yield "unknown intervention", lambda f: f[sweep].attrs.modify("intervention", "wave")
