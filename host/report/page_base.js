@@ -78,6 +78,16 @@ function cut(c, text, width) {
 	while (n > 1 && c.measureText(text.slice(0, n) + "…").width > width) n--;
 	return text.slice(0, n) + "…";
 }
+/* Values, lengths and strides of the axes of what has `cells` of them, the last axis fastest. */
+function unpackAxes(of) {
+	let stride = of.cells;
+	for (const axis of of.axes) {
+		axis.values = unpack(axis.values);
+		axis.n = axis.values.length;
+		stride /= axis.n;
+		axis.stride = stride;
+	}
+}
 /* Black or white, whichever has more contrast (relative luminance of WCAG 2). */
 function inkOn(rgb) {
 	const [r, g, b] = rgb.map((v) => v / 255 <= .04045 ? v / 255 / 12.92 : ((v / 255 + .055) / 1.055) ** 2.4);

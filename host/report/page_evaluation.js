@@ -1,13 +1,7 @@
 /* Evaluations: maps of a grid of task sizes, and one of its cells. */
 const grids = D.files.flatMap((file) => (file.grids || []).map((g) => Object.assign(g, {file})));
 for (const g of grids) {
-	let stride = g.cells;
-	for (const axis of g.axes) {
-		axis.values = unpack(axis.values);
-		axis.n = axis.values.length;
-		stride /= axis.n;
-		axis.stride = stride;
-	}
+	unpackAxes(g);
 	for (const part of g.subsets) part.figures.push({name: "n_prompts", title: "prompts of the cell", units: "1", values: part.n, count: true});
 }
 const grid = {at: 0, part: 0, figure: "accuracy", view: 0, cell: -1};

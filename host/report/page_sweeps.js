@@ -19,13 +19,7 @@ for (const file of D.files) {
 			sweep.all[m.name] = m.all;
 			if (m.right && sweep.right) sweep.right[m.name] = m.right;
 		}
-		let stride = sweep.cells;
-		for (const axis of sweep.axes) {
-			axis.values = unpack(axis.values);
-			axis.n = axis.values.length;
-			stride /= axis.n;
-			axis.stride = stride;
-		}
+		unpackAxes(sweep);
 	}
 }
 const axisOf = (sweep, kind) => sweep.axes.find((a) => a.kind === kind);
