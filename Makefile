@@ -58,7 +58,7 @@ $(call pc,FYAML,libfyaml,-lfyaml)
 $(call pc,PCRE2,libpcre2-8,-lpcre2-8)
 $(call pc,UTF8PROC,libutf8proc,-lutf8proc)
 $(call pc,CRYPTO,libcrypto,-lcrypto)
-$(call pc,ZLIB,zlib,-lz)
+$(call pc,ISAL,libisal,-lisal)
 $(call pc,CRITERION,criterion,-lcriterion)
 $(call pc,CAIRO,cairo,-lcairo)
 $(call pc,FONTCONFIG,fontconfig,-lfontconfig)
@@ -83,14 +83,14 @@ DNNL_PATH  := $(patsubst -L%,-Wl$(comma)-rpath$(comma)%,$(filter -L%,$(DNNL_LIBS
 # (The leak sanitizer cannot look into it unless it was there from the start.)
 DNNL_PATH  += $(if $(filter asan,$(CONFIG)),-Wl$(comma)--no-as-needed $(DNNL_LIBS))
 LIB_CFLAGS := $(strip $(HDF5_CFLAGS) $(JANSSON_CFLAGS) $(FYAML_CFLAGS) $(PCRE2_CFLAGS) \
-              $(UTF8PROC_CFLAGS) $(CRYPTO_CFLAGS) $(ZLIB_CFLAGS) $(DNNL_CFLAGS))
+              $(UTF8PROC_CFLAGS) $(CRYPTO_CFLAGS) $(ISAL_CFLAGS) $(DNNL_CFLAGS))
 LIBS       := $(strip $(HDF5_LIBS) $(JANSSON_LIBS) $(FYAML_LIBS) $(PCRE2_LIBS) $(UTF8PROC_LIBS) \
-              $(CRYPTO_LIBS) $(ZLIB_LIBS) $(DNNL_PATH) -lm -ldl)
+              $(CRYPTO_LIBS) $(ISAL_LIBS) $(DNNL_PATH) -lm -ldl)
 endif
 
 DEPS := CC='$(CC)' CXX='$(CXX)' PKG_CONFIG='$(PKG_CONFIG)' PYTHON='$(PYTHON)' CPPFLAGS='$(CPPFLAGS)' \
         LDFLAGS='$(LDFLAGS)' CLANG_FORMAT='$(CLANG_FORMAT)' CLANG_TIDY='$(CLANG_TIDY)' \
-        CPPCHECK='$(CPPCHECK)' $(foreach l,HDF5 JANSSON FYAML PCRE2 UTF8PROC CRYPTO ZLIB CRITERION DNNL CAIRO FONTCONFIG, \
+        CPPCHECK='$(CPPCHECK)' $(foreach l,HDF5 JANSSON FYAML PCRE2 UTF8PROC CRYPTO ISAL CRITERION DNNL CAIRO FONTCONFIG, \
         $(l)_CFLAGS='$($(l)_CFLAGS)' $(l)_LIBS='$($(l)_LIBS)') make/deps.sh
 
 # What is missing is installed as the remaking of an included file: make then starts again, and

@@ -101,15 +101,16 @@ enum pb_status pb_cells_file_make(struct pb_cells_file *out, const char *output,
 				  const char *name, size_t n_pairs, size_t n_cells, size_t block,
 				  struct pb_error *err)
 {
-	const size_t row = n_cells * sizeof(double);
-	size_t step = row < ROWS_BYTES ? ROWS_BYTES / row : 1, first, n;
+	struct pb_h5_shape shape;
+	size_t step, first, n;
 	double *rows = NULL, *turned = NULL;
 	enum pb_status status;
 
 	*out = (struct pb_cells_file){
 	    .fd = -1, .n_pairs = n_pairs, .n_cells = n_cells, .block = block};
-	step = step < n_pairs ? step : n_pairs;
-	PB_TRY(pb_alloc((void **)&rows, step, row, "summary", err));
+	PB_TRY(pb_h5_shape(dataset, name, &shape, err));
+	step = pb_h5_rows_at_once(&shape, ROWS_BYTES);
+	PB_TRY(pb_alloc((void **)&rows, step, n_cells * sizeof *rows, "summary", err));
 	PB_TRY(pb_alloc((void **)&turned, step, block * sizeof(double), "summary", err));
 	PB_TRY(open_unnamed(&out->fd, output, err));
 	for (first = 0; first < n_pairs; first += n) {

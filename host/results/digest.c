@@ -150,8 +150,7 @@ enum pb_status pb_dataset_walk(hid_t file, const char *path, pb_block_visitor vi
 		PB_TRY(pb_h5_text_type(&text, err));
 	n_rows = shape.rank > 0 ? shape.dims[0] : 1;
 	row_bytes = shape.row * shape.element_size; /* at most the whole, which was checked */
-	rows = row_bytes > 0 && row_bytes < BLOCK_BYTES ? BLOCK_BYTES / row_bytes : 1;
-	rows = rows < n_rows ? rows : n_rows;
+	rows = pb_h5_rows_at_once(&shape, BLOCK_BYTES);
 	PB_TRY(pb_alloc(&block, rows, row_bytes, path, err));
 	for (first = 0; shape.count > 0 && first < n_rows; first += rows) {
 		n = n_rows - first < rows ? n_rows - first : rows;

@@ -93,16 +93,21 @@ enum pb_status pb_h5_get_double(hid_t object, const char *name, double *value,
 struct pb_h5_shape {
 	int rank;
 	size_t dims[PB_H5_MAX_RANK];
-	size_t count;        /* product of dims */
-	size_t row;          /* elements of one step along the first dimension */
+	size_t count; /* product of dims */
+	size_t row;   /* elements of one step along the first dimension */
+	size_t
+	    chunk_rows; /* such steps that are stored together; 1 where there are no such chunks */
 	size_t element_size; /* bytes in memory; of a char * for text */
 	bool is_text;
 	hid_t type; /* little-endian memory type, static: not to be dropped; -1 for text */
 };
 enum pb_status pb_h5_shape(hid_t dataset, const char *path, struct pb_h5_shape *shape,
 			   struct pb_error *err);
+/* How many rows are best read at a time: those that fit into `bytes`, whole chunks where one fits;
+ * one at least, and no more than there are (but for none). */
+size_t pb_h5_rows_at_once(const struct pb_h5_shape *shape, size_t bytes);
 /* Read rows [first, first + n) along the first dimension (the element of a scalar counts as one
- * row) as memory type `type`. */
+ * row) as memory type `type`. Several chunks are unpacked side by side (h5_unpacker.h). */
 enum pb_status pb_h5_read_rows(hid_t dataset, const char *path, hid_t type, size_t first, size_t n,
 			       void *data, struct pb_error *err);
 enum pb_status pb_h5_write_rows(hid_t dataset, const char *path, hid_t type, size_t first, size_t n,

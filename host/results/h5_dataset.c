@@ -4,6 +4,7 @@
 
 #include "patchbay/base.h"
 #include "results/h5.h"
+#include "results/h5_unpacker.h"
 
 /* gzip reaches about 1:1030 at best: a dataset that claims more than this many times its stored
  * bytes is damaged or hostile, and reading it could take for ever. */
@@ -75,6 +76,20 @@ static bool stored_bytes(hid_t dataset, size_t *stored)
 	return good;
 }
 
+/* Rows of a chunk, where chunks are of whole rows. */
+static size_t chunk_rows(hid_t dataset, const struct pb_h5_shape *shape)
+{
+	hid_t plist = H5Dget_create_plist(dataset);
+	hsize_t chunk[PB_H5_MAX_RANK];
+	bool whole = shape->rank > 0 && plist >= 0 && H5Pget_layout(plist) == H5D_CHUNKED &&
+		     H5Pget_chunk(plist, shape->rank, chunk) == shape->rank;
+
+	for (int i = 1; whole && i < shape->rank; i++)
+		whole = chunk[i] == shape->dims[i];
+	pb_h5_drop(plist);
+	return whole && chunk[0] > 0 ? (size_t)chunk[0] : 1;
+}
+
 static bool shape_of(hid_t dataset, hid_t type, hid_t space, struct pb_h5_shape *shape)
 {
 	hsize_t dims[PB_H5_MAX_RANK];
@@ -95,6 +110,7 @@ static bool shape_of(hid_t dataset, hid_t type, hid_t space, struct pb_h5_shape 
 		    (d > 0 && !pb_size_mul(shape->row, shape->dims[d], &shape->row)))
 			return false;
 	}
+	shape->chunk_rows = chunk_rows(dataset, shape);
 	return stored_bytes(dataset, &stored) &&
 	       pb_size_mul(shape->count, shape->element_size, &bytes) &&
 	       pb_size_mul(stored, EXPANSION_LIMIT, &limit) && bytes <= limit + 65536;
@@ -112,6 +128,17 @@ enum pb_status pb_h5_shape(hid_t dataset, const char *path, struct pb_h5_shape *
 	pb_h5_drop(type);
 	pb_h5_drop(space);
 	return status;
+}
+
+size_t pb_h5_rows_at_once(const struct pb_h5_shape *shape, size_t bytes)
+{
+	const size_t all = shape->rank > 0 ? shape->dims[0] : 1;
+	const size_t row = shape->row * shape->element_size;
+	size_t rows = row > 0 && row < bytes ? bytes / row : 1;
+
+	if (rows > shape->chunk_rows)
+		rows -= rows % shape->chunk_rows;
+	return rows < all || all == 0 ? rows : all;
 }
 
 enum direction { READ, WRITE };
@@ -166,6 +193,8 @@ enum pb_status pb_h5_read_rows(hid_t dataset, const char *path, hid_t type, size
 {
 	hsize_t start[PB_H5_MAX_RANK], count[PB_H5_MAX_RANK];
 
+	if (pb_h5_unpack_rows(dataset, type, first, n, data))
+		return PB_OK;
 	if (!rows(dataset, first, n, start, count))
 		return pb_h5_fail(err, PB_ERR_CHECK, "cannot read dataset: %s", path);
 	return move(dataset, path, type, start, count, READ, data, NULL, err);
@@ -230,7 +259,8 @@ enum pb_status pb_h5_read(hid_t parent, const char *path, hid_t type, size_t cou
 		status = pb_fail(err, PB_ERR_CHECK, "dataset of another type: %s", path);
 		goto cleanup;
 	}
-	if (H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0)
+	if (!pb_h5_unpack_rows(dataset, type, 0, shape.rank > 0 ? shape.dims[0] : 0, data) &&
+	    H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0)
 		status = pb_h5_fail(err, PB_ERR_CHECK, "cannot read dataset: %s", path);
 cleanup:
 	pb_h5_drop(dataset);

@@ -1,20 +1,19 @@
 /* Rows of a large dataset, compressed by all processors: HDF5's own filters use one, and gzip is
- * slower than a disk. Whole chunks go through the filters that the dataset names (shuffle, gzip,
- * Fletcher32), and any HDF5 reads them. */
+ * slower than a disk. */
 #ifndef PB_RESULTS_H5_PACKER_H
 #define PB_RESULTS_H5_PACKER_H
 
 #include <hdf5.h>
 
 #include "patchbay/base.h"
+#include "results/h5_chunks.h"
 
 struct pb_h5_packer {
 	hid_t dataset;   /* not owned */
 	hid_t type;      /* of the rows in memory */
 	size_t rows;     /* of a chunk; 0: the dataset is not for it, HDF5 writes its rows */
 	size_t n_chunks; /* that the buffer holds */
-	size_t row_bytes, element;
-	int level;             /* of gzip */
+	struct pb_h5_chunks chunks;
 	size_t first, n;       /* rows in the buffer; the first one begins a chunk */
 	unsigned char *buffer; /* [n_chunks * rows, row_bytes] */
 };
@@ -30,8 +29,8 @@ enum pb_status pb_h5_packer_add(struct pb_h5_packer *p, const char *path, size_t
 enum pb_status pb_h5_packer_end(struct pb_h5_packer *p, const char *path, struct pb_error *err);
 void pb_h5_packer_drop(struct pb_h5_packer *p);
 
-/* Fletcher's checksum as HDF5's filter of that name has it: of 16-bit words, the high byte first,
- * with an odd last byte as a high one. */
-uint32_t pb_fletcher32(const void *data, size_t size);
+/* All rows of a dataset at once, by this thread alone: for what is written while others compute. */
+enum pb_status pb_h5_write_packed(hid_t dataset, const char *path, hid_t type, const void *data,
+				  struct pb_error *err);
 
 #endif

@@ -9,11 +9,12 @@
 #include <unistd.h>
 
 #include "patchbay/base.h"
+#include "results/h5_packer.h"
 #include "results/identity.h"
 #include "results/part_arrays.h"
 
 #define MAX_VARIANTS 10000000
-#define CHUNK_ELEMENTS ((size_t)1 << 16)
+#define CHUNK_ELEMENTS ((size_t)1 << 16) /* of an array, at most; chunks are of about one size */
 
 char *pb_parts_folder(const struct pb_experiment *e)
 {
@@ -39,7 +40,8 @@ static enum pb_status write_array(hid_t file, const struct pb_part_array *item,
 {
 	enum pb_status status = PB_OK;
 	const hsize_t count = item->count;
-	const hsize_t chunk = item->count < CHUNK_ELEMENTS ? item->count : CHUNK_ELEMENTS;
+	const hsize_t n_chunks = (count + CHUNK_ELEMENTS - 1) / CHUNK_ELEMENTS;
+	const hsize_t chunk = n_chunks > 0 ? (count + n_chunks - 1) / n_chunks : 0;
 	const hid_t type = pb_field_memory_type(item->type);
 	hid_t space = -1, plist = -1, dataset = -1;
 
@@ -51,10 +53,11 @@ static enum pb_status write_array(hid_t file, const struct pb_part_array *item,
 	    H5Pset_chunk(plist, 1, &chunk) < 0 || H5Pset_shuffle(plist) < 0 ||
 	    H5Pset_deflate(plist, 1) < 0 || H5Pset_fletcher32(plist) < 0 ||
 	    (dataset = H5Dcreate2(file, item->name, type, space, H5P_DEFAULT, plist, H5P_DEFAULT)) <
-		0 ||
-	    H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, item->data) < 0)
+		0)
 		status = pb_h5_fail(err, PB_ERR_IO, "cannot write part: dataset %s", item->name);
 	else
+		status = pb_h5_write_packed(dataset, item->name, type, item->data, err);
+	if (status == PB_OK)
 		status = pb_h5_dataset_close(&dataset, item->name, err);
 	pb_h5_drop(dataset);
 	pb_h5_drop(plist);

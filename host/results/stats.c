@@ -4,7 +4,8 @@
  * every sum runs over the pairs in one fixed order in each lane, whatever the processor and the
  * threads. A sign flip of a group of four units has 16 outcomes: their signed sums are tabled once
  * a tile, and each of the 10,000 flips then costs one addition a group instead of four
- * multiplications. */
+ * multiplications. Sums of all flips, and of all resamples, grow side by side, a run of units at a
+ * time: that much stays in the nearest cache. */
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>
@@ -19,8 +20,10 @@ struct tile {
 	size_t n_lanes;  /* cells in it, the rest of the lanes are empty */
 	double *values;  /* [n_units, LANES] sums over the units */
 	double *present; /* [n_units, LANES] how many pairs of a unit have a value */
-	double *table;   /* [n_groups, 16, LANES] signed sums */
+	double *table;   /* [PB_STATS_RUN, 16, LANES] signed sums of a run of groups */
+	double *flipped; /* [n_flips + 1, LANES] sums under the flips; the last one has none */
 	double *means;   /* [PB_STATS_RESAMPLES, LANES] */
+	double *drawn;   /* [PB_STATS_RESAMPLES, LANES] pairs drawn */
 	double *largest; /* [n_flips] */
 	bool complete;   /* every lane has every pair, and units are equally many */
 	double n[LANES], n_units[LANES], mean[LANES], std_error[LANES];
@@ -34,7 +37,9 @@ static void tile_free(struct tile *tiles, int n_tiles)
 		free(tiles[i].values);
 		free(tiles[i].present);
 		free(tiles[i].table);
+		free(tiles[i].flipped);
 		free(tiles[i].means);
+		free(tiles[i].drawn);
 		free(tiles[i].largest);
 	}
 	free(tiles);
@@ -56,9 +61,11 @@ static enum pb_status tile_new(struct tile **out, int n_tiles, const struct pb_s
 		PB_TRY(pb_alloc((void **)&t->values, plan->n_units, row, "statistics", err));
 		PB_TRY(pb_alloc((void **)&t->present, plan->n_units, row, "statistics", err));
 		PB_TRY(pb_alloc((void **)&t->means, PB_STATS_RESAMPLES, row, "statistics", err));
+		PB_TRY(pb_alloc((void **)&t->drawn, PB_STATS_RESAMPLES, row, "statistics", err));
 		if (!flips)
 			continue;
-		PB_TRY(pb_alloc((void **)&t->table, plan->n_groups, 16 * row, "statistics", err));
+		PB_TRY(pb_alloc((void **)&t->table, PB_STATS_RUN, 16 * row, "statistics", err));
+		PB_TRY(pb_alloc((void **)&t->flipped, plan->n_flips + 1, row, "statistics", err));
 		PB_TRY(pb_alloc((void **)&t->largest, plan->n_flips, sizeof(double), "statistics",
 				err));
 	}
@@ -69,84 +76,124 @@ cleanup:
 	return status;
 }
 
+/* A pair's values in the lanes: NaN in those without a cell. */
+static inline void load_row(double row[LANES], const double *values, size_t n_lanes)
+{
+	size_t w;
+
+	for (w = 0; w < LANES; w++)
+		row[w] = w < n_lanes ? values[w] : NAN;
+}
+
+/* Sums and counts of the units, and of all pairs. */
+static void load_units(struct tile *t, const struct pb_stats_plan *plan, size_t n_cells,
+		       const double *values, double sum[LANES])
+{
+	double row[LANES];
+	size_t i = 0, u, w;
+
+	for (u = 0; u < plan->n_units; u++) {
+		const size_t end = i + plan->unit < plan->n ? i + plan->unit : plan->n;
+		double of_unit[LANES] = {0}, present[LANES] = {0};
+
+		for (; i < end; i++) {
+			load_row(row, values + i * n_cells, t->n_lanes);
+			for (w = 0; w < LANES; w++) {
+				const bool is = !isnan(row[w]);
+				const double x = is ? row[w] : 0;
+
+				sum[w] += x;
+				of_unit[w] += x;
+				present[w] += is ? 1 : 0;
+			}
+		}
+		memcpy(t->values + u * LANES, of_unit, sizeof of_unit);
+		memcpy(t->present + u * LANES, present, sizeof present);
+		for (w = 0; w < LANES; w++) {
+			t->n[w] += present[w];
+			t->n_units[w] += present[w] > 0 ? 1 : 0;
+		}
+	}
+}
+
 /* Gather cells [first, first + n_lanes) of values [n, n_cells], their means and standard errors. */
 static void tile_load(struct tile *t, const struct pb_stats_plan *plan, size_t n_cells,
 		      size_t first, const double *values)
 {
-	double sum[LANES] = {0}, squares[LANES] = {0};
-	size_t i, u, w;
+	double sum[LANES] = {0}, squares[LANES] = {0}, row[LANES];
+	size_t i, w;
 
 	t->n_lanes = n_cells - first < LANES ? n_cells - first : LANES;
-	t->complete = plan->n_units * plan->unit == plan->n;
 	memset(t->n, 0, sizeof t->n);
 	memset(t->n_units, 0, sizeof t->n_units);
-	memset(t->values, 0, plan->n_units * LANES * sizeof *t->values);
-	memset(t->present, 0, plan->n_units * LANES * sizeof *t->present);
-	for (i = 0; i < plan->n; i++)
-		for (w = 0; w < t->n_lanes; w++) {
-			const double x = values[i * n_cells + first + w];
-
-			if (isnan(x)) {
-				t->complete = false;
-				continue;
-			}
-			sum[w] += x;
-			t->n[w] += 1;
-			t->values[i / plan->unit * LANES + w] += x;
-			t->present[i / plan->unit * LANES + w] += 1;
-		}
-	for (w = 0; w < LANES; w++)
+	load_units(t, plan, n_cells, values + first, sum);
+	t->complete = plan->n_units * plan->unit == plan->n;
+	for (w = 0; w < LANES; w++) {
 		t->mean[w] = t->n[w] > 0 ? sum[w] / t->n[w] : NAN;
-	for (i = 0; i < plan->n; i++)
-		for (w = 0; w < t->n_lanes; w++) {
-			const double d = values[i * n_cells + first + w] - t->mean[w];
+		t->complete = t->complete && (w >= t->n_lanes || t->n[w] == (double)plan->n);
+	}
+	for (i = 0; i < plan->n; i++) {
+		load_row(row, values + i * n_cells + first, t->n_lanes);
+		for (w = 0; w < LANES; w++) {
+			const double d = row[w] - t->mean[w];
 
 			squares[w] += isnan(d) ? 0 : d * d;
 		}
-	for (u = 0; u < plan->n_units; u++)
-		for (w = 0; w < LANES; w++)
-			t->n_units[w] += t->present[u * LANES + w] > 0 ? 1 : 0;
+	}
 	for (w = 0; w < LANES; w++)
 		t->std_error[w] = t->n[w] < 2 ? NAN : sqrt(squares[w] / (t->n[w] - 1) / t->n[w]);
 }
 
 /* ---- bootstrap ------------------------------------------------------------------------- */
 
-/* sum over the units of times[i] * rows[i], in each lane. */
-static inline union row weighted_sum(const double *rows, const uint16_t *times, size_t n)
+#define UNITS_AT_A_TIME ((size_t)256)
+
+/* sum[r] += the sum over units [first, first + n) of how often resample r draws them times rows, in
+ * each lane. */
+static void add_drawn(const struct pb_stats_plan *plan, const double *rows, size_t first, size_t n,
+		      double *sums)
 {
-	two s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
-	size_t i;
+	size_t r, i;
 
-	for (i = 0; i < n; i++) {
-		const two *row = (const two *)(rows + i * LANES);
-		const double weight = times[i];
+	for (r = 0; r < PB_STATS_RESAMPLES; r++) {
+		const uint16_t *times = plan->drawn + r * plan->n_units + first;
+		two *sum = (two *)(sums + r * LANES);
+		two s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
 
-		s0 += row[0] * weight;
-		s1 += row[1] * weight;
-		s2 += row[2] * weight;
-		s3 += row[3] * weight;
+		for (i = 0; i < n; i++) {
+			const two *row = (const two *)(rows + (first + i) * LANES);
+			const double weight = times[i];
+
+			s0 += row[0] * weight;
+			s1 += row[1] * weight;
+			s2 += row[2] * weight;
+			s3 += row[3] * weight;
+		}
+		sum[0] = s0;
+		sum[1] = s1;
+		sum[2] = s2;
+		sum[3] = s3;
 	}
-	return (union row){.pairs = {s0, s1, s2, s3}};
 }
 
 /* The mean of every resample in every lane; NaN where none of a cell's pairs was drawn. */
 static void resample_means(struct tile *t, const struct pb_stats_plan *plan)
 {
-	size_t r, w;
+	const size_t n_means = (size_t)PB_STATS_RESAMPLES * LANES;
+	size_t first, i;
 
-	for (r = 0; r < PB_STATS_RESAMPLES; r++) {
-		const uint16_t *drawn = plan->drawn + r * plan->n_units;
-		const union row sum = weighted_sum(t->values, drawn, plan->n_units);
-		union row count;
+	memset(t->means, 0, n_means * sizeof *t->means);
+	memset(t->drawn, 0, n_means * sizeof *t->drawn);
+	for (first = 0; first < plan->n_units; first += UNITS_AT_A_TIME) {
+		const size_t left = plan->n_units - first;
+		const size_t n = left < UNITS_AT_A_TIME ? left : UNITS_AT_A_TIME;
 
-		for (w = 0; w < LANES; w++)
-			count.lane[w] = (double)plan->n;
+		add_drawn(plan, t->values, first, n, t->means);
 		if (!t->complete)
-			count = weighted_sum(t->present, drawn, plan->n_units);
-		for (w = 0; w < LANES; w++)
-			t->means[r * LANES + w] = sum.lane[w] / count.lane[w];
+			add_drawn(plan, t->present, first, n, t->drawn);
 	}
+	for (i = 0; i < n_means; i++)
+		t->means[i] /= t->complete ? (double)plan->n : t->drawn[i];
 }
 
 static void bootstrap(struct tile *t, const struct pb_stats_plan *plan, double *ci_low,
@@ -173,25 +220,26 @@ static void bootstrap(struct tile *t, const struct pb_stats_plan *plan, double *
 
 /* ---- sign flips ------------------------------------------------------------------------ */
 
-/* table[g][m]: the sum of the four units of group g, those whose bit is set in m negated. */
-static void signed_sums(struct tile *t, const struct pb_stats_plan *plan)
+/* The table of a run of groups: [g][m] is the sum of the four units of a group, those whose bit is
+ * set in m negated. */
+static void signed_sums(struct tile *t, const struct pb_stats_plan *plan, size_t first, size_t n)
 {
 	size_t g;
 
-	memset(t->table, 0, plan->n_groups * 16 * LANES * sizeof(double));
-	for (g = 0; g < plan->n_groups; g++)
-		signed_sums_of(t->values + 4 * g * LANES, plan->n_units - 4 * g,
+	memset(t->table, 0, n * 16 * LANES * sizeof(double));
+	for (g = 0; g < n; g++)
+		signed_sums_of(t->values + 4 * (first + g) * LANES, plan->n_units - 4 * (first + g),
 			       t->table + g * 16 * LANES);
 }
 
-/* |sum| under one flip (masks: a byte a group). */
-static inline union row flipped_sum(const double *table, size_t n_groups, const uint8_t *masks)
+/* What a run of n groups adds to a sum under one flip (masks: a byte a group). */
+static inline void add_flipped(const double *table, size_t n, const uint8_t *masks, double *sums)
 {
-	two s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
-	union row sum;
-	size_t g, w;
+	two *sum = (two *)sums;
+	two s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
+	size_t g;
 
-	for (g = 0; g < n_groups; g++) {
+	for (g = 0; g < n; g++) {
 		const two *row = (const two *)(table + (g * 16 + masks[g]) * LANES);
 
 		s0 += row[0];
@@ -199,10 +247,40 @@ static inline union row flipped_sum(const double *table, size_t n_groups, const 
 		s2 += row[2];
 		s3 += row[3];
 	}
-	sum = (union row){.pairs = {s0, s1, s2, s3}};
+	sum[0] = s0;
+	sum[1] = s1;
+	sum[2] = s2;
+	sum[3] = s3;
+}
+
+/* t->flipped: the sums under all flips and under none. */
+static void flip_all(struct tile *t, const struct pb_stats_plan *plan)
+{
+	static const uint8_t none[PB_STATS_RUN];
+	size_t first, f;
+
+	memset(t->flipped, 0, (plan->n_flips + 1) * LANES * sizeof *t->flipped);
+	for (first = 0; first < plan->n_groups; first += PB_STATS_RUN) {
+		const size_t left = plan->n_groups - first;
+		const size_t n = left < PB_STATS_RUN ? left : PB_STATS_RUN;
+		const uint8_t *masks = pb_stats_masks(plan, 0, first);
+
+		signed_sums(t, plan, first, n);
+		for (f = 0; f < plan->n_flips; f++)
+			add_flipped(t->table, n, masks + f * PB_STATS_RUN, t->flipped + f * LANES);
+		add_flipped(t->table, n, none, t->flipped + f * LANES);
+	}
+}
+
+/* |sum| in every lane. */
+static inline union row absolute(const double *sum)
+{
+	union row out;
+	size_t w;
+
 	for (w = 0; w < LANES; w++)
-		sum.lane[w] = fabs(sum.lane[w]);
-	return sum;
+		out.lane[w] = fabs(sum[w]);
+	return out;
 }
 
 /* p_value[w] and observed[w] of the tile's cells; t->largest is raised. */
@@ -214,8 +292,8 @@ static void sign_flips(struct tile *t, const struct pb_stats_plan *plan, double 
 	union row sum, v;
 	size_t f, i, w;
 
-	signed_sums(t, plan);
-	sum = flipped_sum(t->table, plan->n_groups, plan->identity);
+	flip_all(t, plan);
+	sum = absolute(t->flipped + plan->n_flips * LANES);
 	for (w = 0; w < LANES; w++) {
 		double squares = 0, reach = 0;
 
@@ -237,7 +315,7 @@ static void sign_flips(struct tile *t, const struct pb_stats_plan *plan, double 
 	for (f = 0; f < plan->n_flips; f++) {
 		double best = t->largest[f];
 
-		sum = flipped_sum(t->table, plan->n_groups, plan->flips + f * plan->n_groups);
+		sum = absolute(t->flipped + f * LANES);
 		v = evaluate(&statistic, &sum);
 		for (w = 0; w < LANES; w++) {
 			hits[w] += sum.lane[w] >= threshold[w] ? 1.0 : 0.0;

@@ -14,6 +14,8 @@
 #define PB_STATS_RESAMPLES 1000
 #define PB_STATS_FLIPS 10000   /* random flips, when 2^n are too many */
 #define PB_STATS_EXHAUSTIVE 13 /* all 2^n flips up to this many pairs */
+#define PB_STATS_LANES 8       /* cells that are summed side by side */
+#define PB_STATS_RUN 16        /* groups of units whose flips lie together */
 #define PB_STATS_UNITS 4096    /* that are drawn or flipped, at most */
 /* What ties exactly on paper differs by rounding: it ties within this, relative to the largest sum
  * that any flip of the cell can reach (for p_fwer, to the observed statistic). */
@@ -28,19 +30,24 @@
  * PB_STATS_FLIPS random ones; the "1 +" of p = (1 + hits) / (1 + N) is the identity in both cases,
  * so that the exhaustive p is exactly (flips that reach the observed one) / 2^n. */
 struct pb_stats_plan {
-	size_t n;        /* pairs */
-	size_t unit;     /* pairs of a unit; the last one may have fewer */
-	size_t n_units;  /* ceil(n / unit) */
-	size_t n_flips;  /* N */
-	size_t n_groups; /* groups of four units: ceil(n_units / 4) */
-	uint8_t *flips;  /* [n_flips, n_groups]; bit k of group g: unit 4 g + k changes its sign */
-	uint8_t *identity; /* [n_groups] zeros */
+	size_t n;          /* pairs */
+	size_t unit;       /* pairs of a unit; the last one may have fewer */
+	size_t n_units;    /* ceil(n / unit) */
+	size_t n_flips;    /* N */
+	size_t n_groups;   /* groups of four units: ceil(n_units / 4) */
+	uint8_t *flips;    /* as pb_stats_masks says */
 	uint16_t *drawn;   /* [PB_STATS_RESAMPLES, n_units]: how often each unit was drawn */
 	double smallest_p; /* attainable with all n pairs: 2^(1-n), or 1 / (1 + N); NaN for n = 0 */
 };
 enum pb_status pb_stats_plan_new(struct pb_stats_plan *plan, size_t n, uint64_t seed,
 				 struct pb_error *err);
 void pb_stats_plan_free(struct pb_stats_plan *plan);
+/* The masks of a run of PB_STATS_RUN groups that begins at a group, under flip f; those of flip f +
+ * 1 follow. Bit k of group g: unit 4 g + k changes its sign. */
+static inline uint8_t *pb_stats_masks(const struct pb_stats_plan *plan, size_t f, size_t group)
+{
+	return plan->flips + (group / PB_STATS_RUN * plan->n_flips + f) * PB_STATS_RUN;
+}
 /* How often resample r draws a pair. */
 static inline uint16_t pb_stats_times(const struct pb_stats_plan *plan, size_t r, size_t pair)
 {

@@ -9,6 +9,11 @@
 #define STREAM_FLIPS UINT64_C(0x666c697073)
 #define STREAM_RESAMPLES UINT64_C(0x626f6f74)
 
+static uint8_t *mask(const struct pb_stats_plan *plan, size_t f, size_t group)
+{
+	return pb_stats_masks(plan, f, group) + group % PB_STATS_RUN;
+}
+
 /* Flip f + 1 of the 2^n in counting order: flip 0 is the identity and is left out. */
 static void flips_all(struct pb_stats_plan *plan)
 {
@@ -16,7 +21,7 @@ static void flips_all(struct pb_stats_plan *plan)
 
 	for (f = 0; f < plan->n_flips; f++)
 		for (g = 0; g < plan->n_groups; g++)
-			plan->flips[f * plan->n_groups + g] = (uint8_t)(((f + 1) >> (4 * g)) & 15);
+			*mask(plan, f, g) = (uint8_t)(((f + 1) >> (4 * g)) & 15);
 }
 
 static void flips_random(struct pb_stats_plan *plan, uint64_t seed)
@@ -24,7 +29,6 @@ static void flips_random(struct pb_stats_plan *plan, uint64_t seed)
 	size_t f, g;
 
 	for (f = 0; f < plan->n_flips; f++) {
-		uint8_t *row = plan->flips + f * plan->n_groups;
 		struct pb_rng rng;
 		uint64_t bits = 0;
 
@@ -32,11 +36,12 @@ static void flips_random(struct pb_stats_plan *plan, uint64_t seed)
 		for (g = 0; g < plan->n_groups; g++) {
 			if (g % 16 == 0)
 				bits = pb_rng_next(&rng);
-			row[g] = (uint8_t)(bits >> (4 * (g % 16)) & 15);
+			*mask(plan, f, g) = (uint8_t)(bits >> (4 * (g % 16)) & 15);
 		}
 		/* Units past the last one are zeros in every tile; keep their bits clear anyway. */
 		if (plan->n_units % 4 != 0)
-			row[plan->n_groups - 1] &= (uint8_t)((1u << plan->n_units % 4) - 1);
+			*mask(plan, f, plan->n_groups - 1) &=
+			    (uint8_t)((1u << plan->n_units % 4) - 1);
 	}
 }
 
@@ -59,6 +64,7 @@ enum pb_status pb_stats_plan_new(struct pb_stats_plan *plan, size_t n, uint64_t 
 {
 	const bool exhaustive = n <= PB_STATS_EXHAUSTIVE;
 	enum pb_status status;
+	size_t n_runs;
 
 	*plan = (struct pb_stats_plan){.n = n, .smallest_p = NAN};
 	plan->unit = n / PB_STATS_UNITS + (n % PB_STATS_UNITS != 0);
@@ -69,9 +75,9 @@ enum pb_status pb_stats_plan_new(struct pb_stats_plan *plan, size_t n, uint64_t 
 	if (n > 0)
 		plan->smallest_p =
 		    exhaustive ? ldexp(1.0, 1 - (int)n) : 1.0 / (1.0 + PB_STATS_FLIPS);
-	PB_TRY(
-	    pb_alloc((void **)&plan->flips, plan->n_flips * plan->n_groups, 1, "sign flips", err));
-	PB_TRY(pb_alloc((void **)&plan->identity, plan->n_groups, 1, "sign flips", err));
+	n_runs = plan->n_groups / PB_STATS_RUN + (plan->n_groups % PB_STATS_RUN != 0);
+	PB_TRY(pb_alloc((void **)&plan->flips, n_runs * PB_STATS_RUN, plan->n_flips, "sign flips",
+			err));
 	PB_TRY(pb_alloc((void **)&plan->drawn, PB_STATS_RESAMPLES * plan->n_units,
 			sizeof *plan->drawn, "resamples", err));
 	if (exhaustive)
@@ -88,7 +94,6 @@ cleanup:
 void pb_stats_plan_free(struct pb_stats_plan *plan)
 {
 	free(plan->flips);
-	free(plan->identity);
 	free(plan->drawn);
 	*plan = (struct pb_stats_plan){0};
 }

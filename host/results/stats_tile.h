@@ -4,7 +4,9 @@
 
 #include <stddef.h>
 
-#define LANES 8
+#include "results/stats.h"
+
+#define LANES PB_STATS_LANES
 /* A tile's row of eight lanes, summed two at a time: what a register of the baseline processor
  * holds. Wider vector types would be split by the compiler through memory. */
 typedef double two __attribute__((vector_size(16), aligned(8)));

@@ -32,28 +32,67 @@ struct summary {
 /* ---- effect and restoration of a block ----------------------------------------------------- */
 
 /* (mean LD_variant - mean LD_corrupted) / (mean LD_clean - mean LD_corrupted) over the pairs of a
- * cell that are no distractors; NaN where the divisor is below min_gap. */
-static void restoration_of_means(const struct summary *s, const struct pb_block *b, int subset)
+ * cell that are no distractors; NaN where the divisor is below min_gap. `n` cells of the block from
+ * `first` on, PB_STATS_LANES at most. */
+static void restoration_of_means(const struct summary *s, const struct pb_block *b, int subset,
+				 size_t first, size_t n)
 {
-	const double *corrupted = s->shared->logit_diff[1];
+	double moved[PB_STATS_LANES] = {0}, gap[PB_STATS_LANES] = {0}, pairs[PB_STATS_LANES] = {0};
 	const size_t *rows = s->shared->rows[subset];
-	const size_t n_rows = s->shared->plan[subset].n;
-	size_t c, r;
+	double *out = s->restored[subset].of_means + b->first_cell + first;
+	size_t r, c;
 
-	for (c = 0; c < b->n_cells; c++) {
-		double moved = 0, gap = 0, n = 0;
+	for (r = 0; r < s->shared->plan[subset].n; r++) {
+		const double *values = b->values + rows[r] * b->n_cells + first;
+		const double own_gap = pb_pair_gap(s->shared, rows[r]);
+		const double corrupted = s->shared->logit_diff[1][rows[r]];
 
-		for (r = 0; r < n_rows; r++) {
-			double value = b->values[rows[r] * b->n_cells + c];
-
-			if (isnan(value) || s->shared->facts->distractor[rows[r]])
+		if (s->shared->facts->distractor[rows[r]])
+			continue;
+		for (c = 0; c < n; c++) {
+			if (isnan(values[c]))
 				continue;
-			moved += value - corrupted[rows[r]];
-			gap += pb_pair_gap(s->shared, rows[r]);
-			n += 1;
+			moved[c] += values[c] - corrupted;
+			gap[c] += own_gap;
+			pairs[c] += 1;
 		}
-		s->restored[subset].of_means[b->first_cell + c] =
-		    n > 0 && fabs(gap / n) >= s->sweep->min_gap && gap != 0 ? moved / gap : NAN;
+	}
+	for (c = 0; c < n; c++)
+		out[c] = pairs[c] > 0 && fabs(gap[c] / pairs[c]) >= s->sweep->min_gap && gap[c] != 0
+			     ? moved[c] / gap[c]
+			     : NAN;
+}
+
+/* The effect of every pair of a subset, [pairs of it, n_cells]. */
+static void effects(const struct summary *s, const struct pb_block *b, int subset)
+{
+	const size_t *rows = s->shared->rows[subset];
+
+#pragma omp parallel for schedule(static)
+	for (size_t r = 0; r < s->shared->plan[subset].n; r++) {
+		const double *values = b->values + rows[r] * b->n_cells;
+		const double recipient = s->recipient[rows[r]];
+
+		for (size_t c = 0; c < b->n_cells; c++)
+			b->scratch[r * b->n_cells + c] = values[c] - recipient;
+	}
+}
+
+/* The same of the restoration; NaN where it is not defined. */
+static void restorations(const struct summary *s, const struct pb_block *b, int subset)
+{
+	const size_t *rows = s->shared->rows[subset];
+
+#pragma omp parallel for schedule(static)
+	for (size_t r = 0; r < s->shared->plan[subset].n; r++) {
+		const bool defined = pb_has_restoration(s->shared, rows[r], s->sweep->min_gap);
+		const double *values = b->values + rows[r] * b->n_cells;
+		const double corrupted = s->shared->logit_diff[1][rows[r]];
+		const double gap = pb_pair_gap(s->shared, rows[r]);
+
+		for (size_t c = 0; c < b->n_cells; c++)
+			b->scratch[r * b->n_cells + c] =
+			    defined ? (values[c] - corrupted) / gap : NAN;
 	}
 }
 
@@ -61,30 +100,20 @@ static enum pb_status summarise_block(struct summary *s, const struct pb_block *
 				      struct pb_error *err)
 {
 	enum pb_status status;
-	const struct pb_summary_shared *shared = s->shared;
 	const struct restored *out = &s->restored[subset];
-	const size_t *rows = shared->rows[subset], n_rows = shared->plan[subset].n;
 	const size_t first = b->first_cell;
-	size_t r, c;
 
-	for (r = 0; r < n_rows; r++)
-		for (c = 0; c < b->n_cells; c++)
-			b->scratch[r * b->n_cells + c] =
-			    b->values[rows[r] * b->n_cells + c] - s->recipient[rows[r]];
+	effects(s, b, subset);
 	PB_TRY(pb_stats_add(&s->stats[subset], first, b->n_cells, b->scratch, err));
-	for (r = 0; r < n_rows; r++) {
-		const bool defined = pb_has_restoration(shared, rows[r], s->sweep->min_gap);
-		const double gap = pb_pair_gap(s->shared, rows[r]),
-			     zero = shared->logit_diff[1][rows[r]];
-
-		for (c = 0; c < b->n_cells; c++)
-			b->scratch[r * b->n_cells + c] =
-			    defined ? (b->values[rows[r] * b->n_cells + c] - zero) / gap : NAN;
-	}
-	PB_TRY(pb_stats_interval(&shared->plan[subset], b->n_cells, b->scratch, out->n + first,
+	restorations(s, b, subset);
+	PB_TRY(pb_stats_interval(&s->shared->plan[subset], b->n_cells, b->scratch, out->n + first,
 				 out->mean + first, out->ci_low + first, out->ci_high + first,
 				 err));
-	restoration_of_means(s, b, subset);
+#pragma omp parallel for schedule(dynamic)
+	for (size_t c = 0; c < b->n_cells; c += PB_STATS_LANES)
+		restoration_of_means(s, b, subset, c,
+				     b->n_cells - c < PB_STATS_LANES ? b->n_cells - c
+								     : PB_STATS_LANES);
 cleanup:
 	return status;
 }

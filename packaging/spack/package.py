@@ -24,7 +24,7 @@ class Patchbay(MakefilePackage):
     depends_on("pcre2+jit")
     depends_on("utf8proc")
     depends_on("openssl")
-    depends_on("zlib-api")
+    depends_on("isa-l")
     depends_on("onednn@2.6:2")
     depends_on("mpi", when="+mpi")
     depends_on("cuda@12:", when="+cuda")

@@ -213,7 +213,9 @@ Test(stats, no_pairs)
 
 static int sign_of(const struct pb_stats_plan *plan, size_t flip, size_t pair)
 {
-	return plan->flips[flip * plan->n_groups + pair / 4] >> pair % 4 & 1 ? -1 : 1;
+	const uint8_t *masks = pb_stats_masks(plan, flip, pair / 4);
+
+	return masks[pair / 4 % PB_STATS_RUN] >> pair % 4 & 1 ? -1 : 1;
 }
 
 /* |t| of one cell under signs (NULL: as observed). */
@@ -289,6 +291,19 @@ Test(stats, westfall_young_by_brute_force_random)
 	cr_assert_eq(s.plan.n_flips, 10000u);
 	NEAR(s.plan.smallest_p, 1 / 10001.0, 1e-18);
 	check_permutations(&s, 6, x);
+	summary_free(&s);
+	free(x);
+}
+
+/* More groups of flips than lie together, the last run not full. */
+Test(stats, westfall_young_by_brute_force_of_many_pairs)
+{
+	enum { N = 4 * PB_STATS_RUN * 2 + 11, CELLS = 3 };
+	double *x = sample(N, CELLS, 9, 0);
+	struct summary s;
+
+	summarise(&s, N, CELLS, x, CELLS);
+	check_permutations(&s, CELLS, x);
 	summary_free(&s);
 	free(x);
 }

@@ -1,0 +1,97 @@
+/* Streams of shuffled numbers: any zlib's, with noise stored, and damage found. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "patchbay/base.h"
+#include "results/zlib_stream.h"
+
+/* n_planes planes of n bytes; those whose bit is set in `noise` are random, the others repeat. */
+static unsigned char *planes(size_t n, size_t n_planes, unsigned noise)
+{
+	unsigned char *bytes = malloc(n * n_planes + 1);
+	struct pb_rng rng;
+
+	cr_assert(bytes != NULL);
+	pb_rng_seed(&rng, 5, n, n_planes, noise);
+	for (size_t p = 0; p < n_planes; p++)
+		for (size_t i = 0; i < n; i++)
+			bytes[p * n + i] = noise >> p & 1
+					       ? (unsigned char)pb_rng_below(&rng, 256)
+					       : (unsigned char)(i / 300 + pb_rng_below(&rng, 2));
+	return bytes;
+}
+
+/* There and back; returns the bytes that the stream has. */
+static size_t check(size_t n, size_t n_planes, unsigned noise)
+{
+	const size_t bytes = n * n_planes, most = pb_zlib_most(n, n_planes);
+	unsigned char *from = planes(n, n_planes, noise), *back = malloc(bytes + 1);
+	unsigned char *stream = malloc(most + 1);
+	size_t size = 0;
+
+	cr_assert(back != NULL && stream != NULL);
+	stream[most] = 0xa5;
+	back[bytes] = 0xa5;
+	cr_assert(pb_zlib_pack(from, n, n_planes, stream, &size));
+	cr_assert(size <= most && stream[most] == 0xa5, "%zu bytes of %zu", size, most);
+	cr_assert(pb_zlib_unpack(stream, size, back, bytes));
+	cr_assert(memcmp(from, back, bytes) == 0 && back[bytes] == 0xa5,
+		  "%zu planes of %zu bytes, noise %x", n_planes, n, noise);
+	free(from);
+	free(back);
+	free(stream);
+	return size;
+}
+
+Test(zlib_stream, there_and_back)
+{
+	static const size_t sizes[] = {1, 2, 255, 4095, 4096, 4097, 65535, 65536, 140000};
+	static const unsigned noise[] = {0, 0xff, 0x3f, 0xc0, 0x55, 0x01};
+
+	for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+		for (size_t i = 0; i < sizeof noise / sizeof *noise; i++)
+			for (size_t n_planes = 1; n_planes <= 8; n_planes *= 2)
+				(void)check(sizes[s], n_planes, noise[i]);
+}
+
+/* Six planes of noise as they are, two compressed. */
+Test(zlib_stream, noise_is_stored_and_the_rest_is_small)
+{
+	enum { N = 60000 };
+	const size_t noise = check(N, 8, 0xff), mixed = check(N, 8, 0x3f), none = check(N, 8, 0);
+
+	cr_assert(noise >= 8 * N && noise < 8 * N + 100, "%zu", noise);
+	cr_assert(mixed >= 6 * N && mixed < 6 * N + N / 2, "%zu", mixed);
+	cr_assert(none < 2 * N, "%zu", none);
+}
+
+/* A byte changed, bytes missing, another length: none passes. */
+Test(zlib_stream, damage)
+{
+	enum { N = 5000, PLANES = 2 };
+	const size_t most = pb_zlib_most(N, PLANES);
+	unsigned char *from = planes(N, PLANES, 1), *stream = malloc(most), *cut = malloc(most);
+	unsigned char *back = malloc(N * PLANES + 1);
+	size_t size = 0;
+
+	cr_assert(stream != NULL && cut != NULL && back != NULL);
+	cr_assert(pb_zlib_pack(from, N, PLANES, stream, &size));
+	for (size_t i = 0; i < size; i++) {
+		stream[i] ^= 0x10;
+		if (pb_zlib_unpack(stream, size, back, N * PLANES))
+			cr_assert_eq(memcmp(from, back, N * PLANES), 0, "byte %zu", i);
+		stream[i] ^= 0x10;
+	}
+	for (size_t n = 0; n < size; n += n < 20 || size - n < 20 ? 1 : 37) {
+		memcpy(cut, stream, n);
+		cr_assert(!pb_zlib_unpack(cut, n, back, N * PLANES), "%zu bytes", n);
+	}
+	cr_assert(!pb_zlib_unpack(stream, size, back, N * PLANES - 1));
+	cr_assert(!pb_zlib_unpack(stream, size, back, N * PLANES + 1));
+	cr_assert(pb_zlib_unpack(stream, size, back, N * PLANES));
+	free(from);
+	free(stream);
+	free(cut);
+	free(back);
+}
