@@ -144,20 +144,6 @@ cleanup:
 
 /* ---- walking ----------------------------------------------------------------------------- */
 
-static enum pb_status block_new(struct pb_block *b, size_t n_pairs, size_t n_cells,
-				struct pb_error *err)
-{
-	enum pb_status status;
-	size_t n;
-
-	if (!pb_size_mul(n_pairs, n_cells, &n))
-		return pb_fail(err, PB_ERR_MEMORY, "out of memory: summary");
-	PB_TRY(pb_alloc((void **)&b->values, n, sizeof(double), "summary", err));
-	PB_TRY(pb_alloc((void **)&b->scratch, n, sizeof(double), "summary", err));
-cleanup:
-	return status;
-}
-
 enum pb_status pb_cells_walk(const struct pb_experiment *e, size_t sweep, hid_t group,
 			     enum pb_metric metric, pb_cells_visitor visit, void *context,
 			     struct pb_error *err)
@@ -176,6 +162,7 @@ enum pb_status pb_cells_walk(const struct pb_experiment *e, size_t sweep, hid_t 
 					: most / 8 * 8; /* as stats.c sums */
 	struct pb_cells_file file = {.fd = -1};
 	struct pb_block b = {0};
+	size_t n;
 	struct pb_box box;
 	hid_t dataset = H5Dopen2(group, name, H5P_DEFAULT);
 
@@ -183,7 +170,11 @@ enum pb_status pb_cells_walk(const struct pb_experiment *e, size_t sweep, hid_t 
 		status = pb_h5_fail(err, PB_ERR_INTERNAL, "missing dataset: %s", name);
 		goto cleanup;
 	}
-	PB_TRY(block_new(&b, n_pairs, width, err));
+	if (!pb_size_mul(n_pairs, width, &n)) {
+		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: summary");
+		goto cleanup;
+	}
+	PB_TRY(pb_alloc((void **)&b.values, n, sizeof(double), "summary", err));
 	if (turn)
 		PB_TRY(pb_cells_file_make(&file, e->output, dataset, name, n_pairs, grid->n_cells,
 					  width, err));
@@ -202,7 +193,6 @@ enum pb_status pb_cells_walk(const struct pb_experiment *e, size_t sweep, hid_t 
 cleanup:
 	pb_cells_file_close(&file);
 	free(b.values);
-	free(b.scratch);
 	pb_h5_drop(dataset);
 	return status;
 }

@@ -34,8 +34,7 @@ enum pb_status pb_cells_read(const struct pb_experiment *e, const struct pb_grid
 /* Consecutive cells of a sweep, all pairs at a time: pairs down, cells across. */
 struct pb_block {
 	size_t first_cell, n_cells;
-	double *values;  /* [n_pairs, n_cells], positions as in the summary; NaN: not applicable */
-	double *scratch; /* [n_pairs, n_cells], the visitor's own */
+	double *values; /* [n_pairs, n_cells], positions as in the summary; NaN: not applicable */
 };
 typedef enum pb_status (*pb_cells_visitor)(void *context, const struct pb_block *block,
 					   struct pb_error *err);

@@ -45,7 +45,7 @@ static enum pb_status take_empty(void *context, const struct pb_block *b, struct
 
 /* Both parts of the ratio of one pair: from what nothing of the model does, or from 0. */
 static void put_parts(const struct circuit *k, const struct pb_block *b, size_t row, size_t pair,
-		      double *below)
+		      double *above, double *below)
 {
 	size_t c;
 
@@ -55,7 +55,7 @@ static void put_parts(const struct circuit *k, const struct pb_block *b, size_t 
 			? k->empty_values[pair * k->n_empty + empty_cell(k, b->first_cell + c)]
 			: 0;
 
-		b->scratch[row * b->n_cells + c] = b->values[pair * b->n_cells + c] - from;
+		above[row * b->n_cells + c] = b->values[pair * b->n_cells + c] - from;
 		below[row * b->n_cells + c] = k->recipient[pair] - from;
 	}
 }
@@ -64,24 +64,26 @@ static enum pb_status take_ratios(void *context, const struct pb_block *b, struc
 {
 	struct circuit *k = context;
 	enum pb_status status;
-	double *below = NULL;
+	double *above = NULL, *below = NULL;
 	size_t r;
 	int s;
 
 	/* The block's own size did not overflow. */
+	PB_TRY(pb_alloc((void **)&above, k->n_pairs * b->n_cells, sizeof *above, "circuits", err));
 	PB_TRY(pb_alloc((void **)&below, k->n_pairs * b->n_cells, sizeof *below, "circuits", err));
 	for (s = 0; s < PB_N_SUBSETS; s++) {
 		const struct pb_stats_plan *plan = &k->shared->plan[s];
 		double *const *ratio = k->ratio[s];
 
 		for (r = 0; r < plan->n; r++)
-			put_parts(k, b, r, k->shared->rows[s][r], below);
-		PB_TRY(pb_stats_ratio(plan, b->n_cells, b->scratch, below, k->min_gap,
+			put_parts(k, b, r, k->shared->rows[s][r], above, below);
+		PB_TRY(pb_stats_ratio(plan, b->n_cells, above, below, k->min_gap,
 				      ratio[PB_CIRCUIT_RATIO] + b->first_cell,
 				      ratio[PB_CIRCUIT_CI_LOW] + b->first_cell,
 				      ratio[PB_CIRCUIT_CI_HIGH] + b->first_cell, err));
 	}
 cleanup:
+	free(above);
 	free(below);
 	return status;
 }

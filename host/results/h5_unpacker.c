@@ -2,104 +2,176 @@
 #include "results/h5_unpacker.h"
 
 #include <omp.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "patchbay/base.h"
 #include "results/h5.h"
-#include "results/h5_chunks.h"
 
 #define CHUNKS_MOST ((size_t)16) /* at a time */
 #define LEAST_BYTES ((size_t)256 << 10)
 
-/* Chunks of a request, and what they are as rows. */
-struct batch {
-	struct pb_h5_chunks chunks;
-	size_t n, first_row; /* chunks; the row that the first one begins with */
-	size_t size[CHUNKS_MOST];
-	uint32_t skipped[CHUNKS_MOST];
-	unsigned char *packed; /* [n, pb_h5_packed_most] */
-	unsigned char *room;   /* [threads][2] chunks */
-	int n_threads;
-};
+/* ---- packed chunks --------------------------------------------------------------------------- */
 
-static bool read_packed(struct batch *b, hid_t dataset)
+/* Room for n chunks; false when there is no memory. */
+static bool packed_new(struct pb_h5_packed *p, const struct pb_h5_chunks *chunks, size_t n)
 {
-	const size_t most = pb_h5_packed_most(&b->chunks);
+	*p = (struct pb_h5_packed){.chunks = *chunks, .n = n};
+	p->size = calloc(n, sizeof *p->size);
+	p->skipped = calloc(n, sizeof *p->skipped);
+	p->bytes = malloc(n * pb_h5_packed_most(chunks));
+	if (p->size != NULL && p->skipped != NULL && p->bytes != NULL)
+		return true;
+	pb_h5_packed_free(p);
+	return false;
+}
 
-	for (size_t i = 0; i < b->n; i++) {
-		const hsize_t offset[PB_H5_MAX_RANK] = {b->first_row + i * b->chunks.rows};
+void pb_h5_packed_free(struct pb_h5_packed *packed)
+{
+	free(packed->size);
+	free(packed->skipped);
+	free(packed->bytes);
+	*packed = (struct pb_h5_packed){0};
+}
+
+/* The chunks from p->first_row on. */
+static bool read_chunks(struct pb_h5_packed *p, hid_t dataset)
+{
+	const size_t most = pb_h5_packed_most(&p->chunks);
+	size_t i;
+
+	for (i = 0; i < p->n; i++) {
+		const hsize_t offset[PB_H5_MAX_RANK] = {p->first_row + i * p->chunks.rows};
 		hsize_t size = 0;
 
 		if (H5Dget_chunk_storage_size(dataset, offset, &size) < 0 || size == 0 ||
 		    size > most ||
-		    H5Dread_chunk(dataset, H5P_DEFAULT, offset, &b->skipped[i],
-				  b->packed + i * most) < 0)
-			return false;
-		b->size[i] = (size_t)size;
+		    H5Dread_chunk(dataset, H5P_DEFAULT, offset, &p->skipped[i],
+				  p->bytes + i * most) < 0)
+			break;
+		p->size[i] = (size_t)size;
 	}
-	return true;
+	if (i < p->n)
+		H5Eclear2(H5E_DEFAULT);
+	return i == p->n;
 }
 
-/* Chunk i, of which rows [first, end) of the dataset are wanted, to where they belong in data. */
-static bool unpack(const struct batch *b, size_t i, size_t first, size_t end, unsigned char *data)
+/* Chunk i, of which rows [first, end) of the dataset are wanted, to where they belong in data.
+ * `room` has that of two chunks. */
+static bool unpack_chunk(const struct pb_h5_packed *p, size_t i, size_t first, size_t end,
+			 unsigned char *room, unsigned char *data)
 {
-	const struct pb_h5_chunks *c = &b->chunks;
-	const size_t begin = b->first_row + i * c->rows;
+	const struct pb_h5_chunks *c = &p->chunks;
+	const size_t begin = p->first_row + i * c->rows;
 	const size_t from = begin > first ? begin : first;
 	const size_t to = begin + c->rows < end ? begin + c->rows : end;
-	unsigned char *scratch = b->room + 2 * (size_t)omp_get_thread_num() * pb_h5_chunk_bytes(c);
 	unsigned char *rows = data + (from - first) * c->row_bytes;
-	unsigned char *chunk = to - from == c->rows ? rows : scratch + pb_h5_chunk_bytes(c);
+	unsigned char *chunk = to - from == c->rows ? rows : room + pb_h5_chunk_bytes(c);
 
-	if (!pb_h5_unpack(c, b->skipped[i], b->packed + i * pb_h5_packed_most(c), b->size[i],
-			  scratch, chunk))
+	if (!pb_h5_unpack(c, p->skipped[i], p->bytes + i * pb_h5_packed_most(c), p->size[i], room,
+			  chunk))
 		return false;
 	if (chunk != rows)
 		memcpy(rows, chunk + (from - begin) * c->row_bytes, (to - from) * c->row_bytes);
 	return true;
 }
 
-static bool read_batch(struct batch *b, hid_t dataset, size_t first, size_t end,
-		       unsigned char *data)
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+static bool unpack_batch(const struct pb_h5_packed *p, size_t first, size_t end, int n_threads,
+			 unsigned char *room, unsigned char *data)
 {
+	const size_t one = 2 * pb_h5_chunk_bytes(&p->chunks);
 	size_t right = 0;
 
-	if (!read_packed(b, dataset))
-		return false;
-#pragma omp parallel for num_threads(b->n_threads) schedule(dynamic) reduction(+ : right)
-	for (size_t i = 0; i < b->n; i++)
-		right += unpack(b, i, first, end, data) ? 1 : 0;
-	return right == b->n;
+#pragma omp parallel for num_threads(n_threads) schedule(dynamic) reduction(+ : right)
+	for (size_t i = 0; i < p->n; i++)
+		right +=
+		    unpack_chunk(p, i, first, end, room + (size_t)omp_get_thread_num() * one, data)
+			? 1
+			: 0;
+	return right == p->n;
+}
+
+static bool unpack_all(struct pb_h5_packed *p, hid_t dataset, size_t first, size_t end,
+		       unsigned char *data)
+{
+	const size_t most = p->n;
+	const int all = omp_get_max_threads(), n_threads = (size_t)all < most ? all : (int)most;
+	unsigned char *room = malloc(2 * (size_t)n_threads * pb_h5_chunk_bytes(&p->chunks));
+	bool good = room != NULL;
+
+	for (p->first_row = first / p->chunks.rows * p->chunks.rows; good && p->first_row < end;
+	     p->first_row += p->n * p->chunks.rows) {
+		const size_t left = (end - 1 - p->first_row) / p->chunks.rows + 1;
+
+		p->n = left < most ? left : most;
+		good =
+		    read_chunks(p, dataset) && unpack_batch(p, first, end, n_threads, room, data);
+	}
+	free(room);
+	return good;
 }
 
 bool pb_h5_unpack_rows(hid_t dataset, hid_t type, size_t first, size_t n, void *data)
 {
-	struct batch b = {.n_threads = omp_get_max_threads()};
 	const size_t end = first + n;
-	size_t chunk, n_chunks;
+	struct pb_h5_chunks chunks;
+	struct pb_h5_packed p;
+	size_t n_chunks;
 	bool good;
 
-	if (n == 0 || !pb_h5_chunks_of(dataset, type, &b.chunks) || end > b.chunks.n_rows ||
-	    n * b.chunks.row_bytes < LEAST_BYTES)
+	if (n == 0 || !pb_h5_chunks_of(dataset, type, &chunks) || end > chunks.n_rows ||
+	    n * chunks.row_bytes < LEAST_BYTES)
 		return false;
-	chunk = first / b.chunks.rows;
-	n_chunks = (end - 1) / b.chunks.rows + 1 - chunk;
-	if (n_chunks < 2)
+	n_chunks = (end - 1) / chunks.rows + 1 - first / chunks.rows;
+	if (n_chunks < 2 ||
+	    !packed_new(&p, &chunks, n_chunks < CHUNKS_MOST ? n_chunks : CHUNKS_MOST))
 		return false;
-	b.n = n_chunks < CHUNKS_MOST ? n_chunks : CHUNKS_MOST;
-	b.n_threads = (size_t)b.n_threads < b.n ? b.n_threads : (int)b.n;
-	b.packed = malloc(b.n * pb_h5_packed_most(&b.chunks));
-	b.room = malloc(2 * (size_t)b.n_threads * pb_h5_chunk_bytes(&b.chunks));
-	good = b.packed != NULL && b.room != NULL;
-	for (; good && n_chunks > 0; chunk += b.n, n_chunks -= b.n) {
-		b.n = n_chunks < CHUNKS_MOST ? n_chunks : CHUNKS_MOST;
-		b.first_row = chunk * b.chunks.rows;
-		good = read_batch(&b, dataset, first, end, data);
-	}
-	free(b.packed);
-	free(b.room);
-	if (!good)
+	good = unpack_all(&p, dataset, first, end, data);
+	pb_h5_packed_free(&p);
+	return good;
+}
+
+/* ---- whole datasets -------------------------------------------------------------------------- */
+
+static bool read_dataset(struct pb_h5_packed *out, hid_t dataset, const char *path, hid_t type,
+			 size_t count)
+{
+	struct pb_h5_chunks chunks;
+	struct pb_h5_shape shape;
+
+	if (pb_h5_shape(dataset, path, &shape, NULL) != PB_OK || shape.count != count ||
+	    count == 0 || !pb_h5_chunks_of(dataset, type, &chunks) ||
+	    !packed_new(out, &chunks, (chunks.n_rows - 1) / chunks.rows + 1))
+		return false;
+	if (read_chunks(out, dataset))
+		return true;
+	pb_h5_packed_free(out);
+	return false;
+}
+
+bool pb_h5_packed_read(struct pb_h5_packed *out, hid_t parent, const char *path, hid_t type,
+		       size_t count)
+{
+	hid_t dataset = H5Dopen2(parent, path, H5P_DEFAULT);
+	bool good;
+
+	*out = (struct pb_h5_packed){0};
+	good = dataset >= 0 && read_dataset(out, dataset, path, type, count);
+	if (dataset < 0)
 		H5Eclear2(H5E_DEFAULT);
+	pb_h5_drop(dataset);
+	return good;
+}
+
+bool pb_h5_packed_unpack(const struct pb_h5_packed *packed, void *data)
+{
+	unsigned char *room = malloc(2 * pb_h5_chunk_bytes(&packed->chunks));
+	bool good = room != NULL;
+
+	for (size_t i = 0; good && i < packed->n; i++)
+		good = unpack_chunk(packed, i, 0, packed->chunks.n_rows, room, data);
+	free(room);
 	return good;
 }

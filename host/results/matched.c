@@ -23,8 +23,9 @@ static double restoration(const struct matched *m, const struct pb_block *b, siz
 	       pb_pair_gap(m->shared, pair);
 }
 
-/* Means over the groups that have both restorations, and their differences in b->scratch. */
-static void take_differences(struct matched *m, const struct pb_block *b, int subset)
+/* Means over the groups that have both restorations, and their differences [groups, cells]. */
+static void take_differences(struct matched *m, const struct pb_block *b, int subset,
+			     double *differences)
 {
 	const struct pb_summary_shared *shared = m->shared;
 	const size_t *rows = shared->group_rows[subset];
@@ -39,7 +40,7 @@ static void take_differences(struct matched *m, const struct pb_block *b, int su
 			const double x = restoration(m, b, g->state, c);
 			const double y = restoration(m, b, g->action, c);
 
-			b->scratch[r * b->n_cells + c] = x - y;
+			differences[r * b->n_cells + c] = x - y;
 			if (isnan(x - y))
 				continue;
 			state += x;
@@ -54,14 +55,20 @@ static void take_differences(struct matched *m, const struct pb_block *b, int su
 static enum pb_status summarise(void *context, const struct pb_block *b, struct pb_error *err)
 {
 	struct matched *m = context;
-	enum pb_status status = PB_OK;
+	struct pb_stats_values v = {.n_cells = b->n_cells};
+	double *differences = NULL;
+	enum pb_status status;
 	int s;
 
+	PB_TRY(pb_alloc((void **)&differences, m->shared->groups.n, b->n_cells * sizeof(double),
+			"matched pairs", err));
+	v.values = differences;
 	for (s = 0; s < PB_N_SUBSETS; s++) {
-		take_differences(m, b, s);
-		PB_TRY(pb_stats_add(&m->stats[s], b->first_cell, b->n_cells, b->scratch, err));
+		take_differences(m, b, s, differences);
+		PB_TRY(pb_stats_add(&m->stats[s], b->first_cell, &v, err));
 	}
 cleanup:
+	free(differences);
 	return status;
 }
 

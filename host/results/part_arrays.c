@@ -233,8 +233,7 @@ enum pb_status pb_part_content_hash(const struct pb_experiment *e, const struct 
 		const struct pb_part_array *item = &a->items[i];
 
 		PB_TRY(pb_sha256_add(sha, item->data,
-				     item->count * H5Tget_size(pb_field_memory_type(item->type)),
-				     err));
+				     item->count * pb_field_element_size(item->type), err));
 	}
 	status = pb_sha256_end(sha, hex, err);
 	sha = NULL;

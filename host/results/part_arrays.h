@@ -29,9 +29,23 @@ void pb_part_arrays_free(struct pb_part_arrays *arrays);
 void pb_part_arrays_pack(struct pb_part_arrays *arrays, const struct pb_chunk_checks *checks);
 void pb_part_arrays_unpack(const struct pb_part_arrays *arrays, struct pb_chunk_checks *checks);
 
-/* SHA-256 over the part's figures and all its arrays. */
+/* SHA-256 over the part's figures and all its arrays. Any thread. */
 enum pb_status pb_part_content_hash(const struct pb_experiment *e, const struct pb_part *part,
 				    const struct pb_part_arrays *arrays, char hex[PB_SHA256_HEX],
 				    struct pb_error *err);
+
+/* ---- parts.c: reading in two steps --------------------------------------------------------- */
+
+/* All of an open part but its arrays, which are listed: its figures, and the checksum that its file
+ * has (*stored, freed with free()). `name` stands for it in messages. The caller frees the part and
+ * the list, on failure too. */
+enum pb_status pb_part_read_head(struct pb_part *out, struct pb_part_arrays *arrays, char **stored,
+				 const struct pb_experiment *e, size_t chunk, hid_t group,
+				 const char *name, struct pb_error *err);
+/* When the arrays are filled: PB_ERR_CHECK where they and the figures are not what was hashed. Any
+ * thread. */
+enum pb_status pb_part_check(const struct pb_experiment *e, struct pb_part *part,
+			     const struct pb_part_arrays *arrays, const char *stored,
+			     struct pb_error *err);
 
 #endif

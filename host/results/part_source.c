@@ -24,10 +24,17 @@ struct pb_part_source pb_part_source_shards(const struct pb_experiment *e,
 				       .file = -1};
 }
 
-void pb_part_source_close(struct pb_part_source *source)
+static void close_shard(struct pb_part_source *source)
 {
 	if (source->file >= 0)
 		(void)pb_h5_file_close(&source->file, "", NULL);
+}
+
+void pb_part_source_close(struct pb_part_source *source)
+{
+	for (size_t i = 0; i < PB_PARTS_AHEAD; i++)
+		pb_part_ahead_drop(&source->ahead[i]);
+	close_shard(source);
 }
 
 bool pb_part_source_has(const struct pb_part_source *source, size_t chunk)
@@ -124,15 +131,15 @@ static enum pb_status open_shard(struct pb_part_source *source, size_t shard, st
 
 	if (source->file >= 0 && source->open == shard)
 		return PB_OK;
-	pb_part_source_close(source);
+	close_shard(source);
 	status =
 	    pb_h5_file_open(&source->file, source->shards[shard].path, false, PB_ERR_CHECK, err);
 	source->open = shard;
 	return status;
 }
 
-enum pb_status pb_part_source_read(struct pb_part_source *source, size_t chunk,
-				   struct pb_part *part, struct pb_error *err)
+static enum pb_status read_part(struct pb_part_source *source, size_t chunk, struct pb_part *part,
+				struct pb_error *err)
 {
 	if (source->shards == NULL)
 		return pb_part_read(part, source->e, chunk, err);
@@ -143,4 +150,40 @@ enum pb_status pb_part_source_read(struct pb_part_source *source, size_t chunk,
 		return PB_ERR_CHECK;
 	return pb_shard_read_part(part, source->e, chunk, source->file,
 				  source->shards[source->open].path, err);
+}
+
+/* A head start on a part. What goes wrong here is said when its turn comes. */
+static void begin_ahead(struct pb_part_source *source, size_t chunk)
+{
+	struct pb_part_ahead *ahead = &source->ahead[chunk % PB_PARTS_AHEAD];
+	hid_t file = -1, group = -1;
+
+	if (chunk >= source->e->n_chunks || !pb_part_source_has(source, chunk) ||
+	    (ahead->under_way && ahead->chunk == chunk))
+		return;
+	pb_part_ahead_drop(ahead);
+	if (source->shards == NULL)
+		group = pb_part_open(&file, source->e, chunk);
+	else if (open_shard(source, source->shard_of[chunk], NULL) == PB_OK)
+		group = pb_shard_part_open(source->file, chunk);
+	if (group >= 0)
+		pb_part_ahead_begin(ahead, source->e, chunk, group);
+	pb_h5_drop(group);
+	if (file >= 0)
+		(void)pb_h5_file_close(&file, "", NULL);
+}
+
+enum pb_status pb_part_source_read(struct pb_part_source *source, size_t chunk,
+				   struct pb_part *part, struct pb_error *err)
+{
+	struct pb_part_ahead *ahead = &source->ahead[chunk % PB_PARTS_AHEAD];
+	enum pb_status status;
+
+	if (ahead->under_way && ahead->chunk == chunk && pb_part_ahead_end(ahead, part))
+		status = PB_OK;
+	else
+		status = read_part(source, chunk, part, err);
+	for (size_t i = 1; status == PB_OK && i <= PB_PARTS_AHEAD; i++)
+		begin_ahead(source, chunk + i);
+	return status;
 }

@@ -217,29 +217,54 @@ cleanup:
 	return status;
 }
 
-/* The figures and arrays of an open part, against its SHA-256. */
-static enum pb_status read_content(struct pb_part *part, hid_t file, const struct pb_experiment *e,
+enum pb_status pb_part_read_head(struct pb_part *out, struct pb_part_arrays *arrays, char **stored,
+				 const struct pb_experiment *e, size_t chunk, hid_t group,
+				 const char *name, struct pb_error *err)
+{
+	enum pb_status status;
+
+	PB_TRY(pb_chunk_values_new(&out->values, e, chunk, err));
+	PB_TRY(check_identity(group, e, name, err));
+	PB_TRY(read_figures(group, out, err));
+	PB_TRY(pb_part_arrays_list(arrays, e, out->values, err));
+	status = pb_h5_get_text(group, CONTENT_HASH, stored, err);
+cleanup:
+	return status;
+}
+
+enum pb_status pb_part_check(const struct pb_experiment *e, struct pb_part *part,
+			     const struct pb_part_arrays *arrays, const char *stored,
+			     struct pb_error *err)
+{
+	enum pb_status status;
+	char hex[PB_SHA256_HEX];
+
+	pb_part_arrays_unpack(arrays, &part->values->checks);
+	PB_TRY(pb_part_content_hash(e, part, arrays, hex, err));
+	if (strcmp(hex, stored) != 0)
+		status = pb_fail(err, PB_ERR_CHECK, "its checksum is wrong");
+cleanup:
+	return status;
+}
+
+static enum pb_status read_content(struct pb_part *part, const struct pb_experiment *e,
+				   size_t chunk, hid_t group, const char *name,
 				   struct pb_error *err)
 {
 	enum pb_status status;
 	struct pb_part_arrays a = {0};
-	char *stored = NULL, hex[PB_SHA256_HEX];
+	char *stored = NULL;
 	size_t i;
 
-	PB_TRY(read_figures(file, part, err));
-	PB_TRY(pb_part_arrays_list(&a, e, part->values, err));
+	PB_TRY(pb_part_read_head(part, &a, &stored, e, chunk, group, name, err));
 	for (i = 0; i < a.n; i++) {
 		const struct pb_part_array *item = &a.items[i];
 
 		if (item->count > 0)
-			PB_TRY(pb_h5_read(file, item->name, pb_field_memory_type(item->type),
+			PB_TRY(pb_h5_read(group, item->name, pb_field_memory_type(item->type),
 					  item->count, item->data, err));
 	}
-	pb_part_arrays_unpack(&a, &part->values->checks);
-	PB_TRY(pb_part_content_hash(e, part, &a, hex, err));
-	PB_TRY(pb_h5_get_text(file, CONTENT_HASH, &stored, err));
-	if (strcmp(hex, stored) != 0)
-		status = pb_fail(err, PB_ERR_CHECK, "its checksum is wrong");
+	status = pb_part_check(e, part, &a, stored, err);
 cleanup:
 	free(stored);
 	pb_part_arrays_free(&a);
@@ -253,18 +278,26 @@ enum pb_status pb_part_read_group(struct pb_part *out, const struct pb_experimen
 	struct pb_error inner = {0};
 
 	*out = (struct pb_part){0};
-	PB_TRY(pb_chunk_values_new(&out->values, e, chunk, err));
-	status = check_identity(group, e, name, &inner);
-	if (status == PB_OK)
-		status = read_content(out, group, e, &inner);
+	status = read_content(out, e, chunk, group, name, &inner);
 	if (status == PB_ERR_CHECK)
 		(void)pb_fail(err, status, "damaged part: %s: %s", name, inner.message);
 	else if (status != PB_OK)
 		(void)pb_fail(err, status, "%s", inner.message);
-cleanup:
 	if (status != PB_OK)
 		pb_part_free(out);
 	return status;
+}
+
+hid_t pb_part_open(hid_t *file, const struct pb_experiment *e, size_t chunk)
+{
+	char *path = pb_part_path(e, chunk);
+	hid_t group = -1;
+
+	*file = -1;
+	if (path != NULL && pb_h5_file_open(file, path, false, PB_ERR_CHECK, NULL) == PB_OK)
+		group = H5Gopen2(*file, "/", H5P_DEFAULT);
+	free(path);
+	return group;
 }
 
 enum pb_status pb_part_read(struct pb_part *out, const struct pb_experiment *e, size_t chunk,

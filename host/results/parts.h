@@ -47,7 +47,11 @@ struct pb_part {
  * damaged. */
 enum pb_status pb_part_read(struct pb_part *out, const struct pb_experiment *e, size_t chunk,
 			    struct pb_error *err);
-/* The same from an open group that holds what a part file does; `name` stands for it in messages.
+/* The group that holds a part in its open file, both for the caller to close; -1 where there is
+ * none. */
+hid_t pb_part_open(hid_t *file, const struct pb_experiment *e, size_t chunk);
+/* The same as pb_part_read from an open group that holds what a part file does; `name` stands for
+ * it in messages.
  */
 enum pb_status pb_part_read_group(struct pb_part *out, const struct pb_experiment *e, size_t chunk,
 				  hid_t group, const char *name, struct pb_error *err);

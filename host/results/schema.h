@@ -313,6 +313,8 @@ enum pb_status pb_field_create_view(const struct pb_layout *layout, hid_t group,
 				    const struct pb_field_view *view, struct pb_error *err);
 /* The memory type of a row's elements (flags: uint8_t); -1 for text. Not to be dropped. */
 hid_t pb_field_memory_type(enum pb_type type);
+/* Bytes of an element in memory; no HDF5, any thread. */
+size_t pb_field_element_size(enum pb_type type);
 /* Create a dataset and write all of it; `suffix` is appended to the name ("" or "_right"). Data of
  * a text row is an array of char pointers. Does nothing when pb_field_count is 0. */
 enum pb_status pb_field_write(const struct pb_layout *layout, hid_t group,

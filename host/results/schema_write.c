@@ -27,6 +27,23 @@ hid_t pb_field_memory_type(enum pb_type type)
 	return -1;
 }
 
+size_t pb_field_element_size(enum pb_type type)
+{
+	switch (type) {
+	case PB_TYPE_F64:
+		return sizeof(double);
+	case PB_TYPE_F32:
+		return sizeof(float);
+	case PB_TYPE_I32:
+		return sizeof(int32_t);
+	case PB_TYPE_FLAG:
+		return sizeof(uint8_t);
+	case PB_TYPE_TEXT:
+		break;
+	}
+	return sizeof(char *);
+}
+
 static hid_t file_type(enum pb_type type)
 {
 	switch (type) {

@@ -79,24 +79,30 @@ bool pb_is_shard(hid_t file)
 	return is;
 }
 
+hid_t pb_shard_part_open(hid_t file, size_t chunk)
+{
+	char path[sizeof CHUNKS + 32];
+
+	snprintf(path, sizeof path, CHUNKS "/%05zu", chunk);
+	return H5Gopen2(file, path, H5P_DEFAULT);
+}
+
 enum pb_status pb_shard_read_part(struct pb_part *part, const struct pb_experiment *e, size_t chunk,
 				  hid_t file, const char *path, struct pb_error *err)
 {
-	char *group_path = pb_format(CHUNKS "/%05zu", chunk);
 	char *name = pb_format("%s: chunk %zu", path, chunk);
 	hid_t group = -1;
 	enum pb_status status;
 
 	*part = (struct pb_part){0};
-	if (group_path == NULL || name == NULL)
+	if (name == NULL)
 		status = pb_fail(err, PB_ERR_MEMORY, "out of memory: the name of a part");
-	else if ((group = H5Gopen2(file, group_path, H5P_DEFAULT)) < 0)
+	else if ((group = pb_shard_part_open(file, chunk)) < 0)
 		status =
 		    pb_h5_fail(err, PB_ERR_CHECK, "damaged part: %s: it cannot be opened", name);
 	else
 		status = pb_part_read_group(part, e, chunk, group, name, err);
 	pb_h5_drop(group);
-	free(group_path);
 	free(name);
 	return status;
 }

@@ -32,6 +32,8 @@ enum pb_status pb_shard_fill(const struct pb_experiment *e, const char *path, st
 /* `patchbay verify` of an open shard, into the report (verify_shard.c). */
 enum pb_status pb_shard_verify(struct pb_report *report, hid_t file, const char *path,
 			       struct pb_error *err);
+/* The group of a part in an open shard file; negative where it cannot be opened. */
+hid_t pb_shard_part_open(hid_t file, size_t chunk);
 /* A part from an open shard file. */
 enum pb_status pb_shard_read_part(struct pb_part *part, const struct pb_experiment *e, size_t chunk,
 				  hid_t file, const char *path, struct pb_error *err);

@@ -13,6 +13,7 @@
 
 #include "patchbay/base.h"
 #include "results/stats.h"
+#include "results/stats_sums.h"
 #include "results/stats_tile.h"
 
 /* What one thread needs for a tile. */
@@ -76,18 +77,24 @@ cleanup:
 	return status;
 }
 
-/* A pair's values in the lanes: NaN in those without a cell. */
-static inline void load_row(double row[LANES], const double *values, size_t n_lanes)
+/* The values of pair i in the lanes, from cell `first` on: NaN in those without a cell. */
+static inline void load_row(double row[LANES], const struct pb_stats_values *v, size_t i,
+			    size_t first, size_t n_lanes)
 {
+	const size_t r = v->rows != NULL ? v->rows[i] : i;
+	const double *values = v->values + r * v->n_cells + first;
+	const double from = v->from != NULL ? v->from[r] : 0;
 	size_t w;
 
 	for (w = 0; w < LANES; w++)
-		row[w] = w < n_lanes ? values[w] : NAN;
+		row[w] = w < n_lanes ? values[w] - from : NAN;
+	for (w = 0; w < LANES && v->span != NULL; w++)
+		row[w] /= v->span[r];
 }
 
 /* Sums and counts of the units, and of all pairs. */
-static void load_units(struct tile *t, const struct pb_stats_plan *plan, size_t n_cells,
-		       const double *values, double sum[LANES])
+static void load_units(struct tile *t, const struct pb_stats_plan *plan,
+		       const struct pb_stats_values *v, size_t first, double sum[LANES])
 {
 	double row[LANES];
 	size_t i = 0, u, w;
@@ -97,7 +104,7 @@ static void load_units(struct tile *t, const struct pb_stats_plan *plan, size_t 
 		double of_unit[LANES] = {0}, present[LANES] = {0};
 
 		for (; i < end; i++) {
-			load_row(row, values + i * n_cells, t->n_lanes);
+			load_row(row, v, i, first, t->n_lanes);
 			for (w = 0; w < LANES; w++) {
 				const bool is = !isnan(row[w]);
 				const double x = is ? row[w] : 0;
@@ -116,24 +123,24 @@ static void load_units(struct tile *t, const struct pb_stats_plan *plan, size_t 
 	}
 }
 
-/* Gather cells [first, first + n_lanes) of values [n, n_cells], their means and standard errors. */
-static void tile_load(struct tile *t, const struct pb_stats_plan *plan, size_t n_cells,
-		      size_t first, const double *values)
+/* Gather cells [first, first + n_lanes), their means and standard errors. */
+static void tile_load(struct tile *t, const struct pb_stats_plan *plan,
+		      const struct pb_stats_values *v, size_t first)
 {
 	double sum[LANES] = {0}, squares[LANES] = {0}, row[LANES];
 	size_t i, w;
 
-	t->n_lanes = n_cells - first < LANES ? n_cells - first : LANES;
+	t->n_lanes = v->n_cells - first < LANES ? v->n_cells - first : LANES;
 	memset(t->n, 0, sizeof t->n);
 	memset(t->n_units, 0, sizeof t->n_units);
-	load_units(t, plan, n_cells, values + first, sum);
+	load_units(t, plan, v, first, sum);
 	t->complete = plan->n_units * plan->unit == plan->n;
 	for (w = 0; w < LANES; w++) {
 		t->mean[w] = t->n[w] > 0 ? sum[w] / t->n[w] : NAN;
 		t->complete = t->complete && (w >= t->n_lanes || t->n[w] == (double)plan->n);
 	}
 	for (i = 0; i < plan->n; i++) {
-		load_row(row, values + i * n_cells + first, t->n_lanes);
+		load_row(row, v, i, first, t->n_lanes);
 		for (w = 0; w < LANES; w++) {
 			const double d = row[w] - t->mean[w];
 
@@ -148,37 +155,10 @@ static void tile_load(struct tile *t, const struct pb_stats_plan *plan, size_t n
 
 #define UNITS_AT_A_TIME ((size_t)256)
 
-/* sum[r] += the sum over units [first, first + n) of how often resample r draws them times rows, in
- * each lane. */
-static void add_drawn(const struct pb_stats_plan *plan, const double *rows, size_t first, size_t n,
-		      double *sums)
-{
-	size_t r, i;
-
-	for (r = 0; r < PB_STATS_RESAMPLES; r++) {
-		const uint16_t *times = plan->drawn + r * plan->n_units + first;
-		two *sum = (two *)(sums + r * LANES);
-		two s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
-
-		for (i = 0; i < n; i++) {
-			const two *row = (const two *)(rows + (first + i) * LANES);
-			const double weight = times[i];
-
-			s0 += row[0] * weight;
-			s1 += row[1] * weight;
-			s2 += row[2] * weight;
-			s3 += row[3] * weight;
-		}
-		sum[0] = s0;
-		sum[1] = s1;
-		sum[2] = s2;
-		sum[3] = s3;
-	}
-}
-
 /* The mean of every resample in every lane; NaN where none of a cell's pairs was drawn. */
 static void resample_means(struct tile *t, const struct pb_stats_plan *plan)
 {
+	const struct pb_stats_sums *sums = pb_stats_sums_best();
 	const size_t n_means = (size_t)PB_STATS_RESAMPLES * LANES;
 	size_t first, i;
 
@@ -188,9 +168,11 @@ static void resample_means(struct tile *t, const struct pb_stats_plan *plan)
 		const size_t left = plan->n_units - first;
 		const size_t n = left < UNITS_AT_A_TIME ? left : UNITS_AT_A_TIME;
 
-		add_drawn(plan, t->values, first, n, t->means);
+		sums->drawn(t->values + first * LANES, n, plan->drawn + first, plan->n_units,
+			    PB_STATS_RESAMPLES, t->means);
 		if (!t->complete)
-			add_drawn(plan, t->present, first, n, t->drawn);
+			sums->drawn(t->present + first * LANES, n, plan->drawn + first,
+				    plan->n_units, PB_STATS_RESAMPLES, t->drawn);
 	}
 	for (i = 0; i < n_means; i++)
 		t->means[i] /= t->complete ? (double)plan->n : t->drawn[i];
@@ -232,50 +214,29 @@ static void signed_sums(struct tile *t, const struct pb_stats_plan *plan, size_t
 			       t->table + g * 16 * LANES);
 }
 
-/* What a run of n groups adds to a sum under one flip (masks: a byte a group). */
-static inline void add_flipped(const double *table, size_t n, const uint8_t *masks, double *sums)
-{
-	two *sum = (two *)sums;
-	two s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
-	size_t g;
-
-	for (g = 0; g < n; g++) {
-		const two *row = (const two *)(table + (g * 16 + masks[g]) * LANES);
-
-		s0 += row[0];
-		s1 += row[1];
-		s2 += row[2];
-		s3 += row[3];
-	}
-	sum[0] = s0;
-	sum[1] = s1;
-	sum[2] = s2;
-	sum[3] = s3;
-}
-
 /* t->flipped: the sums under all flips and under none. */
 static void flip_all(struct tile *t, const struct pb_stats_plan *plan)
 {
+	const struct pb_stats_sums *sums = pb_stats_sums_best();
 	static const uint8_t none[PB_STATS_RUN];
-	size_t first, f;
+	size_t first;
 
 	memset(t->flipped, 0, (plan->n_flips + 1) * LANES * sizeof *t->flipped);
 	for (first = 0; first < plan->n_groups; first += PB_STATS_RUN) {
 		const size_t left = plan->n_groups - first;
 		const size_t n = left < PB_STATS_RUN ? left : PB_STATS_RUN;
-		const uint8_t *masks = pb_stats_masks(plan, 0, first);
 
 		signed_sums(t, plan, first, n);
-		for (f = 0; f < plan->n_flips; f++)
-			add_flipped(t->table, n, masks + f * PB_STATS_RUN, t->flipped + f * LANES);
-		add_flipped(t->table, n, none, t->flipped + f * LANES);
+		sums->flipped(t->table, n, pb_stats_masks(plan, 0, first), plan->n_flips,
+			      t->flipped);
+		sums->flipped(t->table, n, none, 1, t->flipped + plan->n_flips * LANES);
 	}
 }
 
 /* |sum| in every lane. */
-static inline union row absolute(const double *sum)
+static inline struct row absolute(const double *sum)
 {
-	union row out;
+	struct row out;
 	size_t w;
 
 	for (w = 0; w < LANES; w++)
@@ -289,7 +250,7 @@ static void sign_flips(struct tile *t, const struct pb_stats_plan *plan, double 
 {
 	struct statistic statistic = {0};
 	double threshold[LANES], hits[LANES] = {0};
-	union row sum, v;
+	struct row sum, v;
 	size_t f, i, w;
 
 	flip_all(t, plan);
@@ -368,8 +329,8 @@ cleanup:
 	return status;
 }
 
-enum pb_status pb_stats_add(struct pb_stats *stats, size_t first_cell, size_t n_block,
-			    const double *values, struct pb_error *err)
+enum pb_status pb_stats_add(struct pb_stats *stats, size_t first_cell,
+			    const struct pb_stats_values *values, struct pb_error *err)
 {
 	enum pb_status status;
 	const struct pb_stats_plan *plan = stats->plan;
@@ -381,11 +342,11 @@ enum pb_status pb_stats_add(struct pb_stats *stats, size_t first_cell, size_t n_
 
 	PB_TRY(tile_new(&tiles, n_threads, plan, true, err));
 #pragma omp parallel for schedule(dynamic) num_threads(n_threads)
-	for (size_t first = 0; first < n_block; first += LANES) {
+	for (size_t first = 0; first < values->n_cells; first += LANES) {
 		struct tile *t = &tiles[omp_get_thread_num()];
 		size_t cell = first_cell + first, w;
 
-		tile_load(t, plan, n_block, first, values);
+		tile_load(t, plan, values, first);
 		for (w = 0; w < t->n_lanes; w++) {
 			c->n[cell + w] = (int32_t)t->n[w];
 			c->mean[cell + w] = t->mean[w];
@@ -405,9 +366,9 @@ cleanup:
 	return status;
 }
 
-enum pb_status pb_stats_interval(const struct pb_stats_plan *plan, size_t n_block,
-				 const double *values, int32_t *n, double *mean, double *ci_low,
-				 double *ci_high, struct pb_error *err)
+enum pb_status pb_stats_interval(const struct pb_stats_plan *plan,
+				 const struct pb_stats_values *values, int32_t *n, double *mean,
+				 double *ci_low, double *ci_high, struct pb_error *err)
 {
 	enum pb_status status;
 	const int n_threads = omp_get_max_threads();
@@ -415,11 +376,11 @@ enum pb_status pb_stats_interval(const struct pb_stats_plan *plan, size_t n_bloc
 
 	PB_TRY(tile_new(&tiles, n_threads, plan, false, err));
 #pragma omp parallel for schedule(dynamic) num_threads(n_threads)
-	for (size_t first = 0; first < n_block; first += LANES) {
+	for (size_t first = 0; first < values->n_cells; first += LANES) {
 		struct tile *t = &tiles[omp_get_thread_num()];
 		size_t w;
 
-		tile_load(t, plan, n_block, first, values);
+		tile_load(t, plan, values, first);
 		for (w = 0; w < t->n_lanes; w++) {
 			n[first + w] = (int32_t)t->n[w];
 			mean[first + w] = t->mean[w];

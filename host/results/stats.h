@@ -78,17 +78,24 @@ struct pb_stats {
 };
 enum pb_status pb_stats_begin(struct pb_stats *stats, const struct pb_stats_plan *plan,
 			      size_t n_cells, struct pb_error *err);
-/* values: [plan->n, n_block], C order; NaN where the pair has no value in the cell. */
-enum pb_status pb_stats_add(struct pb_stats *stats, size_t first_cell, size_t n_block,
-			    const double *values, struct pb_error *err);
+/* The values of a plan's pairs in n_cells cells. Pair i's are row rows[i] of values [.., n_cells]
+ * (row i without rows), less from[row] (0) and divided by span[row] (1); NaN where it has none. */
+struct pb_stats_values {
+	const double *values;
+	size_t n_cells;
+	const size_t *rows;        /* [plan->n], or NULL */
+	const double *from, *span; /* by row, or NULL */
+};
+/* Cells [first_cell, first_cell + values->n_cells). */
+enum pb_status pb_stats_add(struct pb_stats *stats, size_t first_cell,
+			    const struct pb_stats_values *values, struct pb_error *err);
 enum pb_status pb_stats_end(struct pb_stats *stats, struct pb_error *err);
 void pb_stats_free(struct pb_stats *stats);
 
-/* Number of values, mean and bootstrap interval alone, of n_block cells; NaN as in
- * pb_stats_cells. */
-enum pb_status pb_stats_interval(const struct pb_stats_plan *plan, size_t n_block,
-				 const double *values, int32_t *n, double *mean, double *ci_low,
-				 double *ci_high, struct pb_error *err);
+/* Number of values, mean and bootstrap interval alone; NaN as in pb_stats_cells. */
+enum pb_status pb_stats_interval(const struct pb_stats_plan *plan,
+				 const struct pb_stats_values *values, int32_t *n, double *mean,
+				 double *ci_low, double *ci_high, struct pb_error *err);
 
 /* Ratio of two sums over the pairs of n_block cells, and its bootstrap interval under the same
  * resamples. numerators, denominators: [plan->n, n_block], NaN where the pair has no value in the

@@ -7,11 +7,8 @@
 #include "results/stats.h"
 
 #define LANES PB_STATS_LANES
-/* A tile's row of eight lanes, summed two at a time: what a register of the baseline processor
- * holds. Wider vector types would be split by the compiler through memory. */
-typedef double two __attribute__((vector_size(16), aligned(8)));
-union row {
-	two pairs[LANES / 2];
+/* A tile's row. */
+struct row {
 	double lane[LANES];
 };
 
@@ -24,9 +21,9 @@ struct statistic {
 	double a[LANES], b[LANES];
 };
 
-static inline union row evaluate(const struct statistic *s, const union row *sum)
+static inline struct row evaluate(const struct statistic *s, const struct row *sum)
 {
-	union row out;
+	struct row out;
 	size_t w;
 
 	for (w = 0; w < LANES; w++) {

@@ -24,6 +24,7 @@ struct summary {
 	struct pb_axes axes; /* of the summary */
 	size_t n_pairs, n_cells;
 	const double *recipient; /* logit differences, [n_pairs] */
+	double *gap;             /* [n_pairs]: NaN where restoration is not defined; not owned */
 	hid_t group;             /* of the sweep */
 	struct pb_stats stats[PB_N_SUBSETS];
 	struct restored restored[PB_N_SUBSETS];
@@ -63,52 +64,22 @@ static void restoration_of_means(const struct summary *s, const struct pb_block 
 			     : NAN;
 }
 
-/* The effect of every pair of a subset, [pairs of it, n_cells]. */
-static void effects(const struct summary *s, const struct pb_block *b, int subset)
-{
-	const size_t *rows = s->shared->rows[subset];
-
-#pragma omp parallel for schedule(static)
-	for (size_t r = 0; r < s->shared->plan[subset].n; r++) {
-		const double *values = b->values + rows[r] * b->n_cells;
-		const double recipient = s->recipient[rows[r]];
-
-		for (size_t c = 0; c < b->n_cells; c++)
-			b->scratch[r * b->n_cells + c] = values[c] - recipient;
-	}
-}
-
-/* The same of the restoration; NaN where it is not defined. */
-static void restorations(const struct summary *s, const struct pb_block *b, int subset)
-{
-	const size_t *rows = s->shared->rows[subset];
-
-#pragma omp parallel for schedule(static)
-	for (size_t r = 0; r < s->shared->plan[subset].n; r++) {
-		const bool defined = pb_has_restoration(s->shared, rows[r], s->sweep->min_gap);
-		const double *values = b->values + rows[r] * b->n_cells;
-		const double corrupted = s->shared->logit_diff[1][rows[r]];
-		const double gap = pb_pair_gap(s->shared, rows[r]);
-
-		for (size_t c = 0; c < b->n_cells; c++)
-			b->scratch[r * b->n_cells + c] =
-			    defined ? (values[c] - corrupted) / gap : NAN;
-	}
-}
-
 static enum pb_status summarise_block(struct summary *s, const struct pb_block *b, int subset,
 				      struct pb_error *err)
 {
 	enum pb_status status;
 	const struct restored *out = &s->restored[subset];
 	const size_t first = b->first_cell;
+	struct pb_stats_values v = {.values = b->values,
+				    .n_cells = b->n_cells,
+				    .rows = s->shared->rows[subset],
+				    .from = s->recipient};
 
-	effects(s, b, subset);
-	PB_TRY(pb_stats_add(&s->stats[subset], first, b->n_cells, b->scratch, err));
-	restorations(s, b, subset);
-	PB_TRY(pb_stats_interval(&s->shared->plan[subset], b->n_cells, b->scratch, out->n + first,
-				 out->mean + first, out->ci_low + first, out->ci_high + first,
-				 err));
+	PB_TRY(pb_stats_add(&s->stats[subset], first, &v, err));
+	v.from = s->shared->logit_diff[1];
+	v.span = s->gap;
+	PB_TRY(pb_stats_interval(&s->shared->plan[subset], &v, out->n + first, out->mean + first,
+				 out->ci_low + first, out->ci_high + first, err));
 #pragma omp parallel for schedule(dynamic)
 	for (size_t c = 0; c < b->n_cells; c += PB_STATS_LANES)
 		restoration_of_means(s, b, subset, c,
@@ -308,6 +279,20 @@ static void summary_free(struct summary *s)
 	}
 }
 
+/* What restorations are divided by, [n_pairs]; NaN where there is none. */
+static enum pb_status gaps_new(double **gap, const struct pb_summary_shared *shared, double min_gap,
+			       struct pb_error *err)
+{
+	enum pb_status status;
+	size_t i;
+
+	PB_TRY(pb_alloc((void **)gap, shared->e->pairs->n, sizeof **gap, "summary", err));
+	for (i = 0; i < shared->e->pairs->n; i++)
+		(*gap)[i] = pb_has_restoration(shared, i, min_gap) ? pb_pair_gap(shared, i) : NAN;
+cleanup:
+	return status;
+}
+
 static enum pb_status summary_new(struct summary *s, struct pb_error *err)
 {
 	enum pb_status status = PB_OK;
@@ -364,6 +349,7 @@ enum pb_status pb_summary_write(const struct pb_summary_shared *shared, size_t s
 	hid_t out = -1;
 
 	s.recipient = shared->logit_diff[s.sweep->direction == PB_DENOISE ? 1 : 0];
+	PB_TRY(gaps_new(&s.gap, shared, s.sweep->min_gap, err));
 	PB_TRY(summary_new(&s, err));
 	PB_TRY(pb_cells_walk(e, sweep, group, PB_METRIC_LOGIT_DIFF, summarise, &s, err));
 	PB_TRY(pb_stats_end(&s.stats[0], err));
@@ -379,6 +365,7 @@ enum pb_status pb_summary_write(const struct pb_summary_shared *shared, size_t s
 	status = pb_matched_write(shared, sweep, group, out, err);
 cleanup:
 	free(accuracy_change);
+	free(s.gap);
 	pb_h5_drop(out);
 	summary_free(&s);
 	return status;
@@ -509,7 +496,7 @@ enum pb_status pb_summary_cells_write(const struct pb_summary_shared *shared, si
 				      hid_t group, struct pb_error *err)
 {
 	const struct pb_experiment *e = shared->e;
-	const struct summary whole = {
+	struct summary whole = {
 	    .shared = shared,
 	    .e = e,
 	    .sweep = &e->sweeps[sweep],
@@ -529,6 +516,7 @@ enum pb_status pb_summary_cells_write(const struct pb_summary_shared *shared, si
 		return PB_OK;
 	for (i = 0; i < inner.n && axes.n < PB_H5_MAX_RANK; i++)
 		axes.items[axes.n++] = inner.items[i];
+	PB_TRY(gaps_new(&whole.gap, shared, whole.sweep->min_gap, err));
 	PB_TRY(by_cell_new(&b, &whole, err));
 	PB_TRY(pb_cells_walk(e, sweep, group, PB_METRIC_LOGIT_DIFF, summarise_cells, &b, err));
 	for (c = 0; c < b.n; c++) {
@@ -538,6 +526,7 @@ enum pb_status pb_summary_cells_write(const struct pb_summary_shared *shared, si
 	PB_TRY(pb_h5_group_create(&out, group, "cells", err));
 	status = write_cells(&b, &axes, out, err);
 cleanup:
+	free(whole.gap);
 	pb_h5_drop(out);
 	by_cell_free(&b);
 	return status;

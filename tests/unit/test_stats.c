@@ -36,7 +36,10 @@ static void summarise(struct summary *s, size_t n_pairs, size_t n_cells, const d
 		for (i = 0; i < n_pairs; i++)
 			for (j = 0; j < n; j++)
 				part[i * n + j] = values[i * n_cells + first + j];
-		cr_assert_eq(pb_stats_add(&s->stats, first, n, part, &err), PB_OK);
+		cr_assert_eq(pb_stats_add(&s->stats, first,
+					  &(struct pb_stats_values){.values = part, .n_cells = n},
+					  &err),
+			     PB_OK);
 	}
 	cr_assert_eq(pb_stats_end(&s->stats, &err), PB_OK);
 	s->cells = &s->stats.cells;
@@ -392,7 +395,10 @@ Test(stats, bootstrap_interval)
 		NEAR(s.cells->ci_low[c], s.cells->mean[c] - half, 0.35 * half);
 		NEAR(s.cells->ci_high[c], s.cells->mean[c] + half, 0.35 * half);
 	}
-	cr_assert_eq(pb_stats_interval(&s.plan, 10, holes, n, mean, low, high, &err), PB_OK);
+	cr_assert_eq(pb_stats_interval(&s.plan,
+				       &(struct pb_stats_values){.values = holes, .n_cells = 10}, n,
+				       mean, low, high, &err),
+		     PB_OK);
 	for (c = 0; c < 10; c++)
 		check_interval(&s.plan, 10, holes, c, low[c], high[c]);
 	summary_free(&s);
