@@ -233,6 +233,10 @@ $(Q)$(CC) -fopenmp $(LDFLAGS_CONFIG) $(LDFLAGS) -o $@ $(1)
 endef
 
 $(BUILD)/obj/kernels/cpu/activation.%: FILE_CFLAGS := $(EXACT)
+# What summaries of many pairs spend their time on.
+ifeq ($(CONFIG),release)
+$(BUILD)/obj/host/results/stats.o $(BUILD)/obj/host/results/stats_sums.o: FILE_CFLAGS := -O3
+endif
 
 $(BUILD)/obj/%.v2.o: %.c $(BUILD)/flags
 	$(call compile,$(ISA_v2))

@@ -153,8 +153,6 @@ static void tile_load(struct tile *t, const struct pb_stats_plan *plan,
 
 /* ---- bootstrap ------------------------------------------------------------------------- */
 
-#define UNITS_AT_A_TIME ((size_t)256)
-
 /* The mean of every resample in every lane; NaN where none of a cell's pairs was drawn. */
 static void resample_means(struct tile *t, const struct pb_stats_plan *plan)
 {
@@ -164,9 +162,9 @@ static void resample_means(struct tile *t, const struct pb_stats_plan *plan)
 
 	memset(t->means, 0, n_means * sizeof *t->means);
 	memset(t->drawn, 0, n_means * sizeof *t->drawn);
-	for (first = 0; first < plan->n_units; first += UNITS_AT_A_TIME) {
+	for (first = 0; first < plan->n_units; first += PB_STATS_UNITS_TOGETHER) {
 		const size_t left = plan->n_units - first;
-		const size_t n = left < UNITS_AT_A_TIME ? left : UNITS_AT_A_TIME;
+		const size_t n = left < PB_STATS_UNITS_TOGETHER ? left : PB_STATS_UNITS_TOGETHER;
 
 		sums->drawn(t->values + first * LANES, n, plan->drawn + first, plan->n_units,
 			    PB_STATS_RESAMPLES, t->means);

@@ -8,10 +8,12 @@
 
 #define NAME(x) x##_two
 #define WIDTH 2
+#define TOGETHER 2
 #define TARGET
 #include "results/stats_sums_of.h"
 #undef NAME
 #undef WIDTH
+#undef TOGETHER
 #undef TARGET
 
 const struct pb_stats_sums pb_stats_sums_two = {.drawn = drawn_two, .flipped = flipped_two};
@@ -20,6 +22,7 @@ const struct pb_stats_sums pb_stats_sums_two = {.drawn = drawn_two, .flipped = f
 
 #define NAME(x) x##_four
 #define WIDTH 4
+#define TOGETHER 4
 #define TARGET __attribute__((target("avx2")))
 #include "results/stats_sums_of.h"
 

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define PB_STATS_UNITS_TOGETHER ((size_t)256) /* that are summed in one call, at most */
+
 struct pb_stats_sums {
 	/* sums [n_resamples, lanes] += for each resample r the sum over n units of times[r *
 	 * stride + unit] times rows [n, lanes] */
