@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Merging many chunks: time and peak memory, on shards of made-up values (bench/make_shards.c).
+# Merging many chunks: time and peak memory, on shards of made-up values (bench/make_shards.c), beside a
+# copy of the shards that is on the disk when it ends.
 #
 #   bench/merge.sh [CHUNKS [SHARDS [LAYERS HEADS [PAIRS]]]]     # 1000 10 48 25 100: 100,000 pairs, 1 GB
 #
@@ -35,6 +36,8 @@ if [ ! -e "$name.shard-0-of-$shards.h5" ]; then
 fi
 echo "shards   $(du -cm "$name".shard-*.h5 | tail -n 1 | cut -f 1) MB"
 rm -f "$name.h5"
+# shellcheck disable=SC2016 # the inner shell expands
+measure copy sh -c 'out=$1; shift; cat "$@" >"$out"; sync "$out"; rm "$out"' copy "$name.copy" "$name".shard-*.h5
 measure merge "$BUILD/patchbay" merge -q "$name.h5" "$name".shard-*.h5
 echo "result   $(du -m "$name.h5" | cut -f 1) MB"
 measure verify "$BUILD/patchbay" verify "$name.h5"

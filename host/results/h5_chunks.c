@@ -70,7 +70,7 @@ bool pb_h5_chunks_of(hid_t dataset, hid_t type, struct pb_h5_chunks *out)
 
 /* ---- shuffle --------------------------------------------------------------------------------- */
 
-#define SQUARE 8 /* bytes each way */
+#define SQUARE ((size_t)8) /* bytes each way */
 
 /* Exchange the high half of a with the low half of b, in fields of `bits` bits. */
 #define EXCHANGE(a, b, bits, mask)                                                                 \

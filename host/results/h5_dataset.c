@@ -136,7 +136,7 @@ size_t pb_h5_rows_at_once(const struct pb_h5_shape *shape, size_t bytes)
 	const size_t row = shape->row * shape->element_size;
 	size_t rows = row > 0 && row < bytes ? bytes / row : 1;
 
-	if (rows > shape->chunk_rows)
+	if (shape->chunk_rows > 0 && rows > shape->chunk_rows)
 		rows -= rows % shape->chunk_rows;
 	return rows < all || all == 0 ? rows : all;
 }

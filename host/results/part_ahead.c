@@ -5,7 +5,7 @@
 
 #include "patchbay/base.h"
 
-#define LEAST_BYTES ((size_t)64 << 10)
+#define LEAST_BYTES ((size_t)4 << 10)
 #define MOST_BYTES ((size_t)16 << 20)
 
 static void drop(struct pb_part_ahead *a)

@@ -5,17 +5,20 @@
 typedef double NAME(vector) __attribute__((vector_size(8 * WIDTH), aligned(8), may_alias));
 #define N_VECTORS (LANES / WIDTH)
 #define ALWAYS TARGET static inline __attribute__((always_inline))
-#define EACH(i, n) _Pragma("GCC unroll 8") for (size_t i = 0; i < (n); i++)
 
 /* The sums of m resamples or flips, m a constant. */
 ALWAYS void NAME(load)(NAME(vector) s[], const double *sums, size_t m)
 {
-	EACH(k, m * N_VECTORS) s[k] = ((const NAME(vector) *)sums)[k];
+#pragma GCC unroll 8
+	for (size_t k = 0; k < m * N_VECTORS; k++)
+		s[k] = ((const NAME(vector) *)sums)[k];
 }
 
 ALWAYS void NAME(store)(const NAME(vector) s[], double *sums, size_t m)
 {
-	EACH(k, m * N_VECTORS)((NAME(vector) *)sums)[k] = s[k];
+#pragma GCC unroll 8
+	for (size_t k = 0; k < m * N_VECTORS; k++)
+		((NAME(vector) *)sums)[k] = s[k];
 }
 
 ALWAYS void NAME(draw)(const double *rows, size_t n, const uint16_t *times, size_t stride, size_t m,
@@ -31,8 +34,11 @@ ALWAYS void NAME(draw)(const double *rows, size_t n, const uint16_t *times, size
 	for (size_t i = 0; i < n; i++) {
 		const NAME(vector) *row = (const NAME(vector) *)(rows + i * LANES);
 
-		EACH(r, m)
-		EACH(k, N_VECTORS) s[r * N_VECTORS + k] += row[k] * weights[r][i];
+#pragma GCC unroll 8
+		for (size_t r = 0; r < m; r++)
+#pragma GCC unroll 8
+			for (size_t k = 0; k < N_VECTORS; k++)
+				s[r * N_VECTORS + k] += row[k] * weights[r][i];
 	}
 	NAME(store)(s, sums, m);
 }
@@ -54,12 +60,14 @@ ALWAYS void NAME(flip)(const double *table, size_t n, const uint8_t *masks, size
 
 	NAME(load)(s, sums, m);
 	for (size_t g = 0; g < n; g++)
-		EACH(f, m)
-		{
+#pragma GCC unroll 8
+		for (size_t f = 0; f < m; f++) {
 			const size_t row = g * 16 + masks[f * PB_STATS_RUN + g];
 			const NAME(vector) *at = (const NAME(vector) *)(table + row * LANES);
 
-			EACH(k, N_VECTORS) s[f * N_VECTORS + k] += at[k];
+#pragma GCC unroll 8
+			for (size_t k = 0; k < N_VECTORS; k++)
+				s[f * N_VECTORS + k] += at[k];
 		}
 	NAME(store)(s, sums, m);
 }
@@ -77,4 +85,3 @@ TARGET static void NAME(flipped)(const double *table, size_t n, const uint8_t *m
 
 #undef N_VECTORS
 #undef ALWAYS
-#undef EACH

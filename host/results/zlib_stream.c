@@ -141,7 +141,7 @@ bool pb_zlib_pack(const unsigned char *planes, size_t n, size_t n_planes, unsign
 	leave_isal();
 	if (c == NULL || at == NULL)
 		return false;
-	at = put_stored(NULL, 0, true, at);
+	at = put_stored(planes, 0, true, at);
 	for (int b = 3; b >= 0; b--)
 		*at++ = (unsigned char)(sum >> (8 * b));
 	*size = (size_t)(at - to);

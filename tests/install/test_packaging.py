@@ -55,7 +55,7 @@ def runtime_packages():
     said = subprocess.run(["ldd", build / "patchbay", build / "libpatchbay_mpi.so"], text=True,
                           capture_output=True, check=False).stdout
     found = set()
-    for soname in re.findall(r"^\s*(lib(?:hdf5|jansson|fyaml|pcre2|utf8proc|crypto|z\.so|gomp|mpi)\S*) => ", said, re.M):
+    for soname in re.findall(r"^\s*(lib(?:hdf5|jansson|fyaml|pcre2|utf8proc|crypto|isal|gomp|mpi)\S*) => ", said, re.M):
         path = re.search(rf"{re.escape(soname)} => (\S+)", said).group(1)
         owner = subprocess.run(["dpkg", "-S", os.path.realpath(path)], text=True, capture_output=True,
                                check=False).stdout

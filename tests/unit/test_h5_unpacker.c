@@ -9,7 +9,8 @@
 #include "results/h5.h"
 #include "results/h5_unpacker.h"
 
-enum { COLUMNS = 512, ROWS = 40 }; /* of a chunk */
+#define COLUMNS ((size_t)512) /* of a chunk */
+#define ROWS ((size_t)40)
 
 static char path[] = "/tmp/pb-unpacker-XXXXXX";
 static hid_t file;
@@ -77,11 +78,11 @@ static hid_t filled(const char *name, hid_t type, size_t n, size_t columns,
 
 static void check_rows(hid_t type, bool noise)
 {
-	enum { N = 10 * ROWS + 7 };
-	static const size_t ranges[][2] = {{0, N},    {0, 400},  {40, 320},     {1, N - 1},
-					   {39, 200}, {87, 320}, {100, N - 100}};
+	const size_t N = 10 * ROWS + 7;
+	const size_t ranges[][2] = {{0, N},    {0, 400},  {40, 320},     {1, N - 1},
+				    {39, 200}, {87, 320}, {100, N - 100}};
 	const size_t row = COLUMNS * H5Tget_size(type);
-	unsigned char *values = numbers((size_t)N * COLUMNS, H5Tget_size(type), noise);
+	unsigned char *values = numbers(N * COLUMNS, H5Tget_size(type), noise);
 	unsigned char *back = malloc(N * row + 1);
 	static int n_datasets;
 	char name[32];
@@ -121,9 +122,9 @@ Test(h5_unpacker, rows_as_hdf5_wrote_them)
 /* One chunk, another type, chunks of a part of a row, rows that are not there. */
 Test(h5_unpacker, what_it_is_not_for)
 {
-	enum { N = 4 * ROWS };
-	unsigned char *values = numbers((size_t)N * COLUMNS, sizeof(double), false);
-	double *back = malloc((size_t)N * COLUMNS * sizeof *back);
+	const size_t N = 4 * ROWS;
+	unsigned char *values = numbers(N * COLUMNS, sizeof(double), false);
+	double *back = malloc(N * COLUMNS * sizeof *back);
 	hid_t whole = filled("whole", H5T_NATIVE_DOUBLE, N, COLUMNS, values);
 	hid_t cut = filled("cut", H5T_NATIVE_DOUBLE, N, COLUMNS / 2, values);
 
@@ -135,20 +136,50 @@ Test(h5_unpacker, what_it_is_not_for)
 	cr_assert(!pb_h5_unpack_rows(whole, H5T_NATIVE_DOUBLE, 0, 0, back));
 	cr_assert(!pb_h5_unpack_rows(cut, H5T_NATIVE_DOUBLE, 0, N, back));
 	cr_assert_eq(pb_h5_read_rows(cut, "cut", H5T_NATIVE_DOUBLE, 0, N, back, &err), PB_OK);
-	cr_assert_eq(memcmp(back, values, (size_t)N * COLUMNS * sizeof *back), 0);
+	cr_assert_eq(memcmp(back, values, N * COLUMNS * sizeof *back), 0);
 	free(values);
 	free(back);
 	H5Dclose(whole);
 	H5Dclose(cut);
 }
 
+/* A dataset taken packed, and unpacked when its file is closed. */
+Test(h5_unpacker, whole_datasets)
+{
+	static const size_t sizes[] = {ROWS, ROWS + 1, 5 * ROWS, 7 * ROWS - 3};
+
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		const size_t n = sizes[i] * COLUMNS;
+		unsigned char *values = numbers(n, sizeof(double), false);
+		double *back = calloc(n + 1, sizeof *back);
+		struct pb_h5_packed packed;
+		char name[32];
+
+		snprintf(name, sizeof name, "w%zu", i);
+		H5Dclose(filled(name, H5T_NATIVE_DOUBLE, sizes[i], COLUMNS, values));
+		cr_assert(back != NULL);
+		cr_assert(!pb_h5_packed_read(&packed, file, name, H5T_NATIVE_DOUBLE, n + 1));
+		cr_assert(!pb_h5_packed_read(&packed, file, name, H5T_NATIVE_FLOAT, n));
+		cr_assert(!pb_h5_packed_read(&packed, file, "none", H5T_NATIVE_DOUBLE, n));
+		cr_assert(pb_h5_packed_read(&packed, file, name, H5T_NATIVE_DOUBLE, n));
+		cr_assert_eq(packed.n, (sizes[i] + ROWS - 1) / ROWS);
+		cr_assert(pb_h5_packed_unpack(&packed, back));
+		cr_assert(memcmp(back, values, n * sizeof *back) == 0 && back[n] == 0);
+		packed.bytes[packed.size[0] / 2] ^= 1;
+		cr_assert(!pb_h5_packed_unpack(&packed, back));
+		pb_h5_packed_free(&packed);
+		free(values);
+		free(back);
+	}
+}
+
 /* HDF5 may leave filters out, where they make a chunk no smaller. */
 Test(h5_unpacker, filters_left_out)
 {
-	enum { N = 3 * ROWS };
-	const size_t chunk = (size_t)ROWS * COLUMNS * sizeof(double);
+	const size_t N = 3 * ROWS;
+	const size_t chunk = ROWS * COLUMNS * sizeof(double);
 	const hsize_t second[] = {ROWS, 0};
-	unsigned char *values = numbers((size_t)N * COLUMNS, sizeof(double), false);
+	unsigned char *values = numbers(N * COLUMNS, sizeof(double), false);
 	unsigned char *back = malloc(3 * chunk);
 	hid_t d = filled("left", H5T_NATIVE_DOUBLE, N, COLUMNS, values);
 
@@ -167,10 +198,10 @@ Test(h5_unpacker, filters_left_out)
 /* HDF5 gives what was never written, and says what is wrong with what is damaged. */
 Test(h5_unpacker, chunks_that_are_not_there_or_damaged)
 {
-	enum { N = 4 * ROWS };
+	const size_t N = 4 * ROWS;
 	const hsize_t start[] = {0, 0}, count[] = {2 * ROWS, COLUMNS}, second[] = {ROWS, 0};
-	unsigned char *values = numbers((size_t)N * COLUMNS, sizeof(double), false);
-	double *back = malloc((size_t)N * COLUMNS * sizeof *back);
+	unsigned char *values = numbers(N * COLUMNS, sizeof(double), false);
+	double *back = malloc(N * COLUMNS * sizeof *back);
 	hid_t d = dataset("half", H5T_NATIVE_DOUBLE, N, COLUMNS), space, memory;
 	unsigned char *chunk;
 	uint32_t skipped;
@@ -182,8 +213,8 @@ Test(h5_unpacker, chunks_that_are_not_there_or_damaged)
 	cr_assert(H5Dwrite(d, H5T_NATIVE_DOUBLE, memory, space, H5P_DEFAULT, values) >= 0);
 	cr_assert(back != NULL && !pb_h5_unpack_rows(d, H5T_NATIVE_DOUBLE, 0, N, back));
 	cr_assert_eq(pb_h5_read_rows(d, "half", H5T_NATIVE_DOUBLE, 0, N, back, &err), PB_OK);
-	cr_assert_eq(memcmp(back, values, (size_t)2 * ROWS * COLUMNS * sizeof *back), 0);
-	for (size_t i = (size_t)2 * ROWS * COLUMNS; i < (size_t)N * COLUMNS; i++)
+	cr_assert_eq(memcmp(back, values, 2 * ROWS * COLUMNS * sizeof *back), 0);
+	for (size_t i = 2 * ROWS * COLUMNS; i < N * COLUMNS; i++)
 		cr_assert_eq(back[i], 0);
 	cr_assert(H5Dget_chunk_storage_size(d, second, &size) >= 0 && size > 1000);
 	chunk = malloc(size);

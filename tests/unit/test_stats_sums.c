@@ -7,7 +7,10 @@
 #include "results/stats_sums.h"
 #include "results/stats_tile.h"
 
-enum { UNITS = 37, RESAMPLES = 23, FLIPS = 19, GROUPS = 11 };
+#define UNITS ((size_t)37)
+#define RESAMPLES ((size_t)23)
+#define FLIPS ((size_t)19)
+#define GROUPS ((size_t)11)
 
 static double *numbers(size_t n, uint64_t seed)
 {
@@ -24,8 +27,8 @@ static double *numbers(size_t n, uint64_t seed)
 static void same(const struct pb_stats_sums *sums, const double *rows, const uint16_t *times,
 		 const double *table, const uint8_t *masks)
 {
-	double *drawn = numbers((size_t)RESAMPLES * LANES, 4), *flipped = numbers(FLIPS * LANES, 5);
-	double *start = numbers((size_t)RESAMPLES * LANES, 4), *zero = numbers(FLIPS * LANES, 5);
+	double *drawn = numbers(RESAMPLES * LANES, 4), *flipped = numbers(FLIPS * LANES, 5);
+	double *start = numbers(RESAMPLES * LANES, 4), *zero = numbers(FLIPS * LANES, 5);
 
 	sums->drawn(rows, UNITS - 3, times, UNITS, RESAMPLES, drawn);
 	sums->flipped(table, GROUPS, masks, FLIPS, flipped);
@@ -55,8 +58,8 @@ static void same(const struct pb_stats_sums *sums, const double *rows, const uin
 
 Test(stats_sums, all_widths_give_the_plain_sums)
 {
-	double *rows = numbers((size_t)UNITS * LANES, 1);
-	double *table = numbers((size_t)GROUPS * 16 * LANES, 2);
+	double *rows = numbers(UNITS * LANES, 1);
+	double *table = numbers(GROUPS * 16 * LANES, 2);
 	uint16_t times[RESAMPLES * UNITS];
 	uint8_t masks[FLIPS * PB_STATS_RUN];
 	struct pb_rng rng;
@@ -64,7 +67,7 @@ Test(stats_sums, all_widths_give_the_plain_sums)
 	pb_rng_seed(&rng, 22, 0, 0, 0);
 	for (size_t i = 0; i < RESAMPLES * UNITS; i++)
 		times[i] = (uint16_t)pb_rng_below(&rng, 5);
-	for (size_t i = 0; i < (size_t)FLIPS * PB_STATS_RUN; i++)
+	for (size_t i = 0; i < FLIPS * PB_STATS_RUN; i++)
 		masks[i] = (uint8_t)pb_rng_below(&rng, 16);
 	same(&pb_stats_sums_two, rows, times, table, masks);
 	same(pb_stats_sums_best(), rows, times, table, masks);

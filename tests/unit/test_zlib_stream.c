@@ -58,7 +58,7 @@ Test(zlib_stream, there_and_back)
 /* Six planes of noise as they are, two compressed. */
 Test(zlib_stream, noise_is_stored_and_the_rest_is_small)
 {
-	enum { N = 60000 };
+	const size_t N = 60000;
 	const size_t noise = check(N, 8, 0xff), mixed = check(N, 8, 0x3f), none = check(N, 8, 0);
 
 	cr_assert(noise >= 8 * N && noise < 8 * N + 100, "%zu", noise);
@@ -69,7 +69,7 @@ Test(zlib_stream, noise_is_stored_and_the_rest_is_small)
 /* A byte changed, bytes missing, another length: none passes. */
 Test(zlib_stream, damage)
 {
-	enum { N = 5000, PLANES = 2 };
+	const size_t N = 5000, PLANES = 2;
 	const size_t most = pb_zlib_most(N, PLANES);
 	unsigned char *from = planes(N, PLANES, 1), *stream = malloc(most), *cut = malloc(most);
 	unsigned char *back = malloc(N * PLANES + 1);
