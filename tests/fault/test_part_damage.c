@@ -2,21 +2,8 @@
  * a crash, and never taken for another experiment. */
 #include "results/parts.h"
 #include "results/shard.h"
+#include "unit/hdf5_leaks.h"
 #include "unit/results_read.h"
-
-#ifdef __SANITIZE_ADDRESS__
-/* HDF5 1.10 loses memory of damaged files that it could not open. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-	return "leak:libhdf5\n";
-}
-const char *__lsan_default_options(void);
-const char *__lsan_default_options(void)
-{
-	return "print_suppressions=0"; /* what is printed counts as a finding */
-}
-#endif
 
 /* A file's bytes, put back with one of them changed. */
 struct bytes {

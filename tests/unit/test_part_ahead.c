@@ -1,6 +1,7 @@
 /* Parts that are unpacked ahead of their turn: what pb_part_read reads, or nothing. */
 #include "results/part_ahead.h"
 #include "results/part_source.h"
+#include "unit/hdf5_leaks.h"
 #include "unit/results_fixture.h"
 
 enum { PAIRS = 160, CHUNK = 40, N_CHUNKS = PAIRS / CHUNK };
@@ -52,6 +53,7 @@ Test(part_ahead, what_pb_part_read_reads)
 		cr_assert(pb_part_ahead_end(&ahead, &ours));
 		OK(&f, pb_part_read(&usual, &f.e, c, &f.err));
 		cr_assert(same(&f, &ours, &usual), "chunk %zu", c);
+		pb_part_free(&ours);
 		cr_assert(!pb_part_ahead_end(&ahead, &ours));
 		pb_part_free(&usual);
 	}
