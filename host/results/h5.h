@@ -93,10 +93,9 @@ enum pb_status pb_h5_get_double(hid_t object, const char *name, double *value,
 struct pb_h5_shape {
 	int rank;
 	size_t dims[PB_H5_MAX_RANK];
-	size_t count; /* product of dims */
-	size_t row;   /* elements of one step along the first dimension */
-	size_t
-	    chunk_rows; /* such steps that are stored together; 1 where there are no such chunks */
+	size_t count;        /* product of dims */
+	size_t row;          /* elements of one step along the first dimension */
+	size_t chunk_rows;   /* of them that are stored together; 1 without chunks of whole ones */
 	size_t element_size; /* bytes in memory; of a char * for text */
 	bool is_text;
 	hid_t type; /* little-endian memory type, static: not to be dropped; -1 for text */

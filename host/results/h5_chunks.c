@@ -12,27 +12,38 @@ enum { SHUFFLE, GZIP, FLETCHER, N_FILTERS };
 
 /* ---- datasets -------------------------------------------------------------------------------- */
 
-/* The rows of a chunk and of the dataset, and the size of a row in elements; false where chunks do
- * not hold whole rows. */
-static bool whole_rows(hid_t dataset, hid_t plist, struct pb_h5_chunks *c, size_t *row)
+size_t pb_h5_chunk_rows(hid_t plist, int rank, const hsize_t *dims)
 {
-	hsize_t dims[PB_H5_MAX_RANK], chunk[PB_H5_MAX_RANK];
-	hid_t space = H5Dget_space(dataset);
-	const int rank = space >= 0 ? H5Sget_simple_extent_ndims(space) : -1;
+	hsize_t chunk[PB_H5_MAX_RANK];
 	bool whole = rank > 0 && rank <= PB_H5_MAX_RANK && H5Pget_layout(plist) == H5D_CHUNKED &&
-		     H5Sget_simple_extent_dims(space, dims, NULL) == rank &&
 		     H5Pget_chunk(plist, rank, chunk) == rank;
 
-	*row = 1;
 	for (int i = 1; whole && i < rank; i++)
-		whole = chunk[i] == dims[i] && pb_size_mul(*row, (size_t)dims[i], row);
-	c->n_rows = whole ? (size_t)dims[0] : 0;
-	c->rows = whole ? (size_t)chunk[0] : 0;
-	pb_h5_drop(space);
-	return whole && *row > 0;
+		whole = chunk[i] == dims[i];
+	return whole ? (size_t)chunk[0] : 0;
 }
 
-static bool known_filters(hid_t plist)
+/* The rows of a chunk and of the dataset, and the size of a row; false where chunks do not hold
+ * whole rows. */
+static bool whole_rows(hid_t dataset, hid_t plist, struct pb_h5_chunks *c)
+{
+	hsize_t dims[PB_H5_MAX_RANK];
+	hid_t space = H5Dget_space(dataset);
+	const int rank = space >= 0 ? H5Sget_simple_extent_ndims(space) : -1;
+	bool whole = rank > 0 && rank <= PB_H5_MAX_RANK &&
+		     H5Sget_simple_extent_dims(space, dims, NULL) == rank;
+
+	c->rows = whole ? pb_h5_chunk_rows(plist, rank, dims) : 0;
+	c->n_rows = whole ? (size_t)dims[0] : 0;
+	c->row_bytes = c->element;
+	for (int i = 1; whole && i < rank; i++)
+		whole = pb_size_mul(c->row_bytes, (size_t)dims[i], &c->row_bytes);
+	pb_h5_drop(space);
+	return whole && c->rows > 0;
+}
+
+/* Shuffle of elements of this size, gzip, Fletcher32. */
+static bool known_filters(hid_t plist, size_t element)
 {
 	static const H5Z_filter_t wanted[N_FILTERS] = {[SHUFFLE] = H5Z_FILTER_SHUFFLE,
 						       [GZIP] = H5Z_FILTER_DEFLATE,
@@ -45,22 +56,30 @@ static bool known_filters(hid_t plist)
 		size_t n_values = sizeof values / sizeof *values;
 
 		if (H5Pget_filter2(plist, i, &flags, &n_values, values, 0, NULL, &config) !=
-		    wanted[i])
+			wanted[i] ||
+		    (i == SHUFFLE && (n_values != 1 || values[0] != element)))
 			return false;
 	}
 	return true;
 }
 
+/* A text's elements would be addresses. */
+static bool is_number(hid_t type)
+{
+	const H5T_class_t kind = H5Tget_class(type);
+
+	return kind == H5T_INTEGER || kind == H5T_FLOAT;
+}
+
 bool pb_h5_chunks_of(hid_t dataset, hid_t type, struct pb_h5_chunks *out)
 {
 	hid_t plist = H5Dget_create_plist(dataset), stored = H5Dget_type(dataset);
-	size_t row = 0, bytes;
+	size_t bytes;
 	bool are;
 
 	*out = (struct pb_h5_chunks){.element = H5Tget_size(type)};
-	are = plist >= 0 && stored >= 0 && H5Tequal(type, stored) > 0 && known_filters(plist) &&
-	      whole_rows(dataset, plist, out, &row) &&
-	      pb_size_mul(row, out->element, &out->row_bytes) &&
+	are = plist >= 0 && stored >= 0 && is_number(stored) && H5Tequal(type, stored) > 0 &&
+	      known_filters(plist, out->element) && whole_rows(dataset, plist, out) &&
 	      pb_size_mul(out->rows, out->row_bytes, &bytes) && bytes > 0 &&
 	      bytes <= PB_H5_CHUNK_MOST;
 	pb_h5_drop(plist);

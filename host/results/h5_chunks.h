@@ -15,10 +15,14 @@ struct pb_h5_chunks {
 	size_t row_bytes, element;
 };
 
+/* Bytes of a chunk: those that are written here have half of it at most. */
+#define PB_H5_CHUNK_MOST ((size_t)1 << 20)
 /* False for a dataset of other filters, of chunks that do not hold whole rows or are larger than
- * PB_H5_CHUNK_MOST, and for one of another type than `type`, that of the values in memory. */
-#define PB_H5_CHUNK_MOST ((size_t)4 << 20)
+ * PB_H5_CHUNK_MOST, and for one that is not of numbers of `type`, that of the values in memory. */
 bool pb_h5_chunks_of(hid_t dataset, hid_t type, struct pb_h5_chunks *out);
+
+/* Rows of a chunk of a dataset of these dimensions; 0 where chunks do not hold whole rows. */
+size_t pb_h5_chunk_rows(hid_t plist, int rank, const hsize_t *dims);
 
 static inline size_t pb_h5_chunk_bytes(const struct pb_h5_chunks *c)
 {

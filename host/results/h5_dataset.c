@@ -76,18 +76,13 @@ static bool stored_bytes(hid_t dataset, size_t *stored)
 	return good;
 }
 
-/* Rows of a chunk, where chunks are of whole rows. */
-static size_t chunk_rows(hid_t dataset, const struct pb_h5_shape *shape)
+static size_t chunk_rows(hid_t dataset, int rank, const hsize_t *dims)
 {
 	hid_t plist = H5Dget_create_plist(dataset);
-	hsize_t chunk[PB_H5_MAX_RANK];
-	bool whole = shape->rank > 0 && plist >= 0 && H5Pget_layout(plist) == H5D_CHUNKED &&
-		     H5Pget_chunk(plist, shape->rank, chunk) == shape->rank;
+	const size_t rows = plist >= 0 ? pb_h5_chunk_rows(plist, rank, dims) : 0;
 
-	for (int i = 1; whole && i < shape->rank; i++)
-		whole = chunk[i] == shape->dims[i];
 	pb_h5_drop(plist);
-	return whole && chunk[0] > 0 ? (size_t)chunk[0] : 1;
+	return rows > 0 ? rows : 1;
 }
 
 static bool shape_of(hid_t dataset, hid_t type, hid_t space, struct pb_h5_shape *shape)
@@ -110,7 +105,7 @@ static bool shape_of(hid_t dataset, hid_t type, hid_t space, struct pb_h5_shape 
 		    (d > 0 && !pb_size_mul(shape->row, shape->dims[d], &shape->row)))
 			return false;
 	}
-	shape->chunk_rows = chunk_rows(dataset, shape);
+	shape->chunk_rows = chunk_rows(dataset, shape->rank, dims);
 	return stored_bytes(dataset, &stored) &&
 	       pb_size_mul(shape->count, shape->element_size, &bytes) &&
 	       pb_size_mul(stored, EXPANSION_LIMIT, &limit) && bytes <= limit + 65536;

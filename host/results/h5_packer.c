@@ -154,7 +154,7 @@ enum pb_status pb_h5_write_packed(hid_t dataset, const char *path, hid_t type, c
 	packed = padded + chunk;
 	for (row = 0; row < c.n_rows; row += c.rows, from += chunk) {
 		if (c.n_rows - row < c.rows) {
-			memset(padded, 0, chunk);
+			memset(padded, 0, chunk); /* that no reader sees */
 			memcpy(padded, from, (c.n_rows - row) * c.row_bytes);
 			from = padded;
 		}

@@ -10,6 +10,7 @@
 
 #define CHUNKS_MOST ((size_t)16) /* at a time */
 #define LEAST_BYTES ((size_t)256 << 10)
+#define CHUNK_LEAST ((size_t)4 << 10) /* where there are several: what is kept of each adds up */
 
 /* ---- packed chunks --------------------------------------------------------------------------- */
 
@@ -125,7 +126,7 @@ bool pb_h5_unpack_rows(hid_t dataset, hid_t type, size_t first, size_t n, void *
 	    n * chunks.row_bytes < LEAST_BYTES)
 		return false;
 	n_chunks = (end - 1) / chunks.rows + 1 - first / chunks.rows;
-	if (n_chunks < 2 ||
+	if (n_chunks < 2 || pb_h5_chunk_bytes(&chunks) < CHUNK_LEAST ||
 	    !packed_new(&p, &chunks, n_chunks < CHUNKS_MOST ? n_chunks : CHUNKS_MOST))
 		return false;
 	good = unpack_all(&p, dataset, first, end, data);
@@ -143,6 +144,7 @@ static bool read_dataset(struct pb_h5_packed *out, hid_t dataset, const char *pa
 
 	if (pb_h5_shape(dataset, path, &shape, NULL) != PB_OK || shape.count != count ||
 	    count == 0 || !pb_h5_chunks_of(dataset, type, &chunks) ||
+	    (chunks.rows < chunks.n_rows && pb_h5_chunk_bytes(&chunks) < CHUNK_LEAST) ||
 	    !packed_new(out, &chunks, (chunks.n_rows - 1) / chunks.rows + 1))
 		return false;
 	if (read_chunks(out, dataset))

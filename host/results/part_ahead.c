@@ -24,13 +24,15 @@ static size_t array_bytes(const struct pb_part_array *item)
 	return item->count * pb_field_element_size(item->type);
 }
 
-/* Whether it is worth a thread, and a second part in memory. */
-static bool is_worth_it(const struct pb_part_arrays *arrays)
+bool pb_part_ahead_pays(const struct pb_experiment *e, const struct pb_part *part)
 {
+	struct pb_part_arrays arrays = {0};
 	size_t bytes = 0;
 
-	for (size_t i = 0; i < arrays->n; i++)
-		bytes += array_bytes(&arrays->items[i]);
+	if (pb_part_arrays_list(&arrays, e, part->values, NULL) == PB_OK)
+		for (size_t i = 0; i < arrays.n; i++)
+			bytes += array_bytes(&arrays.items[i]);
+	pb_part_arrays_free(&arrays);
 	return bytes >= LEAST_BYTES && bytes <= MOST_BYTES;
 }
 
@@ -69,13 +71,15 @@ void pb_part_ahead_begin(struct pb_part_ahead *ahead, const struct pb_experiment
 	*ahead = (struct pb_part_ahead){.chunk = chunk, .e = e};
 	if (pb_part_read_head(&ahead->part, &ahead->arrays, &ahead->stored, e, chunk, group,
 			      "a part", NULL) == PB_OK &&
-	    is_worth_it(&ahead->arrays) &&
 	    pb_alloc((void **)&ahead->packed, ahead->arrays.n, sizeof *ahead->packed, "a part",
 		     NULL) == PB_OK &&
 	    read_arrays(ahead, group))
 		ahead->under_way = pthread_create(&ahead->thread, NULL, unpack, ahead) == 0;
-	if (!ahead->under_way)
-		drop(ahead);
+	if (ahead->under_way)
+		return;
+	drop(ahead);
+	ahead->chunk = chunk;
+	ahead->failed = true;
 }
 
 bool pb_part_ahead_end(struct pb_part_ahead *ahead, struct pb_part *out)

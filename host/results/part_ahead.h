@@ -11,6 +11,7 @@
 
 struct pb_part_ahead {
 	bool under_way;
+	bool failed; /* to begin with the chunk */
 	size_t chunk;
 	const struct pb_experiment *e;
 	struct pb_part part;
@@ -21,8 +22,10 @@ struct pb_part_ahead {
 	bool right;
 };
 
+/* Whether parts of the size of this one are worth a thread, and others of them in memory. */
+bool pb_part_ahead_pays(const struct pb_experiment *e, const struct pb_part *part);
 /* Begin with a part in an open group, which may be closed afterwards; the experiment stays the
- * caller's. What takes little or much memory is left alone. */
+ * caller's. */
 void pb_part_ahead_begin(struct pb_part_ahead *ahead, const struct pb_experiment *e, size_t chunk,
 			 hid_t group);
 /* Wait for it. True: *out is the part. */

@@ -159,7 +159,7 @@ static void begin_ahead(struct pb_part_source *source, size_t chunk)
 	hid_t file = -1, group = -1;
 
 	if (chunk >= source->e->n_chunks || !pb_part_source_has(source, chunk) ||
-	    (ahead->under_way && ahead->chunk == chunk))
+	    ((ahead->under_way || ahead->failed) && ahead->chunk == chunk))
 		return;
 	pb_part_ahead_drop(ahead);
 	if (source->shards == NULL)
@@ -183,7 +183,11 @@ enum pb_status pb_part_source_read(struct pb_part_source *source, size_t chunk,
 		status = PB_OK;
 	else
 		status = read_part(source, chunk, part, err);
-	for (size_t i = 1; status == PB_OK && i <= PB_PARTS_AHEAD; i++)
+	if (status == PB_OK && !source->seen) {
+		source->seen = true;
+		source->pays = pb_part_ahead_pays(source->e, part);
+	}
+	for (size_t i = 1; status == PB_OK && source->pays && i <= PB_PARTS_AHEAD; i++)
 		begin_ahead(source, chunk + i);
 	return status;
 }

@@ -18,6 +18,7 @@ struct pb_part_source {
 	size_t open;
 	/* The parts that are likely read next: chunk c at c % PB_PARTS_AHEAD. */
 	struct pb_part_ahead ahead[PB_PARTS_AHEAD];
+	bool seen, pays; /* a part; whether reading ahead pays for such parts */
 };
 
 struct pb_part_source pb_part_source_folder(const struct pb_experiment *e);

@@ -30,6 +30,15 @@ struct tile {
 	double n[LANES], n_units[LANES], mean[LANES], std_error[LANES];
 };
 
+/* Threads that have a tile of n_cells cells to work on. */
+static int tiles_at_once(size_t n_cells)
+{
+	const size_t n_tiles = n_cells / LANES + (n_cells % LANES != 0);
+	const int most = omp_get_max_threads();
+
+	return n_tiles == 0 ? 1 : n_tiles < (size_t)most ? (int)n_tiles : most;
+}
+
 static void tile_free(struct tile *tiles, int n_tiles)
 {
 	int i;
@@ -333,7 +342,7 @@ enum pb_status pb_stats_add(struct pb_stats *stats, size_t first_cell,
 	enum pb_status status;
 	const struct pb_stats_plan *plan = stats->plan;
 	struct pb_stats_cells *c = &stats->cells;
-	const int n_threads = omp_get_max_threads();
+	const int n_threads = tiles_at_once(values->n_cells);
 	struct tile *tiles = NULL;
 	size_t f;
 	int i;
@@ -369,7 +378,7 @@ enum pb_status pb_stats_interval(const struct pb_stats_plan *plan,
 				 double *ci_low, double *ci_high, struct pb_error *err)
 {
 	enum pb_status status;
-	const int n_threads = omp_get_max_threads();
+	const int n_threads = tiles_at_once(values->n_cells);
 	struct tile *tiles = NULL;
 
 	PB_TRY(tile_new(&tiles, n_threads, plan, false, err));

@@ -2,8 +2,6 @@
  * are split by the compiler through memory.) */
 #include "results/stats_sums.h"
 
-#include <stdbool.h>
-
 #include "results/stats_tile.h"
 
 #define NAME(x) x##_two
@@ -25,6 +23,10 @@ const struct pb_stats_sums pb_stats_sums_two = {.drawn = drawn_two, .flipped = f
 #define TOGETHER 4
 #define TARGET __attribute__((target("avx2")))
 #include "results/stats_sums_of.h"
+#undef NAME
+#undef WIDTH
+#undef TOGETHER
+#undef TARGET
 
 const struct pb_stats_sums pb_stats_sums_four = {.drawn = drawn_four, .flipped = flipped_four};
 

@@ -10,11 +10,11 @@
 
 struct pb_stats_sums {
 	/* sums [n_resamples, lanes] += for each resample r the sum over n units of times[r *
-	 * stride + unit] times rows [n, lanes] */
+	 * stride + unit] times rows [n, lanes]; n is PB_STATS_UNITS_TOGETHER at most */
 	void (*drawn)(const double *rows, size_t n, const uint16_t *times, size_t stride,
 		      size_t n_resamples, double *sums);
 	/* sums [n_flips, lanes] += for each flip f the sum over n groups g of row masks[f *
-	 * PB_STATS_RUN + g] of table [n, 16, lanes] */
+	 * PB_STATS_RUN + g] of table [n, 16, lanes]; n is PB_STATS_RUN at most */
 	void (*flipped)(const double *table, size_t n, const uint8_t *masks, size_t n_flips,
 			double *sums);
 };

@@ -24,8 +24,8 @@ struct summary {
 	struct pb_axes axes; /* of the summary */
 	size_t n_pairs, n_cells;
 	const double *recipient; /* logit differences, [n_pairs] */
-	double *gap;             /* [n_pairs]: NaN where restoration is not defined; not owned */
-	hid_t group;             /* of the sweep */
+	double *gap; /* [n_pairs]: NaN where restoration is not defined; the cells share it */
+	hid_t group; /* of the sweep */
 	struct pb_stats stats[PB_N_SUBSETS];
 	struct restored restored[PB_N_SUBSETS];
 };

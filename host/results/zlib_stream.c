@@ -118,13 +118,13 @@ bool pb_zlib_pack(const unsigned char *planes, size_t n, size_t n_planes, unsign
 {
 	const unsigned char *end = to + pb_zlib_most(n, n_planes);
 	const uint32_t sum = isal_adler32(1, planes, n * n_planes);
-	struct coder *c = malloc(sizeof *c);
-	unsigned char *at = to;
+	struct coder *c = calloc(1, sizeof *c); /* ISA-L sets no hist_bits */
+	unsigned char *at = to, *deflated;
 	size_t first, next;
 
 	*at++ = 0x78;
 	*at++ = 0x01;
-	for (first = 0; c != NULL && at != NULL && first < n_planes; first = next) {
+	for (first = 0; c != NULL && first < n_planes; first = next) {
 		const unsigned char *from = planes + first * n;
 		const bool noise = is_noise(from, n);
 
@@ -132,14 +132,14 @@ bool pb_zlib_pack(const unsigned char *planes, size_t n, size_t n_planes, unsign
 		for (next = first + 1; next < n_planes && is_noise(planes + next * n, n) == noise;
 		     next++)
 			;
-		if (noise)
-			at = put_stored(from, (next - first) * n, false, at);
-		else
-			at = put_deflated(c, from, (next - first) * n, at, (size_t)(end - at));
+		deflated = noise
+			       ? NULL
+			       : put_deflated(c, from, (next - first) * n, at, (size_t)(end - at));
+		at = deflated != NULL ? deflated : put_stored(from, (next - first) * n, false, at);
 	}
 	free(c);
 	leave_isal();
-	if (c == NULL || at == NULL)
+	if (c == NULL)
 		return false;
 	at = put_stored(planes, 0, true, at);
 	for (int b = 3; b >= 0; b--)
@@ -156,9 +156,9 @@ bool pb_zlib_unpack(const unsigned char *stream, size_t size, unsigned char *to,
 	uint32_t sum = 0;
 	bool good;
 
-	/* deflate without a dictionary, and a header that says so */
+	/* deflate, a window of 32 KB at most, no dictionary, and a header that says so */
 	if (size < HEAD_BYTES + TAIL_BYTES || size > UINT32_MAX || bytes > UINT32_MAX ||
-	    (stream[0] & 15) != 8 || (stream[1] & 32) != 0 ||
+	    (stream[0] & 15) != 8 || stream[0] >> 4 > 7 || (stream[1] & 32) != 0 ||
 	    (stream[0] << 8 | stream[1]) % 31 != 0)
 		return false;
 	z = malloc(sizeof *z);
@@ -169,7 +169,9 @@ bool pb_zlib_unpack(const unsigned char *stream, size_t size, unsigned char *to,
 	z->avail_in = (uint32_t)(size - HEAD_BYTES - TAIL_BYTES);
 	z->next_out = to;
 	z->avail_out = (uint32_t)bytes;
-	good = isal_inflate(z) == ISAL_DECOMP_OK && z->total_out == bytes;
+	/* the last block is read to its end, and nothing is behind it */
+	good = isal_inflate(z) == ISAL_DECOMP_OK && z->total_out == bytes &&
+	       z->block_state == ISAL_BLOCK_FINISH && z->avail_in == 0 && z->read_in_length < 8;
 	free(z);
 	for (size_t b = size - TAIL_BYTES; b < size; b++)
 		sum = sum << 8 | stream[b];

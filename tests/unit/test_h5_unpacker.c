@@ -195,6 +195,97 @@ Test(h5_unpacker, filters_left_out)
 	H5Dclose(d);
 }
 
+/* Addresses of texts never come from a file, whatever filters its texts claim. */
+Test(h5_unpacker, texts_are_not_numbers)
+{
+	const hsize_t n = 65536, rows = 16384;
+	const struct pb_h5_chunks chunks = {
+	    .n_rows = n, .rows = rows, .row_bytes = sizeof(char *), .element = sizeof(char *)};
+	const size_t bytes = pb_h5_chunk_bytes(&chunks);
+	hid_t space = H5Screate_simple(1, &n, NULL), plist = H5Pcreate(H5P_DATASET_CREATE), d, text;
+	unsigned char *values = numbers(bytes, 1, false), *room = malloc(bytes);
+	unsigned char *packed = malloc(pb_h5_packed_most(&chunks));
+	char **back = calloc(n, sizeof *back);
+	struct pb_h5_packed whole;
+	size_t size;
+
+	cr_assert_eq(pb_h5_text_type(&text, &err), PB_OK);
+	H5Pset_chunk(plist, 1, &rows);
+	H5Pset_shuffle(plist);
+	H5Pset_deflate(plist, 1);
+	H5Pset_filter(plist, H5Z_FILTER_FLETCHER32, H5Z_FLAG_OPTIONAL, 0, NULL);
+	d = H5Dcreate2(file, "texts", text, space, H5P_DEFAULT, plist, H5P_DEFAULT);
+	cr_assert(d >= 0 && room != NULL && packed != NULL && back != NULL);
+	cr_assert(pb_h5_pack(&chunks, values, room, packed, &size));
+	for (hsize_t row = 0; row < n; row += rows)
+		cr_assert(H5Dwrite_chunk(d, H5P_DEFAULT, 0, &row, size, packed) >= 0);
+	cr_assert(!pb_h5_unpack_rows(d, text, 0, n, back));
+	cr_assert(!pb_h5_packed_read(&whole, file, "texts", text, n));
+	H5Dclose(d);
+	H5Tclose(text);
+	H5Pclose(plist);
+	H5Sclose(space);
+	free(values);
+	free(room);
+	free(packed);
+	free(back);
+}
+
+/* HDF5 unshuffles by a number in the file, which must be the size of an element. */
+Test(h5_unpacker, another_shuffle)
+{
+	const size_t n = 4 * ROWS * COLUMNS;
+	unsigned char *values = numbers(n, sizeof(double), false);
+	double *back = malloc(n * sizeof *back);
+	hid_t d = filled("shuffled", H5T_NATIVE_DOUBLE, 4 * ROWS, COLUMNS, values);
+	char *bytes, *name;
+	FILE *f;
+	size_t size;
+
+	cr_assert(back != NULL && pb_h5_unpack_rows(d, H5T_NATIVE_DOUBLE, 0, 4 * ROWS, back));
+	H5Dclose(d);
+	H5Fclose(file);
+	cr_assert_eq(pb_read_file(&bytes, &size, path, SIZE_MAX / 2, &err), PB_OK);
+	name = memmem(bytes, size, "shuffle", sizeof "shuffle");
+	cr_assert(name != NULL && name[sizeof "shuffle"] == 8);
+	name[sizeof "shuffle"] = 4;
+	f = fopen(path, "wb");
+	cr_assert(f != NULL && fwrite(bytes, 1, size, f) == size && fclose(f) == 0);
+	file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+	d = H5Dopen2(file, "shuffled", H5P_DEFAULT);
+	cr_assert(d >= 0 && !pb_h5_unpack_rows(d, H5T_NATIVE_DOUBLE, 0, 4 * ROWS, back));
+	H5Dclose(d);
+	free(bytes);
+	free(values);
+	free(back);
+}
+
+/* Many chunks of next to nothing: HDF5 takes its time with them, and no memory. */
+Test(h5_unpacker, tiny_chunks)
+{
+	const hsize_t n = 100000, rows = 100;
+	hid_t space = H5Screate_simple(1, &n, NULL), plist = H5Pcreate(H5P_DATASET_CREATE), d;
+	unsigned char *values = numbers(n, sizeof(double), false);
+	double *back = malloc(n * sizeof *back);
+	struct pb_h5_packed whole;
+
+	H5Pset_chunk(plist, 1, &rows);
+	H5Pset_shuffle(plist);
+	H5Pset_deflate(plist, 1);
+	H5Pset_fletcher32(plist);
+	d = H5Dcreate2(file, "tiny", H5T_NATIVE_DOUBLE, space, H5P_DEFAULT, plist, H5P_DEFAULT);
+	cr_assert(H5Dwrite(d, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
+	cr_assert(back != NULL && !pb_h5_unpack_rows(d, H5T_NATIVE_DOUBLE, 0, n, back));
+	cr_assert(!pb_h5_packed_read(&whole, file, "tiny", H5T_NATIVE_DOUBLE, n));
+	cr_assert_eq(pb_h5_read_rows(d, "tiny", H5T_NATIVE_DOUBLE, 0, n, back, &err), PB_OK);
+	cr_assert_eq(memcmp(back, values, n * sizeof *back), 0);
+	H5Dclose(d);
+	H5Pclose(plist);
+	H5Sclose(space);
+	free(values);
+	free(back);
+}
+
 /* HDF5 gives what was never written, and says what is wrong with what is damaged. */
 Test(h5_unpacker, chunks_that_are_not_there_or_damaged)
 {

@@ -95,3 +95,59 @@ Test(zlib_stream, damage)
 	free(cut);
 	free(back);
 }
+
+/* What follows the last block but is no checksum, or a stream without a last block: no zlib reads
+ * it, even where the checksum is right. */
+Test(zlib_stream, only_whole_streams)
+{
+	const size_t N = 5000, most = pb_zlib_most(N, 2);
+	unsigned char *from = planes(N, 2, 1), *stream = malloc(most + 8), *back = malloc(2 * N);
+	const size_t tail = 4, last = 5; /* Adler-32; the empty block before it */
+	size_t size = 0;
+
+	cr_assert(stream != NULL && back != NULL);
+	cr_assert(pb_zlib_pack(from, N, 2, stream, &size));
+	memmove(stream + size - tail - last, stream + size - tail, tail);
+	cr_assert(!pb_zlib_unpack(stream, size - last, back, 2 * N), "no last block");
+	for (size_t extra = 1; extra <= 8; extra++) {
+		cr_assert(pb_zlib_pack(from, N, 2, stream, &size));
+		memmove(stream + size - tail + extra, stream + size - tail, tail);
+		memset(stream + size - tail, 0x55, extra);
+		cr_assert(!pb_zlib_unpack(stream, size + extra, back, 2 * N), "%zu more bytes",
+			  extra);
+	}
+	cr_assert(pb_zlib_pack(from, N, 2, stream, &size));
+	stream[0] = 0x88; /* a window of 64 KB */
+	stream[1] = 0x1c;
+	cr_assert(!pb_zlib_unpack(stream, size, back, 2 * N));
+	free(from);
+	free(stream);
+	free(back);
+}
+
+/* The same bytes, whatever memory held before. */
+Test(zlib_stream, the_same_bytes_again)
+{
+	const size_t N = 60000, most = pb_zlib_most(N, 8);
+	unsigned char *from = planes(N, 8, 0x3f), *first = malloc(most), *again = malloc(most);
+	size_t n_first = 0, n_again = 0;
+
+	cr_assert(first != NULL && again != NULL);
+	cr_assert(pb_zlib_pack(from, N, 8, first, &n_first));
+	for (int fill = 1; fill < 16; fill += 2) {
+		/* what is freed here is likely what the next call is given */
+		for (size_t bytes = (size_t)64 << 10; bytes <= (size_t)256 << 10; bytes += 4096) {
+			unsigned short *old = malloc(bytes);
+
+			cr_assert(old != NULL);
+			for (size_t i = 0; i < bytes / sizeof *old; i++)
+				old[i] = (unsigned short)fill;
+			free(old);
+		}
+		cr_assert(pb_zlib_pack(from, N, 8, again, &n_again));
+		cr_assert(n_first == n_again && memcmp(first, again, n_first) == 0, "%d", fill);
+	}
+	free(from);
+	free(first);
+	free(again);
+}
