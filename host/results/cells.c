@@ -8,6 +8,7 @@
 #include "patchbay/base.h"
 #include "results/cells_file.h"
 #include "results/layout.h"
+#include "results/stats.h"
 
 #define BLOCK_BYTES ((size_t)16 << 20) /* of one array of a block, where one cell allows it */
 
@@ -157,9 +158,9 @@ enum pb_status pb_cells_walk(const struct pb_experiment *e, size_t sweep, hid_t 
 	const bool from_end = has_positions(grid) && !pb_pairs_equal_length(e->pairs);
 	const bool turn = !from_end && grid->n_cells > most;
 	const struct pb_split split = pb_split_of(grid, most);
-	const size_t width = !turn      ? split.n_cells
-			     : most < 8 ? 8
-					: most / 8 * 8; /* as stats.c sums */
+	const size_t width = !turn                   ? split.n_cells
+			     : most < PB_STATS_LANES ? PB_STATS_LANES
+						     : most / PB_STATS_LANES * PB_STATS_LANES;
 	struct pb_cells_file file = {.fd = -1};
 	struct pb_block b = {0};
 	size_t n;

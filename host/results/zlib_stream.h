@@ -10,8 +10,9 @@
 size_t pb_zlib_most(size_t n, size_t n_planes);
 
 /* n_planes planes of n bytes behind each other (the first bytes of all numbers, the second ones,
- * and so on) as a stream at `to`, which has room for pb_zlib_most: *size bytes. Planes of noise,
- * which most bytes of a computed number are, are stored as they are. False when there is no memory.
+ * and so on) as a stream at `to`, which has room for pb_zlib_most: *size bytes. Planes of random
+ * bytes, which most bytes of a computed number are, are stored as they are. False when there is no
+ * memory.
  */
 bool pb_zlib_pack(const unsigned char *planes, size_t n, size_t n_planes, unsigned char *to,
 		  size_t *size);

@@ -52,8 +52,8 @@ static hid_t dataset(const char *name, hid_t type, size_t n, size_t columns)
 	return d;
 }
 
-/* Bytes as of numbers: the last ones of each repeat; `noise`: none do, and gzip is left out. */
-static unsigned char *numbers(size_t n, size_t element, bool noise)
+/* Bytes as of numbers: the last ones of each repeat; `random`: none do, and gzip is left out. */
+static unsigned char *numbers(size_t n, size_t element, bool random)
 {
 	unsigned char *bytes = malloc(n * element);
 	struct pb_rng rng;
@@ -61,7 +61,7 @@ static unsigned char *numbers(size_t n, size_t element, bool noise)
 	cr_assert(bytes != NULL);
 	pb_rng_seed(&rng, 11, n, element, 0);
 	for (size_t i = 0; i < n * element; i++)
-		bytes[i] = !noise && i % element + 2 > element
+		bytes[i] = !random && i % element + 2 > element
 			       ? (unsigned char)(i / 5000)
 			       : (unsigned char)pb_rng_below(&rng, 256);
 	return bytes;
@@ -76,13 +76,13 @@ static hid_t filled(const char *name, hid_t type, size_t n, size_t columns,
 	return d;
 }
 
-static void check_rows(hid_t type, bool noise)
+static void check_rows(hid_t type, bool random)
 {
 	const size_t N = 10 * ROWS + 7;
 	const size_t ranges[][2] = {{0, N},    {0, 400},  {40, 320},     {1, N - 1},
 				    {39, 200}, {87, 320}, {100, N - 100}};
 	const size_t row = COLUMNS * H5Tget_size(type);
-	unsigned char *values = numbers(N * COLUMNS, H5Tget_size(type), noise);
+	unsigned char *values = numbers(N * COLUMNS, H5Tget_size(type), random);
 	unsigned char *back = malloc(N * row + 1);
 	static int n_datasets;
 	char name[32];

@@ -1,4 +1,4 @@
-/* Streams of shuffled numbers: any zlib's, with noise stored, and damage found. */
+/* Streams of shuffled numbers: any zlib's, with random bytes stored, and damage found. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,27 +6,27 @@
 #include "patchbay/base.h"
 #include "results/zlib_stream.h"
 
-/* n_planes planes of n bytes; those whose bit is set in `noise` are random, the others repeat. */
-static unsigned char *planes(size_t n, size_t n_planes, unsigned noise)
+/* n_planes planes of n bytes; those whose bit is set in `random` are random, the others repeat. */
+static unsigned char *planes(size_t n, size_t n_planes, unsigned random)
 {
 	unsigned char *bytes = malloc(n * n_planes + 1);
 	struct pb_rng rng;
 
 	cr_assert(bytes != NULL);
-	pb_rng_seed(&rng, 5, n, n_planes, noise);
+	pb_rng_seed(&rng, 5, n, n_planes, random);
 	for (size_t p = 0; p < n_planes; p++)
 		for (size_t i = 0; i < n; i++)
-			bytes[p * n + i] = noise >> p & 1
+			bytes[p * n + i] = random >> p & 1
 					       ? (unsigned char)pb_rng_below(&rng, 256)
 					       : (unsigned char)(i / 300 + pb_rng_below(&rng, 2));
 	return bytes;
 }
 
 /* There and back; returns the bytes that the stream has. */
-static size_t check(size_t n, size_t n_planes, unsigned noise)
+static size_t check(size_t n, size_t n_planes, unsigned random)
 {
 	const size_t bytes = n * n_planes, most = pb_zlib_most(n, n_planes);
-	unsigned char *from = planes(n, n_planes, noise), *back = malloc(bytes + 1);
+	unsigned char *from = planes(n, n_planes, random), *back = malloc(bytes + 1);
 	unsigned char *stream = malloc(most + 1);
 	size_t size = 0;
 
@@ -37,7 +37,7 @@ static size_t check(size_t n, size_t n_planes, unsigned noise)
 	cr_assert(size <= most && stream[most] == 0xa5, "%zu bytes of %zu", size, most);
 	cr_assert(pb_zlib_unpack(stream, size, back, bytes));
 	cr_assert(memcmp(from, back, bytes) == 0 && back[bytes] == 0xa5,
-		  "%zu planes of %zu bytes, noise %x", n_planes, n, noise);
+		  "%zu planes of %zu bytes, random %x", n_planes, n, random);
 	free(from);
 	free(back);
 	free(stream);
@@ -47,21 +47,21 @@ static size_t check(size_t n, size_t n_planes, unsigned noise)
 Test(zlib_stream, there_and_back)
 {
 	static const size_t sizes[] = {1, 2, 255, 4095, 4096, 4097, 65535, 65536, 140000};
-	static const unsigned noise[] = {0, 0xff, 0x3f, 0xc0, 0x55, 0x01};
+	static const unsigned random[] = {0, 0xff, 0x3f, 0xc0, 0x55, 0x01};
 
 	for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
-		for (size_t i = 0; i < sizeof noise / sizeof *noise; i++)
+		for (size_t i = 0; i < sizeof random / sizeof *random; i++)
 			for (size_t n_planes = 1; n_planes <= 8; n_planes *= 2)
-				(void)check(sizes[s], n_planes, noise[i]);
+				(void)check(sizes[s], n_planes, random[i]);
 }
 
-/* Six planes of noise as they are, two compressed. */
-Test(zlib_stream, noise_is_stored_and_the_rest_is_small)
+/* Six planes of random bytes as they are, two compressed. */
+Test(zlib_stream, random_bytes_are_stored_and_the_rest_is_small)
 {
 	const size_t N = 60000;
-	const size_t noise = check(N, 8, 0xff), mixed = check(N, 8, 0x3f), none = check(N, 8, 0);
+	const size_t all = check(N, 8, 0xff), mixed = check(N, 8, 0x3f), none = check(N, 8, 0);
 
-	cr_assert(noise >= 8 * N && noise < 8 * N + 100, "%zu", noise);
+	cr_assert(all >= 8 * N && all < 8 * N + 100, "%zu", all);
 	cr_assert(mixed >= 6 * N && mixed < 6 * N + N / 2, "%zu", mixed);
 	cr_assert(none < 2 * N, "%zu", none);
 }
